@@ -1,0 +1,226 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! The information pages of a partition: what the tool tells the program about itself. Mapped
+//! read-only at [`layout::INFO`], the same bytes at every start.
+//!
+//! ```text
+//!   InfoHeader │ ObjectInfo × objects │ LoadSegment × segments │ config bytes
+//! ```
+//! All offsets count from the start of the pages.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Names of the partition's own objects take at most 30 bytes (PZ0009).
+pub const NAME: usize = 32;
+/// The caller itself, where a call takes a partition.
+pub const SELF: u64 = u64::MAX;
+/// "PZINFO01".
+pub const MAGIC: u64 = u64::from_le_bytes(*b"PZINFO01");
+
+/// A name, padded with zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Name(pub [u8; NAME]);
+
+impl Name {
+    /// Packs a name. `None` when it is longer than 31 bytes.
+    pub fn new(text: &str) -> Option<Name> {
+        let mut bytes = [0; NAME];
+        bytes
+            .get_mut(..text.len())
+            .filter(|slot| slot.len() < NAME)?
+            .copy_from_slice(text.as_bytes());
+        Some(Name(bytes))
+    }
+
+    /// The name as text; what isn't UTF-8 reads as "?".
+    pub fn as_str(&self) -> &str {
+        let end = self.0.iter().position(|&byte| byte == 0).unwrap_or(NAME);
+        core::str::from_utf8(self.0.get(..end).unwrap_or(&[])).unwrap_or("?")
+    }
+}
+
+/// The head of the pages.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct InfoHeader {
+    /// [`MAGIC`].
+    pub magic: u64,
+    /// [`crate::REVISION`].
+    pub revision: u32,
+    /// The partition's number in the plan.
+    pub partition: u32,
+    /// Its name.
+    pub name: Name,
+    /// How many vCPUs it has.
+    pub vcpus: u32,
+    /// Bit 0: the kernel keeps FP/SIMD registers for it.
+    pub flags: u32,
+    /// Where its vCPU pages begin; vCPU n has the page at `vcpu_pages + n × PAGE`.
+    pub vcpu_pages: u64,
+    /// Entry point of its program, after loading.
+    pub entry: u64,
+    /// Top of the stack of vCPU 0; those of the others follow at `stack_stride`, downwards.
+    pub stack_top: u64,
+    /// Distance from one vCPU's stack top to the next, in bytes (guard pages included).
+    pub stack_stride: u64,
+    /// Start of the memory that is left for the program's heap.
+    pub heap: u64,
+    /// Its length in bytes.
+    pub heap_bytes: u64,
+    /// Offset and count of [`ObjectInfo`].
+    pub objects: u32,
+    /// See `objects`.
+    pub object_count: u32,
+    /// Offset and count of [`LoadSegment`].
+    pub segments: u32,
+    /// See `segments`.
+    pub segment_count: u32,
+    /// Offset of the description's `config` table as JSON text.
+    pub config: u32,
+    /// Its bytes.
+    pub config_bytes: u32,
+    /// Guest partitions: offset of [`GuestInfo`], else 0.
+    pub guest: u32,
+    /// Bytes of all the information pages together.
+    pub bytes: u32,
+}
+
+/// Flag of [`InfoHeader::flags`]: FP/SIMD registers may be used.
+pub const FLAG_FP: u32 = 1;
+
+crate::call::numbered! {
+    /// What an [`ObjectInfo`] describes; `number` is what the calls take.
+    ObjectKind:
+    /// A source of a sampling channel. `size` = message size.
+    0 SamplingSource "sampling source",
+    /// A destination of a sampling channel. `size` = message size, `extra` = refresh period (ns).
+    1 SamplingDestination "sampling destination",
+    /// A source of a queuing channel. `size` = message size, `extra` = depth.
+    2 QueuingSource "queuing source",
+    /// A destination of a queuing channel.
+    3 QueuingDestination "queuing destination",
+    /// Shared memory: `address`, `size`; `extra` 1 = writable.
+    4 Shared "shared memory",
+    /// A doorbell of ours to a peer: `number` for `ring`; `event` is unused. The name is
+    /// that of the peer, `extra` the object index of the shared memory.
+    5 DoorbellOut "doorbell",
+    /// A doorbell of a peer to us: `event`. Name and `extra` as above.
+    6 DoorbellIn "incoming doorbell",
+    /// Registers of a device: `address`, `size`; the name is the device's.
+    7 Registers "device registers",
+    /// An interrupt line: `number` for `ack-interrupt`, `event`; `extra` = the line's INTID/GSI.
+    8 Interrupt "interrupt",
+    /// Ports of a device (x86-64): `address` = first, `size` = count.
+    9 IoPorts "io ports",
+    /// Our log ring ([`LogRing`]), writable: `address`, `size`. The name is the console's.
+    10 LogOut "log",
+    /// Somebody's log ring, read-only: `address`, `size`; the name is the writer's;
+    /// `event` is raised when there is something new.
+    11 LogIn "log of a member",
+    /// Console input to us, a [`LogRing`] that the console writes, read-only: `event`.
+    12 InputIn "console input",
+    /// Console input to a member, writable; `number` = the doorbell that wakes it. Name: the member.
+    13 InputOut "input of a member",
+    /// Another partition over which we have a right: `number` = the partition, `extra` = bits:
+    /// 0 statistics, 1 start-stop, 2 trace.
+    14 Partition "partition",
+    /// A schedule that we may switch to: `number`.
+    15 Schedule "schedule",
+    /// A trace ring ([`crate::trace`]), read-only: `number` = core, `address`, `size`.
+    16 Trace "trace ring",
+    /// The right to stop or reset the module: `extra` bit 0 stop, bit 1 reset.
+    17 Module "module",
+}
+
+/// One object of the partition.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ObjectInfo {
+    /// Its name within the partition.
+    pub name: Name,
+    /// An [`ObjectKind`].
+    pub kind: u32,
+    /// What calls take.
+    pub number: u32,
+    /// Virtual address, if it is mapped.
+    pub address: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Depends on the kind.
+    pub extra: u64,
+    /// The event bit (0–63), or 64 for none.
+    pub event: u32,
+    /// The doorbell that announces new data in this object, or `u32::MAX`.
+    pub doorbell: u32,
+}
+
+/// What the loader does at a start: copy `bytes` from `from` to `to`, then zero up to `size`.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct LoadSegment {
+    /// Virtual address of the destination.
+    pub to: u64,
+    /// Virtual address of the pristine bytes (mapped read-only from the image).
+    pub from: u64,
+    /// How many to copy.
+    pub bytes: u64,
+    /// Size of the destination.
+    pub size: u64,
+    /// 1: kept at a warm start.
+    pub retained: u64,
+}
+
+/// What a shim needs to know of its guest.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct GuestInfo {
+    /// Where the guest's memory is mapped in the shim.
+    pub ram: u64,
+    /// Where it lies for the guest.
+    pub ram_guest: u64,
+    /// Its bytes.
+    pub ram_bytes: u64,
+    /// The kernel's file, mapped read-only: address, bytes.
+    pub kernel: u64,
+    /// See `kernel`.
+    pub kernel_bytes: u64,
+    /// The initrd, or 0.
+    pub initrd: u64,
+    /// See `initrd`.
+    pub initrd_bytes: u64,
+    /// Offset of the command line (UTF-8), and its bytes.
+    pub cmdline: u32,
+    /// See `cmdline`.
+    pub cmdline_bytes: u32,
+}
+
+/// A log ring: the head of a shared region with one writer. The writer never waits: it overwrites
+/// what is oldest, and the reader sees from `written` what it has lost.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct LogRing {
+    /// Bytes written since boot; byte n lies at `data[n % (size - 64)]` behind this head.
+    pub written: u64,
+    /// Keeps the head at 64 bytes.
+    pub reserved: [u64; 7],
+}
+
+/// Where the tool maps things in every native partition.
+pub mod layout {
+    /// The information pages.
+    pub const INFO: u64 = 0x0001_0000;
+    /// The vCPU pages.
+    pub const VCPU_PAGES: u64 = 0x0008_0000;
+    /// The loader's program (read, execute).
+    pub const LOADER: u64 = 0x0010_0000;
+    /// Where `rt` links programs; programs linked elsewhere may lie anywhere up to `OBJECTS`.
+    pub const PROGRAM: u64 = 0x0040_0000;
+    /// Shared memory, devices, rings, pristine segments: from here on, placed by the tool.
+    pub const OBJECTS: u64 = 0x8000_0000;
+    /// Guest memory in a shim: from here on.
+    pub const GUEST: u64 = 0x1_0000_0000;
+    /// No mapping of a host space lies at or above this.
+    pub const END: u64 = 1 << 38;
+}
