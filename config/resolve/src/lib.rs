@@ -2,3 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
 //! From description, board and programs to the plan, or diagnostics.
+//!
+//! The first half ends with a validated [`model::System`] per board; lowering turns it and the
+//! built programs into the plan.
+
+pub mod model;

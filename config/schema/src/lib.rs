@@ -2,3 +2,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
 //! The description file as it is written.
+
+pub mod source;
