@@ -1,0 +1,141 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! The boards that the tests run on, and how QEMU plays each of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::qemu::{Ending, Options};
+
+/// A board that QEMU plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Board {
+    /// QEMU's `virt` machine with EL2, a GICv3 (or v2, by option) and a PL011.
+    QemuVirtAarch64,
+    /// QEMU's `q35` machine with a 16550 at I/O port 0x3f8.
+    QemuQ35X86_64,
+}
+
+impl Board {
+    /// All boards, in the order in which tools go through them.
+    pub const ALL: [Self; 2] = [Self::QemuVirtAarch64, Self::QemuQ35X86_64];
+
+    /// The name that description files and `--board` use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QemuVirtAarch64 => "qemu-virt-aarch64",
+            Self::QemuQ35X86_64 => "qemu-q35-x86_64",
+        }
+    }
+
+    /// The architecture, as description files write it for `{arch}`.
+    pub fn arch(self) -> &'static str {
+        match self {
+            Self::QemuVirtAarch64 => "aarch64",
+            Self::QemuQ35X86_64 => "x86_64",
+        }
+    }
+
+    /// The emulator's program.
+    pub fn qemu(self) -> &'static str {
+        match self {
+            Self::QemuVirtAarch64 => "qemu-system-aarch64",
+            Self::QemuQ35X86_64 => "qemu-system-x86_64",
+        }
+    }
+
+    /// The arguments that make QEMU this machine.
+    ///
+    /// The processor models have exact instruction counts: `cntfrq` makes the generic timer tick once
+    /// per nanosecond, which under icount is once per instruction (its default grain is 16). The x86
+    /// model is QEMU's plainest with what the kernel probes for.
+    pub(crate) fn machine(self, options: &Options) -> Vec<String> {
+        let machine = match self {
+            Self::QemuVirtAarch64 => {
+                format!("virt,virtualization=on,gic-version={}", options.gic)
+            }
+            Self::QemuQ35X86_64 => "q35".to_owned(),
+        };
+        let mut args = vec!["-machine".to_owned(), machine];
+        let more: &[&str] = match self {
+            Self::QemuVirtAarch64 => &["-cpu", "cortex-a57,cntfrq=1000000000"],
+            Self::QemuQ35X86_64 => &[
+                "-cpu",
+                "qemu64,+fsgsbase,+rdtscp,+umip",
+                // The kernel ends QEMU by a write to this port. A triple fault must not start it
+                // again: the first failure is the one to look at.
+                "-device",
+                "isa-debug-exit,iobase=0xf4,iosize=0x04",
+                "-no-reboot",
+            ],
+        };
+        args.extend(more.iter().map(|&arg| arg.to_owned()));
+        args.extend(["-m".to_owned(), format!("{}M", self.ram_mib())]);
+        args
+    }
+
+    /// RAM in MiB: what the board's `board.toml` promises to the resolver.
+    fn ram_mib(self) -> u32 {
+        match self {
+            Self::QemuVirtAarch64 | Self::QemuQ35X86_64 => 2048,
+        }
+    }
+
+    /// What QEMU's exit status says about the system.
+    ///
+    /// On aarch64 the kernel leaves by PSCI `SYSTEM_OFF`, which is status 0. On x86-64 it writes a
+    /// value `v` to the debug port, and QEMU exits with `v * 2 + 1`: 0x10 for success gives 33,
+    /// 0x11 for failure gives 35. Status 0 on x86-64 is a reset or a triple fault.
+    pub fn ending(self, status: Option<i32>) -> Ending {
+        match (self, status) {
+            (Self::QemuVirtAarch64, Some(0)) | (Self::QemuQ35X86_64, Some(33)) => Ending::Success,
+            (Self::QemuQ35X86_64, Some(35)) => Ending::Failure,
+            (Self::QemuQ35X86_64, Some(0)) => Ending::Reset,
+            (_, Some(status)) => Ending::Emulator(status),
+            (_, None) => Ending::Killed,
+        }
+    }
+}
+
+impl fmt::Display for Board {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Board {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|board| board.name() == name);
+        found.ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join("` and `");
+            anyhow::anyhow!("no board is called `{name}`; QEMU plays `{names}`")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        for board in Board::ALL {
+            assert_eq!(board.name().parse::<Board>().unwrap(), board);
+        }
+        assert!("qemu-virt".parse::<Board>().is_err());
+    }
+
+    #[test]
+    fn exit_statuses_mean_different_things() {
+        let x86 = Board::QemuQ35X86_64;
+        assert_eq!(x86.ending(Some(33)), Ending::Success);
+        assert_eq!(x86.ending(Some(35)), Ending::Failure);
+        assert_eq!(x86.ending(Some(0)), Ending::Reset);
+        assert_eq!(Board::QemuVirtAarch64.ending(Some(0)), Ending::Success);
+        assert_eq!(Board::QemuVirtAarch64.ending(Some(1)), Ending::Emulator(1));
+        assert_eq!(x86.ending(None), Ending::Killed);
+    }
+}

@@ -1,0 +1,225 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! What a test system is expected to do: its `expect.toml`. `tests/systems/README.md` shows the format.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use serde::Deserialize;
+
+use crate::board::Board;
+use crate::qemu::Options;
+
+/// How a system is run, and what makes the run a good one.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    /// The boards on which it runs.
+    pub boards: Vec<Board>,
+    /// The board-independent part.
+    common: Terms,
+    /// What differs on a board.
+    board: BTreeMap<String, Terms>,
+}
+
+/// How the run has to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exit {
+    /// The system switches off and is content.
+    #[default]
+    Success,
+    /// It switches off with a failure; on aarch64 the status cannot tell, the lines must.
+    Failure,
+    /// It resets the machine.
+    Reset,
+    /// It runs until its time is up.
+    Timeout,
+}
+
+/// Something to type into the serial line.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Type when this has been printed (after what earlier inputs waited for).
+    pub after: String,
+    /// What to type, with its line end.
+    pub send: String,
+}
+
+/// The keys of the file, all of which may differ from board to board.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Terms {
+    timeout: Option<String>,
+    icount: Option<bool>,
+    cores: Option<u32>,
+    gic: Option<u32>,
+    qemu: Option<Vec<String>>,
+    input: Option<Vec<Input>>,
+    exit: Option<Exit>,
+    verdicts: Option<usize>,
+    says: Option<BTreeMap<String, Vec<String>>>,
+    never: Option<Vec<String>>,
+}
+
+/// What the run on one board has to fulfil.
+#[derive(Clone, Debug)]
+pub struct Demand {
+    /// How it has to end.
+    pub exit: Exit,
+    /// At least so many verdicts `pass`; a single `fail` spoils the run anyway.
+    pub verdicts: usize,
+    /// Per partition: texts that occur in its lines, in this order.
+    pub says: BTreeMap<String, Vec<String>>,
+    /// Texts that occur in no line.
+    pub never: Vec<String>,
+}
+
+impl Expectation {
+    /// Reads `expect.toml`.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        Self::parse(&text).with_context(|| path.display().to_string())
+    }
+
+    /// Reads the text of an `expect.toml`.
+    pub fn parse(text: &str) -> Result<Self> {
+        // `boards` and `[board.…]` are taken out first: the rest is the same set of keys as in a
+        // board's table, and serde's `flatten` does not go with `deny_unknown_fields`.
+        let mut file: toml::Table = toml::from_str(text)?;
+        let boards = match file.remove("boards") {
+            Some(names) => names.try_into::<Vec<String>>()?,
+            None => Board::ALL.map(|board| board.name().to_owned()).to_vec(),
+        };
+        let boards = boards
+            .iter()
+            .map(|name| name.parse())
+            .collect::<Result<_>>()?;
+        let own = file
+            .remove("board")
+            .unwrap_or(toml::Value::Table(toml::Table::new()));
+        let board: BTreeMap<String, Terms> = own.try_into()?;
+        let common: Terms = toml::Value::Table(file).try_into()?;
+        for name in board.keys() {
+            name.parse::<Board>()?;
+        }
+        let expectation = Self {
+            boards,
+            common,
+            board,
+        };
+        for board in Board::ALL {
+            expectation.options(board)?;
+        }
+        Ok(expectation)
+    }
+
+    /// How to run the system on `board`.
+    pub fn options(&self, board: Board) -> Result<Options> {
+        let default = Options::default();
+        let timeout = match self.pick(board, |terms| &terms.timeout) {
+            Some(text) => seconds(&text)?,
+            None => default.timeout,
+        };
+        Ok(Options {
+            icount: self
+                .pick(board, |terms| &terms.icount)
+                .unwrap_or(default.icount),
+            cores: self
+                .pick(board, |terms| &terms.cores)
+                .unwrap_or(default.cores),
+            gic: self.pick(board, |terms| &terms.gic).unwrap_or(default.gic),
+            timeout,
+            extra: self.pick(board, |terms| &terms.qemu).unwrap_or_default(),
+            input: self.pick(board, |terms| &terms.input).unwrap_or_default(),
+        })
+    }
+
+    /// What the run on `board` has to fulfil.
+    ///
+    /// `says` is merged partition by partition, everything else is replaced by the board's own.
+    pub fn demand(&self, board: Board) -> Demand {
+        let mut says = self.common.says.clone().unwrap_or_default();
+        if let Some(own) = self
+            .board
+            .get(board.name())
+            .and_then(|terms| terms.says.clone())
+        {
+            says.extend(own);
+        }
+        Demand {
+            exit: self.pick(board, |terms| &terms.exit).unwrap_or_default(),
+            verdicts: self
+                .pick(board, |terms| &terms.verdicts)
+                .unwrap_or_default(),
+            says,
+            never: self.pick(board, |terms| &terms.never).unwrap_or_default(),
+        }
+    }
+
+    /// The board's own value, else the common one.
+    fn pick<T: Clone>(&self, board: Board, of: impl Fn(&Terms) -> &Option<T>) -> Option<T> {
+        let own = self
+            .board
+            .get(board.name())
+            .and_then(|terms| of(terms).clone());
+        own.or_else(|| of(&self.common).clone())
+    }
+}
+
+/// Reads whole seconds of wall time: `"60s"`.
+fn seconds(text: &str) -> Result<Duration> {
+    let number = text
+        .strip_suffix('s')
+        .and_then(|digits| digits.parse().ok());
+    number.map(Duration::from_secs).ok_or_else(|| {
+        anyhow!("`{text}` is no time-out: write whole seconds with their unit, like \"60s\"")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r##"
+        timeout = "90s"
+        cores   = 2
+        verdicts = 3
+        never   = ["fatal"]
+        input   = [{ after = "# ", send = "uname -a\n" }]
+        says.hello  = ["one", "two"]
+        says.kernel = ["boot"]
+        [board.qemu-q35-x86_64]
+        verdicts = 2
+        icount   = false
+        says.hello = ["three"]
+    "##;
+
+    #[test]
+    fn a_board_replaces_what_it_names() {
+        let expect = Expectation::parse(FILE).unwrap();
+        assert_eq!(expect.boards, Board::ALL);
+        let (arm, x86) = (Board::QemuVirtAarch64, Board::QemuQ35X86_64);
+        assert!(expect.options(arm).unwrap().icount && !expect.options(x86).unwrap().icount);
+        assert_eq!(expect.options(x86).unwrap().timeout.as_secs(), 90);
+        assert_eq!(expect.options(arm).unwrap().input.len(), 1);
+        assert_eq!(
+            (expect.demand(arm).verdicts, expect.demand(x86).verdicts),
+            (3, 2)
+        );
+        assert_eq!(expect.demand(x86).says["hello"], ["three"]);
+        assert_eq!(expect.demand(x86).says["kernel"], ["boot"]);
+        assert_eq!(expect.demand(x86).exit, Exit::Success);
+    }
+
+    #[test]
+    fn mistakes_are_found() {
+        assert!(Expectation::parse("timeout = \"5\"").is_err());
+        assert!(Expectation::parse("verdict = 1").is_err());
+        assert!(Expectation::parse("boards = [\"qemu\"]").is_err());
+        assert!(Expectation::parse("[board.qemu]\ncores = 1").is_err());
+    }
+}
