@@ -1,0 +1,113 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! What can be wrong with a mapping, a link, or tables that were found.
+
+use core::error::Error;
+use core::fmt;
+
+use crate::mapping::Mapping;
+
+/// Why a mapping was refused. Only [`OutOfTables`](MapError::OutOfTables) leaves a trace in the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapError {
+    /// The arena is too small. A beginning of the mapping is in place: such a root is not to be loaded.
+    OutOfTables,
+    /// The field named is no multiple of 4 KiB, or the length is zero.
+    Unaligned {
+        /// The field: `va`, `pa` or `len`.
+        what: &'static str,
+    },
+    /// Something is mapped already at this address.
+    Overlap {
+        /// The first address at which the two meet.
+        va: u64,
+    },
+    /// This address belongs to a subtree that the root was linked to: the mapping would show up in other roots.
+    Shared {
+        /// The first address that is not the root's own.
+        va: u64,
+    },
+    /// The range leaves the addresses that the format can translate, or can translate to.
+    OutOfRange,
+    /// Nothing may be both.
+    WritableAndExecutable,
+    /// The format has no way to express this access to this memory at this address.
+    Unsupported,
+}
+
+impl fmt::Display for MapError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MapError::OutOfTables => out.write_str("no page-table frame is left"),
+            MapError::Unaligned { what } => {
+                write!(
+                    out,
+                    "{what} has to be a multiple of 4 KiB, and the length more than zero"
+                )
+            }
+            MapError::Overlap { va } => write!(out, "{va:#x} is mapped already"),
+            MapError::Shared { va } => {
+                write!(out, "{va:#x} belongs to tables shared with other roots")
+            }
+            MapError::OutOfRange => out.write_str("the range leaves the address space"),
+            MapError::WritableAndExecutable => out.write_str("writable and executable"),
+            MapError::Unsupported => {
+                out.write_str("the page-table format can't express this access")
+            }
+        }
+    }
+}
+
+impl Error for MapError {}
+
+/// Why a subtree can't be shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkError {
+    /// There is no table at that entry of the root it should come from.
+    NoTable,
+    /// That entry of the root it should go to is in use.
+    Occupied,
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            LinkError::NoTable => "the root has no table at this entry",
+            LinkError::Occupied => "the root's entry is in use",
+        })
+    }
+}
+
+impl Error for LinkError {}
+
+/// An entry that the format would not have written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// The first address for which the entry is responsible.
+    pub va: u64,
+}
+
+/// What an audit objects to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// An entry that the format would not have written.
+    Malformed(Malformed),
+    /// A leaf that is writable and executable.
+    WritableAndExecutable(Mapping),
+    /// A leaf that the auditor doesn't allow.
+    NotAllowed(Mapping),
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (va, what) = match self {
+            Finding::Malformed(entry) => (entry.va, "is mapped by a malformed entry"),
+            Finding::WritableAndExecutable(leaf) => (leaf.va, "is writable and executable"),
+            Finding::NotAllowed(leaf) => (leaf.va, "should not be mapped so"),
+        };
+        write!(out, "{va:#x} {what}")
+    }
+}
+
+impl Error for Finding {}

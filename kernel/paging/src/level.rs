@@ -1,0 +1,63 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! Levels, named by what one entry spans.
+//!
+//! Arm counts its levels down from the root and Intel up to it; a span means the same in both.
+//! Deliberately not `Ord`: which of two levels is "higher" depends on whose manual one has read.
+
+use crate::tables::ENTRIES;
+
+/// A level of a page table, by the span of one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Pages. Arm: level 3; Intel: page table.
+    Kib4,
+    /// Arm: level 2; Intel: page directory.
+    Mib2,
+    /// Arm: level 1; Intel: page-directory-pointer table.
+    Gib1,
+    /// Arm: level 0; Intel: PML4.
+    Gib512,
+}
+
+impl Level {
+    /// Returns the number of address bits below an entry of this level.
+    const fn shift(self) -> u32 {
+        match self {
+            Level::Kib4 => 12,
+            Level::Mib2 => 21,
+            Level::Gib1 => 30,
+            Level::Gib512 => 39,
+        }
+    }
+
+    /// Returns how many bytes one entry spans.
+    #[must_use]
+    pub const fn size(self) -> u64 {
+        1 << self.shift()
+    }
+
+    /// Returns how many bytes a whole table of this level spans.
+    #[must_use]
+    pub const fn table_size(self) -> u64 {
+        self.size() * ENTRIES as u64
+    }
+
+    /// Returns which entry of a table of this level is responsible for `va`.
+    #[must_use]
+    pub const fn index(self, va: u64) -> usize {
+        (va >> self.shift()) as usize % ENTRIES
+    }
+
+    /// Returns the level of the tables that entries of this one refer to; pages refer to none.
+    #[must_use]
+    pub const fn below(self) -> Option<Level> {
+        match self {
+            Level::Kib4 => None,
+            Level::Mib2 => Some(Level::Kib4),
+            Level::Gib1 => Some(Level::Mib2),
+            Level::Gib512 => Some(Level::Gib1),
+        }
+    }
+}
