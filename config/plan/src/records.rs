@@ -181,7 +181,7 @@ record! {
         name: Name,
         /// Its vCPUs, in `partition_vcpus`.
         vcpus: Span,
-        /// What its spaces map.
+        /// What its spaces map: the host space's first, each space's sorted by address.
         regions: Span,
         /// Its ports.
         ports: Span,
@@ -189,7 +189,7 @@ record! {
         doorbells: Span,
         /// Its interrupt lines.
         lines: Span,
-        /// Its rights.
+        /// Its rights, sorted by kind, then target.
         rights: Span,
         /// Its peers.
         peers: Span,
@@ -197,6 +197,8 @@ record! {
         quiesces: Span,
         /// Its memory is kept in these kernel maps.
         kernel_maps: Span,
+        /// Its I/O ports (x86-64).
+        io_ports: Span,
         /// Its health table.
         health: u32,
         /// The partition that starts when this one is NORMAL for the first time, or NONE.
@@ -341,8 +343,10 @@ record! {
     HealthRecord {
         /// By [`parzelle_abi::health::ErrorId`].
         actions: [ActionRecord; parzelle_abi::health::ERRORS],
-        /// When the actions fail or restarts are used up.
+        /// When restarts are used up.
         give_up: ActionRecord,
+        /// When a process-level error finds no handler, or its handler fails.
+        otherwise: ActionRecord,
         /// At most so many restarts …
         restarts: u32,
         /// Keeps the size.
@@ -413,6 +417,16 @@ record! {
         access: u32,
         /// The partition whose root has it, or NONE for all.
         partition: u32,
+    }
+}
+
+record! {
+    /// A range of I/O ports that a partition may use (x86-64).
+    IoPortsRecord {
+        /// The first.
+        first: u32,
+        /// How many.
+        count: u32,
     }
 }
 

@@ -107,6 +107,8 @@ tables! {
     memory: MemoryRecord,
     /// What the kernel maps for itself.
     kernel_maps: KernelMapRecord,
+    /// I/O ports, by partition, each partition's sorted by number.
+    io_ports: IoPortsRecord,
     /// Registers that are written before a device's owner is restarted.
     quiesces: QuiesceRecord,
     /// Changes of partitions when a schedule begins.
