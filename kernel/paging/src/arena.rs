@@ -62,7 +62,7 @@ impl<'a> Arena<'a> {
     /// Finds an entry of a table that was given out.
     fn entry(&self, table: Pa, index: usize) -> Option<&AtomicU64> {
         let offset = table.0.checked_sub(self.base.0)?;
-        if offset % Level::Kib4.size() != 0 {
+        if !offset.is_multiple_of(Level::Kib4.size()) {
             return None;
         }
         let number = usize::try_from(offset / Level::Kib4.size()).ok()?;

@@ -59,6 +59,8 @@ pub trait Format {
     fn leaf_allowed(level: Level) -> bool;
 
     /// Tells whether the format can express this, exactly, at this address.
+    ///
+    /// Asked for both ends of a range: what holds there has to hold in between.
     fn supports(va: u64, access: Access, memory: Memory) -> bool;
 
     /// Tells whether partitions may pass tables on the way to this address, if the leaf lets them.
@@ -70,8 +72,8 @@ pub trait Format {
     /// Writes down a leaf of this level: supported, and aligned to the level's size.
     fn leaf(leaf: Leaf, level: Level) -> u64;
 
-    /// Reads what [`table`](Format::table) and [`leaf`](Format::leaf) write. What it makes of other words
-    /// doesn't matter: see [`entry`].
+    /// Reads what [`table`](Format::table) and [`leaf`](Format::leaf) write. What it makes of other
+    /// words doesn't matter: they are malformed, because written anew they differ.
     fn decode(word: u64, level: Level) -> Entry;
 }
 
@@ -83,7 +85,10 @@ pub(crate) fn entry<F: Format>(word: u64, level: Level) -> Entry {
     let entry = F::decode(word, level);
     let same = match entry {
         Entry::Table(table) => level.below().is_some() && F::table(table) == word,
-        Entry::Leaf(leaf) => F::leaf_allowed(level) && F::leaf(leaf, level) == word,
+        Entry::Leaf(leaf) => {
+            let aligned = leaf.pa.0.is_multiple_of(level.size());
+            F::leaf_allowed(level) && aligned && F::leaf(leaf, level) == word
+        }
         Entry::Empty | Entry::Malformed => false,
     };
     if same { entry } else { Entry::Malformed }

@@ -31,7 +31,7 @@ impl Counting {
 
     fn has(&self, table: Pa, index: usize) -> bool {
         let size = Level::Kib4.size();
-        table.0 % size == 0 && table.0 / size < self.used as u64 && index < ENTRIES
+        table.0.is_multiple_of(size) && table.0 / size < self.used as u64 && index < ENTRIES
     }
 }
 

@@ -54,8 +54,6 @@ mod tables;
 mod walk;
 
 #[cfg(test)]
-mod history;
-#[cfg(test)]
 mod tests;
 
 pub use arena::{Arena, Frame};

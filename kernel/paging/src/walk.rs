@@ -85,7 +85,7 @@ fn check<F: Format>(mapping: &Mapping) -> Result<(), MapError> {
         access,
         memory,
     } = *mapping;
-    let aligned = |value: u64| value % Level::Kib4.size() == 0;
+    let aligned = |value: u64| value.is_multiple_of(Level::Kib4.size());
     if !aligned(va) {
         return Err(MapError::Unaligned { what: "va" });
     }
@@ -163,7 +163,9 @@ fn place<F: Format>(
     } = walk::<F>(tables, root, va);
     loop {
         let index = level.index(va);
-        let fits = F::leaf_allowed(level) && (va | pa.0) % level.size() == 0 && len >= level.size();
+        let fits = F::leaf_allowed(level)
+            && (va | pa.0).is_multiple_of(level.size())
+            && len >= level.size();
         match level.below() {
             Some(below) if !fits => {
                 let next = tables.alloc().ok_or(MapError::OutOfTables)?;
