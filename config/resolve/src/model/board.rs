@@ -127,6 +127,8 @@ pub struct Device {
     pub ports: Vec<Region>,
     /// Interrupt lines, as the interrupt controller numbers them (GIC: INTID).
     pub interrupts: Vec<u32>,
+    /// Its lines signal by edges (else by level).
+    pub edge: bool,
     /// Whether it reaches memory by itself.
     pub dma: Dma,
     /// The partition that owns it.
