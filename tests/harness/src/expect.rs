@@ -18,6 +18,8 @@ use crate::qemu::Options;
 pub struct Expectation {
     /// The boards on which it runs.
     pub boards: Vec<Board>,
+    /// Whether quick runs of the tests leave it out.
+    pub slow: bool,
     /// The board-independent part.
     common: Terms,
     /// What differs on a board.
@@ -87,7 +89,7 @@ impl Expectation {
 
     /// Reads the text of an `expect.toml`.
     pub fn parse(text: &str) -> Result<Self> {
-        // `boards` and `[board.…]` are taken out first: the rest is the same set of keys as in a
+        // `boards`, `slow` and `[board.…]` are taken out first: the rest is the same set of keys as in a
         // board's table, and serde's `flatten` does not go with `deny_unknown_fields`.
         let mut file: toml::Table = toml::from_str(text)?;
         let boards = match file.remove("boards") {
@@ -98,6 +100,10 @@ impl Expectation {
             .iter()
             .map(|name| name.parse())
             .collect::<Result<_>>()?;
+        let slow = match file.remove("slow") {
+            Some(slow) => slow.try_into()?,
+            None => false,
+        };
         let own = file
             .remove("board")
             .unwrap_or(toml::Value::Table(toml::Table::new()));
@@ -108,6 +114,7 @@ impl Expectation {
         }
         let expectation = Self {
             boards,
+            slow,
             common,
             board,
         };

@@ -1,0 +1,175 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! `cargo xtask demo`: real-time partitions beside stock Debian, and what each of them got.
+
+mod report;
+mod seconds;
+
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use parzelle_harness::console::{Line, Transcript};
+use parzelle_harness::{Board, Ending, Options, qemu};
+
+use crate::house::House;
+use crate::setup;
+
+/// The description file of the demo, below the root.
+const FILE: &str = "config/systems/demo.toml";
+/// Virtual seconds that an interactive run lasts at most: a day.
+const DAY: u64 = 86_400;
+
+/// How to show it.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The board to play.
+    #[arg(long, default_value = "qemu-virt-aarch64")]
+    board: Board,
+    /// Seconds of the board's time that it runs; without it, as the description says.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: Option<u64>,
+    /// Talk to Debian's shell; Ctrl-A X leaves. Time is the host's then and is not judged.
+    #[arg(long)]
+    interactive: bool,
+}
+
+/// Runs the demo; `true` if no window was missed and everything ended as it should.
+pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
+    setup::run(house)?;
+    let board = arguments.board;
+    eprintln!("demo: building {FILE} for {board}");
+    let image = build(house, arguments)?;
+    if arguments.interactive {
+        eprintln!("demo: the terminal is the board's console; Ctrl-A X leaves");
+        let status = qemu::interact(
+            board,
+            &image,
+            &Options {
+                icount: false,
+                ..Options::default()
+            },
+        )?;
+        return Ok(status.code().is_some());
+    }
+    eprintln!("demo: running it under icount: one instruction is one nanosecond of its time");
+    // Guests execute some ten million instructions per second of a slow host.
+    let patience = 300 + 120 * arguments.seconds.unwrap_or(5);
+    let options = Options {
+        timeout: Duration::from_secs(patience),
+        ..Options::default()
+    };
+    let mut lines = Lines::default();
+    let run = qemu::run(board, &image, &options, |bytes| lines.show(bytes))?;
+    println!();
+    let reports = report::collect(&run.console);
+    print!("{}", report::table(&reports));
+    println!();
+    let mut faults = report::faults(&reports);
+    if run.ending != Ending::Success {
+        faults.push(format!(
+            "the system ended otherwise than in order: {}",
+            run.ending
+        ));
+    }
+    if board.arch() == "aarch64" {
+        faults.extend(guest_faults(&run.console));
+    }
+    if !faults.is_empty() && !run.complaints.is_empty() {
+        faults.push(format!("QEMU said: {}", run.complaints));
+    }
+    for fault in &faults {
+        println!("demo: {fault}");
+    }
+    if faults.is_empty() {
+        println!(
+            "demo: no real-time window was missed ({:.0} s of wall time)",
+            run.took.as_secs_f64()
+        );
+    }
+    Ok(faults.is_empty())
+}
+
+/// Builds the image, with another length of the run if one is asked for.
+fn build(house: &House, arguments: &Arguments) -> Result<PathBuf> {
+    let file = house.path(FILE);
+    let length = if arguments.interactive {
+        Some(DAY)
+    } else {
+        arguments.seconds
+    };
+    let Some(length) = length else {
+        return house.build_image(&file, arguments.board, "demo");
+    };
+    // Paths in a description are relative to it: the variant has to lie beside it.
+    let variant = Variant(file.with_file_name(format!("demo-{}s.toml", length)));
+    let text = seconds::replace(&std::fs::read_to_string(&file)?, length)?;
+    std::fs::write(&variant.0, text)?;
+    house.build_image(&variant.0, arguments.board, &format!("demo-{length}s"))
+}
+
+/// A file that is there only for the build.
+struct Variant(PathBuf);
+
+impl Drop for Variant {
+    fn drop(&mut self) {
+        // At worst it stays; the next run overwrites it.
+        let _ = std::fs::remove_file(Path::new(&self.0));
+    }
+}
+
+/// What Debian owes on aarch64: its name, and the end of its load.
+fn guest_faults(console: &Transcript) -> Vec<String> {
+    let owed = [
+        ("Linux ", "Debian did not print its `uname -a`"),
+        ("load: finished", "Debian did not finish its load"),
+    ];
+    let said: Vec<String> = console.of("debian").collect();
+    let is_missing = |text: &str| {
+        // The kernel's own log also names Linux; its lines begin with a time stamp in brackets.
+        !said
+            .iter()
+            .any(|line| line.contains(text) && !line.starts_with('['))
+    };
+    owed.iter()
+        .filter(|(text, _)| is_missing(text))
+        .map(|(_, fault)| (*fault).to_owned())
+        .collect()
+}
+
+/// Prints whole lines as they come, and leaves out those that are meant for tools.
+#[derive(Default)]
+struct Lines {
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    fn show(&mut self, bytes: &[u8]) {
+        self.rest.extend_from_slice(bytes);
+        while let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = self.rest.drain(..=end).collect();
+            let text = String::from_utf8_lossy(&line);
+            if Line::parse(&text).report().is_none() {
+                println!("{}", text.trim_end());
+            }
+        }
+        // A closed standard output ends the demo at the next line.
+        let _ = stdout().flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debian_has_to_finish() {
+        let good =
+            "[debian] Linux (none) 6.1.0 aarch64 GNU/Linux\n[debian] load: finished, sha256 0\n";
+        assert!(guest_faults(&Transcript::new(good)).is_empty());
+        let log = "[debian] [    0.000000] Linux version 6.1.0\n[control] load: finished\n";
+        assert_eq!(guest_faults(&Transcript::new(log)).len(), 2);
+    }
+}

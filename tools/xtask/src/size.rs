@@ -1,0 +1,189 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! `cargo xtask size`: how much has to be trusted, and whether unsafe code stays where it belongs.
+
+mod source;
+mod wrappers;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use parzelle_harness::Board;
+
+use crate::house::House;
+use crate::table::{Table, thousands};
+
+/// Code lines that kernel core, interface, paging, plan, one architecture and its board may have.
+const LIMIT: usize = 6_000;
+
+/// The rooms that are trusted on every architecture.
+const COMMON: [&str; 4] = ["kernel/abi", "kernel/core", "kernel/paging", "config/plan"];
+
+/// Rooms in which unsafe code is at home: the architecture and the composition root.
+const UNSAFE_ROOMS: [&str; 2] = ["kernel/arch", "bsp"];
+
+/// Prints both; `false` if a limit is passed or unsafe code is where it should not be.
+pub(crate) fn run(house: &House) -> Result<bool> {
+    let small = lines(house)?;
+    let confined = wrappers(house)?;
+    Ok(small && confined)
+}
+
+/// Counts code lines per room and board.
+fn lines(house: &House) -> Result<bool> {
+    let mut table = Table::new(["code lines", Board::ALL[0].arch(), Board::ALL[1].arch()]);
+    let mut totals = Board::ALL.map(|_| 0);
+    for room in COMMON {
+        let count = count(&house.path(room))?;
+        totals.iter_mut().for_each(|total| *total += count);
+        table.row(vec![
+            room.to_owned(),
+            thousands(count as i64),
+            thousands(count as i64),
+        ]);
+    }
+    let own = |title: &str, room: fn(Board) -> String, table: &mut Table, totals: &mut [usize]| {
+        let mut cells = vec![title.to_owned()];
+        for (board, total) in Board::ALL.into_iter().zip(totals) {
+            let count = count(&house.path(room(board)))?;
+            *total += count;
+            cells.push(thousands(count as i64));
+        }
+        table.row(cells);
+        anyhow::Ok(())
+    };
+    own(
+        "kernel/arch",
+        |board| format!("kernel/arch/{}", board.arch()),
+        &mut table,
+        &mut totals,
+    )?;
+    own(
+        "bsp",
+        |board| format!("bsp/{}", board.name()),
+        &mut table,
+        &mut totals,
+    )?;
+    own(
+        "bsp/drivers",
+        |_| "bsp/drivers".to_owned(),
+        &mut table,
+        &mut totals,
+    )?;
+    let sums = totals.iter().map(|&total| thousands(total as i64));
+    table.row(
+        [format!("all (limit {})", thousands(LIMIT as i64))]
+            .into_iter()
+            .chain(sums)
+            .collect(),
+    );
+    println!("{}", table.set());
+    Ok(totals.iter().all(|&total| total <= LIMIT))
+}
+
+/// Counts the code lines below a directory, 0 if it isn't there.
+fn count(directory: &Path) -> Result<usize> {
+    let mut count = 0;
+    for file in files(directory)? {
+        if is_trusted(file.strip_prefix(directory).unwrap_or(&file)) {
+            count += source::code_lines(&read(&file)?);
+        }
+    }
+    Ok(count)
+}
+
+/// Whether a file, named within its room, is part of an image: no test, no fake, no build script.
+fn is_trusted(file: &Path) -> bool {
+    let kind = file.extension().and_then(|extension| extension.to_str());
+    let excluded = [
+        "tests.rs", "tests", "fake.rs", "fake", "benches", "examples", "build.rs",
+    ];
+    let is_excluded = file
+        .iter()
+        .any(|part| excluded.iter().any(|&name| part == name));
+    matches!(kind, Some("rs" | "S")) && !is_excluded
+}
+
+/// Lists the files with unsafe code outside of its rooms.
+fn wrappers(house: &House) -> Result<bool> {
+    let mut confined = true;
+    let mut found = Vec::new();
+    for file in files(&house.path(""))? {
+        let name = file
+            .strip_prefix(house.path(""))
+            .unwrap_or(&file)
+            .to_string_lossy()
+            .into_owned();
+        let at_home = UNSAFE_ROOMS
+            .iter()
+            .any(|room| Path::new(&name).starts_with(room));
+        if name.ends_with(".rs") && !at_home && source::is_unsafe(&read(&file)?) {
+            found.push(name);
+        }
+    }
+    println!("unsafe code outside of {}:", UNSAFE_ROOMS.join(" and "));
+    for name in &found {
+        match wrappers::why(name) {
+            Some(why) => println!("  {name}: {why}"),
+            None => {
+                println!("  {name}: NOT ON THE LIST in tools/xtask/src/size/wrappers.rs");
+                confined = false;
+            }
+        }
+    }
+    println!();
+    Ok(confined)
+}
+
+/// All files below a directory, sorted; hidden directories and build results are left out.
+fn files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut waiting = vec![directory.to_owned()];
+    while let Some(directory) = waiting.pop() {
+        let Ok(entries) = fs::read_dir(&directory) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry?.path();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            if path.is_dir() && !name.starts_with('.') && name != "target" {
+                waiting.push(path);
+            } else if path.is_file() {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file).with_context(|| file.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_and_fakes_are_not_trusted() {
+        for file in ["src/lib.rs", "src/vectors.S", "src/machine.rs"] {
+            assert!(is_trusted(Path::new(file)), "{file}");
+        }
+        for file in [
+            "src/machine/fake.rs",
+            "src/port/tests.rs",
+            "tests/x.rs",
+            "build.rs",
+            "README.md",
+        ] {
+            assert!(!is_trusted(Path::new(file)), "{file}");
+        }
+    }
+}

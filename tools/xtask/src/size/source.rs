@@ -1,0 +1,191 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! Reads source text just well enough to tell code from comments, strings and tests.
+
+/// Counts lines with code on them, without comments and without items behind `#[cfg(test)]`.
+pub(super) fn code_lines(text: &str) -> usize {
+    let code = without_tests(&blank(text));
+    code.lines().filter(|line| !line.trim().is_empty()).count()
+}
+
+/// Whether there is unsafe code, be it a block, a function, an implementation or an attribute.
+pub(super) fn is_unsafe(text: &str) -> bool {
+    let code = blank(text);
+    let mut words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+    words.any(|word| word == "unsafe")
+}
+
+/// Replaces comments by spaces and the content of strings by quotes; lines stay where they are.
+fn blank(text: &str) -> String {
+    let bytes: Vec<char> = text.chars().collect();
+    let at = |index: usize| bytes.get(index).copied().unwrap_or('\0');
+    let mut out = String::with_capacity(text.len());
+    let mut index = 0;
+    let mut keep = |c: char, replacement: char| {
+        out.push(if c.is_whitespace() { c } else { replacement });
+    };
+    while index < bytes.len() {
+        let end = match (at(index), at(index + 1)) {
+            ('/', '/') => line_end(&bytes, index),
+            ('/', '*') => comment_end(&bytes, index),
+            ('"', _) => string_end(&bytes, index + 1),
+            ('r', '"' | '#') if !is_word(&bytes, index) => raw_end(&bytes, index),
+            ('\'', '\\') => char_end(&bytes, index),
+            ('\'', _) if at(index + 2) == '\'' => index + 3,
+            _ => index,
+        };
+        let replacement = if at(index) == '/' { ' ' } else { '"' };
+        if end == index {
+            keep(at(index), at(index));
+            index += 1;
+        }
+        while index < end {
+            keep(at(index), replacement);
+            index += 1;
+        }
+    }
+    out
+}
+
+/// Whether the character before `index` belongs to a word, so that an `r` here starts no string.
+fn is_word(text: &[char], index: usize) -> bool {
+    let before = index.checked_sub(1).and_then(|before| text.get(before));
+    before.is_some_and(|c| c.is_alphanumeric() || *c == '_')
+}
+
+/// The end of a comment that ends with its line.
+fn line_end(text: &[char], start: usize) -> usize {
+    (start..text.len())
+        .find(|&index| text.get(index) == Some(&'\n'))
+        .unwrap_or(text.len())
+}
+
+/// The end of a comment that may hold others of its kind.
+fn comment_end(text: &[char], start: usize) -> usize {
+    let mut depth = 0_usize;
+    let mut index = start;
+    while index < text.len() {
+        match text.get(index..index + 2) {
+            Some(['/', '*']) => depth += 1,
+            Some(['*', '/']) => depth -= 1,
+            _ => {
+                index += 1;
+                continue;
+            }
+        }
+        index += 2;
+        if depth == 0 {
+            break;
+        }
+    }
+    index
+}
+
+/// The end of a string whose content starts at `start`.
+fn string_end(text: &[char], start: usize) -> usize {
+    let mut index = start;
+    while let Some(&c) = text.get(index) {
+        match c {
+            '\\' => index += 2,
+            '"' => return index + 1,
+            _ => index += 1,
+        }
+    }
+    text.len()
+}
+
+/// The end of a raw string, or `start` if it is none (`r#type`).
+fn raw_end(text: &[char], start: usize) -> usize {
+    let hashes = text
+        .iter()
+        .skip(start + 1)
+        .take_while(|&&c| c == '#')
+        .count();
+    let open = start + 1 + hashes;
+    if text.get(open) != Some(&'"') {
+        return start;
+    }
+    let mut index = open + 1;
+    while index < text.len() {
+        let closing = text.iter().skip(index + 1).take(hashes);
+        if text.get(index) == Some(&'"') && closing.filter(|&&c| c == '#').count() == hashes {
+            return index + 1 + hashes;
+        }
+        index += 1;
+    }
+    text.len()
+}
+
+/// The end of a character that is written with a backslash.
+fn char_end(text: &[char], start: usize) -> usize {
+    let close = (start + 3..text.len()).find(|&index| text.get(index) == Some(&'\''));
+    close.map_or(text.len(), |close| close + 1)
+}
+
+/// Cuts out every item behind `#[cfg(test)]` or `#[cfg(any(test, …))]`.
+fn without_tests(code: &str) -> String {
+    let mut out = String::with_capacity(code.len());
+    let mut rest = code;
+    loop {
+        let marks = ["#[cfg(test)]", "#[cfg(any(test", "#[cfg(all(test"];
+        let Some(at) = marks.iter().filter_map(|mark| rest.find(mark)).min() else {
+            out.push_str(rest);
+            return out;
+        };
+        let (before, item) = rest.split_at(at);
+        out.push_str(before);
+        rest = item.get(item_end(item)..).unwrap_or_default();
+    }
+}
+
+/// Where an item that begins with attributes ends: behind its braces, or behind its semicolon.
+fn item_end(item: &str) -> usize {
+    let mut depth = 0_usize;
+    for (index, c) in item.char_indices() {
+        match c {
+            '{' | '(' | '[' => depth += 1,
+            '}' | ')' | ']' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 && c == '}' {
+                    return index + 1;
+                }
+            }
+            ';' if depth == 0 => return index + 1,
+            _ => {}
+        }
+    }
+    item.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_and_tests_do_not_count() {
+        let text = "//! doc\n\nfn a() {} // x\n/* b\n c */\nlet s = \"// no comment\";\n\
+                    #[cfg(test)]\nmod tests {\n fn b() { \"}\"; }\n}\nfn c() {}\n\
+                    #[cfg(test)]\nmod more;\n";
+        assert_eq!(code_lines(text), 3);
+    }
+
+    #[test]
+    fn a_word_in_a_comment_or_string_is_not_unsafe() {
+        assert!(!is_unsafe(
+            "// unsafe\n#![deny(unsafe_op_in_unsafe_fn)]\nlet x = \"unsafe\";"
+        ));
+        assert!(!is_unsafe(
+            "let x = r#\"unsafe \" unsafe\"#; /* unsafe /* unsafe */ */"
+        ));
+        assert!(is_unsafe(
+            "fn a<'a>(x: &'a u8) { let c = '\"'; unsafe { b() } }"
+        ));
+        assert!(is_unsafe("let c = '\\''; #[unsafe(no_mangle)] fn x() {}"));
+    }
+
+    #[test]
+    fn raw_names_are_no_strings() {
+        assert!(is_unsafe("let r#type = 1; unsafe {}"));
+    }
+}

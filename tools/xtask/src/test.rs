@@ -1,0 +1,102 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! `cargo xtask test`: every check that this repository has, from formatting to whole systems.
+//!
+//! The last line is `N passed, N failed` over all of them.
+
+mod host;
+mod lint;
+mod systems;
+
+use std::time::Instant;
+
+use anyhow::Result;
+use parzelle_harness::Board;
+
+use crate::house::House;
+use crate::{setup, size};
+
+/// What to test.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Only the steps (`format`, `lint`, `size`, `host`) and systems whose name contains this.
+    filter: Option<String>,
+    /// Only systems on this board.
+    #[arg(long)]
+    board: Option<Board>,
+    /// Leave out formatting, lints and the systems that call themselves slow.
+    #[arg(long)]
+    quick: bool,
+}
+
+impl Arguments {
+    /// Whether a step or system of that name is asked for.
+    fn wants(&self, name: &str) -> bool {
+        self.filter
+            .as_ref()
+            .is_none_or(|filter| name.contains(filter.as_str()))
+    }
+}
+
+/// What has passed and failed so far.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    passed: usize,
+    failed: Vec<String>,
+}
+
+impl Tally {
+    /// Takes note of one check and prints its line; `why` may have several lines.
+    fn note(&mut self, name: &str, result: Result<String, String>) {
+        match result {
+            Ok(remark) => {
+                self.passed += 1;
+                println!("test {name} ... ok{remark}");
+            }
+            Err(why) => {
+                self.failed.push(name.to_owned());
+                println!("test {name} ... FAILED");
+                for line in why.lines() {
+                    println!("    {line}");
+                }
+            }
+        }
+    }
+}
+
+/// Runs what is asked for; `true` if nothing failed.
+pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
+    let started = Instant::now();
+    setup::run(house)?;
+    let mut tally = Tally::default();
+    if !arguments.quick && arguments.wants("format") {
+        tally.note("format", lint::format(house));
+    }
+    if !arguments.quick && arguments.wants("lint") {
+        lint::clippy(house, &mut tally);
+    }
+    if arguments.wants("size") {
+        let good = size::run(house)?;
+        tally.note(
+            "size",
+            if good {
+                Ok(String::new())
+            } else {
+                Err("see above".to_owned())
+            },
+        );
+    }
+    if arguments.wants("host") {
+        host::test(house, &mut tally)?;
+    }
+    systems::test(house, arguments, &mut tally)?;
+
+    println!();
+    for name in &tally.failed {
+        println!("failed: {name}");
+    }
+    println!("finished in {} s", started.elapsed().as_secs());
+    println!("{} passed, {} failed", tally.passed, tally.failed.len());
+    Ok(tally.failed.is_empty())
+}

@@ -1,0 +1,154 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! Builds and runs the systems in `tests/systems`.
+//!
+//! ```text
+//!   jobs ──▶ builder ──▶ queue ──▶ runner 1 ──┐
+//!            one, for cargo  └───▶ runner 2 ──┴──▶ results, a line each
+//!            fills the cores
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use anyhow::{Context, Result};
+use parzelle_harness::expect::Expectation;
+use parzelle_harness::{Board, judge, qemu};
+
+use super::{Arguments, Tally};
+use crate::house::House;
+
+/// QEMUs that run at a time. What they measure is virtual time and doesn't depend on it.
+const RUNNERS: usize = 2;
+/// Lines of the console that are shown of a run that failed.
+const TAIL: usize = 25;
+
+/// One system on one board.
+struct Job<'a> {
+    system: &'a System,
+    board: Board,
+}
+
+/// A directory below `tests/systems`.
+struct System {
+    name: String,
+    directory: PathBuf,
+    expect: Expectation,
+}
+
+/// The result of a job: its name, and a remark or the faults.
+type Outcome = (String, Result<String, String>);
+
+/// Runs the systems that are asked for.
+pub(super) fn test(house: &House, arguments: &Arguments, tally: &mut Tally) -> Result<()> {
+    let systems = find(&house.path("tests/systems"), arguments, tally)?;
+    let mut jobs = Vec::new();
+    for system in &systems {
+        for &board in &system.expect.boards {
+            if arguments.board.is_none_or(|wanted| wanted == board) {
+                jobs.push(Job { system, board });
+            }
+        }
+    }
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    house.parzelle()?;
+    let (results, outcomes) = mpsc::channel::<Outcome>();
+    let (built, queue) = mpsc::channel::<(Job, PathBuf)>();
+    let queue = Mutex::new(queue);
+    let queue = &queue;
+    thread::scope(|scope| {
+        for _ in 0..RUNNERS {
+            let results = results.clone();
+            scope.spawn(move || {
+                loop {
+                    // The lock is held while waiting: the other runner has no better thing to do.
+                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let Ok((job, image)) = next else { return };
+                    let result = run(house, &job, &image).map_err(|error| format!("{error:#}"));
+                    // The receiver lives as long as this scope.
+                    let _ = results.send((job.name(), result.and_then(|inner| inner)));
+                }
+            });
+        }
+        scope.spawn(move || {
+            for job in jobs {
+                let file = job.system.directory.join("system.toml");
+                let failed = match house.build_image(&file, job.board, &job.system.name) {
+                    Ok(image) => {
+                        let _ = built.send((job, image));
+                        continue;
+                    }
+                    Err(error) => format!("{error:#}"),
+                };
+                let _ = results.send((job.name(), Err(failed)));
+            }
+        });
+        for (name, result) in outcomes {
+            tally.note(&name, result);
+        }
+    });
+    Ok(())
+}
+
+impl Job<'_> {
+    /// How the job is called in what is printed.
+    fn name(&self) -> String {
+        format!("{} on {}", self.system.name, self.board)
+    }
+}
+
+/// The systems that are asked for, by name; one that can't be read has failed.
+fn find(directory: &Path, arguments: &Arguments, tally: &mut Tally) -> Result<Vec<System>> {
+    let entries = fs::read_dir(directory).with_context(|| directory.display().to_string())?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    let mut paths: Vec<PathBuf> = paths.collect::<Result<_, _>>()?;
+    paths.sort();
+    let mut systems = Vec::new();
+    for directory in paths {
+        let name = directory
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if !directory.is_dir() || !arguments.wants(&name) {
+            continue;
+        }
+        match Expectation::load(&directory.join("expect.toml")) {
+            Ok(expect) if arguments.quick && expect.slow => {}
+            Ok(expect) => systems.push(System {
+                name,
+                directory,
+                expect,
+            }),
+            Err(error) => tally.note(&name, Err(format!("{error:#}"))),
+        }
+    }
+    Ok(systems)
+}
+
+/// Runs an image, keeps its console and judges it.
+fn run(house: &House, job: &Job, image: &Path) -> Result<Result<String, String>> {
+    let options = job.system.expect.options(job.board)?;
+    let run = qemu::run(job.board, image, &options, |_| {})?;
+    let log = qemu::log_path(&house.target(), &job.system.name, job.board);
+    fs::write(&log, run.console.raw()).with_context(|| log.display().to_string())?;
+    let faults = judge::judge(&job.system.expect.demand(job.board), &run);
+    if faults.is_empty() {
+        return Ok(Ok(format!(" ({:.1} s)", run.took.as_secs_f64())));
+    }
+    let mut why = faults.join("\n");
+    why.push_str(&format!(
+        "\nthe end of its console, all of it in {}:\n",
+        log.display()
+    ));
+    for line in run.console.tail(TAIL).lines() {
+        why.push_str(&format!("  | {line}\n"));
+    }
+    Ok(Err(why))
+}
