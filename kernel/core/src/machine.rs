@@ -19,6 +19,9 @@
 //! of the latest [`Machine::switch`]: its space is loaded, its private memory mapped.
 
 use parzelle_abi::aarch64::GuestExit;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
+
 use parzelle_abi::call::Error;
 use parzelle_abi::health::ErrorId;
 use parzelle_abi::trace::{TraceHeader, TraceRecord};
@@ -104,9 +107,6 @@ pub trait Machine {
     /// Takes the host frame from the current vCPU's page, sanitised, and unmasks upcalls.
     fn resume_frame(&mut self);
 
-    /// Unmasks upcalls in the current vCPU's page.
-    fn unmask_upcalls(&mut self);
-
     /// Writes the planned start of its window to the current vCPU's page.
     fn set_window_start(&mut self, start: u64);
 
@@ -151,12 +151,13 @@ pub trait Machine {
 /// machine implements it over the plan's arena; the host implements it over its heap, and
 /// learns so how large the arena has to be.
 pub trait Arena {
-    /// Takes `count` objects, each made by `make` from its index. `None` when the arena is used
-    /// up.
+    /// Takes `count` objects, each made by `make` from its index. Their memory is reserved before
+    /// the first is made, so `make` may take from the arena too. `None` when the arena is used
+    /// up, or `make` says so.
     fn take<T: 'static>(
         &mut self,
         count: usize,
-        make: impl FnMut(usize) -> T,
+        make: impl FnMut(&mut Self, usize) -> Option<T>,
     ) -> Option<&'static mut [T]>;
 
     /// Takes a trace ring that lies at `address`; `bytes` covers head and records.

@@ -1,0 +1,375 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! Starting, stopping and restarting partitions.
+//!
+//! A restart only changes state: the partition's own loader, in its own windows, makes its memory
+//! what it was. It is long work (a partition may have hundreds of ports and peers), so only the
+//! vCPUs stop at once; the rest goes in units, a few per entry to the kernel:
+//!
+//! ```text
+//!   restart ─► vCPUs stop ─► │ lines masked │ devices silenced │ queues emptied │ peers told │ ─► vCPU 0 starts
+//!              (other cores:   └──────────── units, in `work` ─────────────────────────────┘
+//!               by request, counted down)
+//! ```
+//! The progress may be abandoned at any point: a second restart begins it anew.
+
+use crate::kernel::CoreState;
+use crate::machine::Machine;
+use crate::vcpu::{REQUEST_START, REQUEST_STOP, Start};
+use core::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
+use parzelle_abi::event;
+use parzelle_abi::health::{Action, Condition, Mode};
+use parzelle_abi::trace::TraceKind;
+use parzelle_plan::{DESTINATION, NONE, PARTITION_IDLE, PARTITION_WAITS};
+
+/// Units of long work per entry to the kernel.
+const UNITS: u32 = 4;
+
+impl<M: Machine> CoreState<M> {
+    /// Starts, at boot, the partitions whose first vCPU is on this core and that start at once.
+    pub(crate) fn start_partitions(&mut self) {
+        for local in 0..self.data.vcpus.len() as u32 {
+            let Some(vcpu) = self.data.vcpus.get(local as usize) else {
+                continue;
+            };
+            let (number, partition) = (vcpu.number, vcpu.partition);
+            let plan = self.shared.plan;
+            let Some((record, home)) = plan
+                .vcpus()
+                .get(number as usize)
+                .zip(plan.partitions().get(partition as usize))
+            else {
+                continue;
+            };
+            if record.index == 0 && home.flags & (PARTITION_IDLE | PARTITION_WAITS) == 0 {
+                self.set_mode(partition, Mode::ColdStart, Condition::NormalStart);
+                let start = self.first_start(partition);
+                self.start_vcpu(local, start);
+            }
+        }
+    }
+
+    /// How vCPU 0 of a partition begins: in the loader.
+    fn first_start(&self, partition: u32) -> Start {
+        let plan = self.shared.plan;
+        let Some(record) = plan.partitions().get(partition as usize) else {
+            return Start::default();
+        };
+        let Some(vcpu) = self
+            .vcpu_of(partition, 0)
+            .and_then(|number| plan.vcpus().get(number as usize))
+        else {
+            return Start::default();
+        };
+        Start {
+            entry: record.entry,
+            stack: vcpu.stack,
+            arguments: [record.info, vcpu.page_virtual],
+        }
+    }
+
+    /// The number in the plan of a partition's vCPU.
+    pub(crate) fn vcpu_of(&self, partition: u32, index: u32) -> Option<u32> {
+        let plan = self.shared.plan;
+        let span = plan.partitions().get(partition as usize)?.vcpus;
+        plan.partition_vcpus()
+            .get(span.range())?
+            .get(index as usize)
+            .copied()
+    }
+
+    fn set_mode(&mut self, partition: u32, mode: Mode, condition: Condition) {
+        let now = self.machine.now();
+        if let Some(state) = self.shared.partitions.get(partition as usize) {
+            state.condition.store(condition as u32, Relaxed);
+            state.mode.store(mode as u32, SeqCst);
+        }
+        self.data
+            .trace
+            .write(now, TraceKind::Mode, partition, mode as u64);
+    }
+
+    /// The operating mode of a partition.
+    pub(crate) fn mode(&self, partition: u32) -> Mode {
+        let mode = self
+            .shared
+            .partitions
+            .get(partition as usize)
+            .map_or(0, |state| state.mode.load(SeqCst));
+        Mode::from_number(u64::from(mode)).unwrap_or(Mode::Idle)
+    }
+
+    /// Gives a vCPU of this core a fresh start.
+    pub(crate) fn start_vcpu(&mut self, local: u32, start: Start) {
+        let Some(vcpu) = self.vcpu(local) else { return };
+        vcpu.reset();
+        vcpu.start = start;
+        self.make_ready(local);
+    }
+
+    /// Stops a vCPU of this core.
+    pub(crate) fn stop_vcpu(&mut self, local: u32) {
+        let Some(vcpu) = self.vcpu(local) else { return };
+        vcpu.reset();
+        let number = vcpu.number;
+        if let Some(mailbox) = self.shared.mailboxes.get(number as usize) {
+            mailbox.pending.store(0, SeqCst);
+        }
+        self.not_ready(local);
+        self.update_deadline(local);
+    }
+
+    /// Restarts a partition (`mode` warm or cold start) or stops it (`Idle`).
+    pub(crate) fn restart(&mut self, partition: u32, mode: Mode, condition: Condition) {
+        let now = self.machine.now();
+        self.set_mode(partition, mode, condition);
+        let Some(state) = self.shared.partitions.get(partition as usize) else {
+            return;
+        };
+        let again = mode != Mode::Idle;
+        state.start_again.store(u32::from(again), SeqCst);
+        let generation = state.generation.fetch_add(u32::from(again), SeqCst) + u32::from(again);
+        let kind = if again {
+            TraceKind::Start
+        } else {
+            TraceKind::Stop
+        };
+        self.data
+            .trace
+            .write(now, kind, partition, u64::from(generation));
+        let vcpus = self
+            .shared
+            .plan
+            .partitions()
+            .get(partition as usize)
+            .map_or(0, |record| record.vcpus.count);
+        // This core counts as one that has yet to stop, until its own vCPUs have.
+        state.stopping.fetch_add(1, SeqCst);
+        for index in 0..vcpus {
+            let Some(number) = self.vcpu_of(partition, index) else {
+                continue;
+            };
+            let local = number.wrapping_sub(self.data.first_vcpu);
+            if (local as usize) < self.data.vcpus.len() {
+                self.stop_vcpu(local);
+            } else if let Some(mailbox) = self.shared.mailboxes.get(number as usize) {
+                if mailbox.requests.fetch_or(REQUEST_STOP, SeqCst) & REQUEST_STOP == 0 {
+                    state.stopping.fetch_add(1, SeqCst);
+                }
+                self.notify(number);
+            }
+        }
+        self.stopped(partition);
+    }
+
+    /// A vCPU of this core has stopped at another core's request.
+    pub(crate) fn stopped_one(&mut self, local: u32) {
+        if let Some(partition) = self
+            .data
+            .vcpus
+            .get(local as usize)
+            .map(|vcpu| vcpu.partition)
+        {
+            self.stopped(partition);
+        }
+    }
+
+    /// Counts down; the last one takes over the rest of the work.
+    fn stopped(&mut self, partition: u32) {
+        let Some(state) = self.shared.partitions.get(partition as usize) else {
+            return;
+        };
+        if state.stopping.fetch_sub(1, AcqRel) == 1 {
+            if let Some(progress) = self.data.progress.get_mut(partition as usize) {
+                *progress = 0;
+            }
+            if !self.data.work.contains(partition as usize) {
+                self.data.work.insert(partition as usize);
+                self.data.working += 1;
+            }
+        }
+    }
+
+    /// Does a few units of long work; what is left makes the timer fire at once.
+    pub(crate) fn work(&mut self) {
+        let Some(partition) = self.data.work.first() else {
+            self.data.working = 0;
+            return;
+        };
+        for _ in 0..UNITS {
+            let Some(progress) = self.data.progress.get_mut(partition) else {
+                return;
+            };
+            let unit = *progress;
+            *progress += 1;
+            if !self.unit(partition as u32, unit) {
+                self.data.work.remove(partition);
+                self.data.working -= 1;
+                self.begin(partition as u32);
+                break;
+            }
+        }
+        self.data.reschedule = true;
+    }
+
+    /// One unit of a restart; `false` when there are none left.
+    fn unit(&mut self, partition: u32, mut unit: u32) -> bool {
+        let plan = self.shared.plan;
+        let Some(record) = plan.partitions().get(partition as usize) else {
+            return false;
+        };
+        if unit < record.lines.count {
+            self.close_line(record.lines.first + unit);
+            return true;
+        }
+        unit -= record.lines.count;
+        if unit < record.quiesces.count {
+            if let Some(write) = plan.quiesces().get((record.quiesces.first + unit) as usize) {
+                self.machine.quiesce(write);
+            }
+            return true;
+        }
+        unit -= record.quiesces.count;
+        if unit < record.ports.count {
+            let port = plan.ports().get((record.ports.first + unit) as usize);
+            if let Some(port) = port.filter(|port| port.direction == DESTINATION)
+                && let Some(channel) = self.shared.channels.get(port.channel as usize)
+            {
+                channel.lock().clear_queue();
+            }
+            return true;
+        }
+        unit -= record.ports.count;
+        if unit < record.peers.count {
+            let peer = plan
+                .peers()
+                .get((record.peers.first + unit) as usize)
+                .copied();
+            if let Some(vcpu) = peer.and_then(|peer| self.vcpu_of(peer, 0)) {
+                self.signal(vcpu, event::PEER);
+            }
+            return true;
+        }
+        false
+    }
+
+    /// Masks a line of a partition that restarts; it has to bind it again.
+    fn close_line(&mut self, index: u32) {
+        if let Some(line) = self.data.lines.iter_mut().find(|line| line.index == index) {
+            line.open = false;
+            let number = line.number;
+            self.machine.mask_line(number);
+        }
+    }
+
+    /// Starts a partition that has stopped, if it is to start again.
+    fn begin(&mut self, partition: u32) {
+        let Some(state) = self.shared.partitions.get(partition as usize) else {
+            return;
+        };
+        if state.start_again.load(SeqCst) == 0 || state.stopping.load(SeqCst) != 0 {
+            return;
+        }
+        let start = self.first_start(partition);
+        if let Some(number) = self.vcpu_of(partition, 0) {
+            self.start_anywhere(number, start);
+        }
+    }
+
+    /// Starts a vCPU of any core.
+    pub(crate) fn start_anywhere(&mut self, number: u32, start: Start) {
+        let local = number.wrapping_sub(self.data.first_vcpu);
+        if (local as usize) < self.data.vcpus.len() {
+            self.start_vcpu(local, start);
+        } else if let Some(mailbox) = self.shared.mailboxes.get(number as usize) {
+            *mailbox.start.lock() = start;
+            mailbox.requests.fetch_or(REQUEST_START, SeqCst);
+            self.notify(number);
+        }
+    }
+
+    /// A partition sets its own mode.
+    pub(crate) fn change_mode(
+        &mut self,
+        partition: u32,
+        mode: Mode,
+    ) -> Result<(), parzelle_abi::Error> {
+        let now = self.mode(partition);
+        match mode {
+            Mode::Normal if now == Mode::Normal => Err(parzelle_abi::Error::InvalidMode),
+            Mode::Normal => {
+                let condition = self
+                    .shared
+                    .partitions
+                    .get(partition as usize)
+                    .map_or(0, |state| state.condition.load(Relaxed));
+                let condition =
+                    Condition::from_number(u64::from(condition)).unwrap_or(Condition::NormalStart);
+                self.set_mode(partition, Mode::Normal, condition);
+                self.start_next(partition);
+                Ok(())
+            }
+            // ARINC 653 Part 1, SET_PARTITION_MODE: no warm start while a cold start is under way.
+            Mode::WarmStart if now == Mode::ColdStart => Err(parzelle_abi::Error::InvalidMode),
+            mode => {
+                self.restart(partition, mode, Condition::PartitionRestart);
+                Ok(())
+            }
+        }
+    }
+
+    /// Starts the partition that waits for this one to be NORMAL, the first time it is.
+    fn start_next(&mut self, partition: u32) {
+        let Some(state) = self.shared.partitions.get(partition as usize) else {
+            return;
+        };
+        let next = self
+            .shared
+            .plan
+            .partitions()
+            .get(partition as usize)
+            .map_or(NONE, |record| record.start_next);
+        if state.was_normal.swap(1, SeqCst) != 0 || next == NONE {
+            return;
+        }
+        self.set_mode(next, Mode::ColdStart, Condition::NormalStart);
+        let start = self.first_start(next);
+        if let Some(number) = self.vcpu_of(next, 0) {
+            self.start_anywhere(number, start);
+        }
+    }
+
+    /// The changes that a schedule brings for partitions whose first vCPU is on this core.
+    pub(crate) fn schedule_changed(&mut self, schedule: u32) {
+        let plan = self.shared.plan;
+        let changes = plan
+            .schedules()
+            .get(schedule as usize)
+            .map_or(Default::default(), |record| record.changes);
+        for change in plan.changes().get(changes.range()).unwrap_or(&[]) {
+            let local = self
+                .vcpu_of(change.partition, 0)
+                .map_or(u32::MAX, |number| number.wrapping_sub(self.data.first_vcpu));
+            if local as usize >= self.data.vcpus.len() {
+                continue;
+            }
+            match Action::from_number(u64::from(change.action)) {
+                Some(Action::Stop) => {
+                    self.restart(change.partition, Mode::Idle, Condition::PartitionRestart)
+                }
+                Some(Action::WarmStart) => self.restart(
+                    change.partition,
+                    Mode::WarmStart,
+                    Condition::PartitionRestart,
+                ),
+                Some(Action::ColdStart) => self.restart(
+                    change.partition,
+                    Mode::ColdStart,
+                    Condition::PartitionRestart,
+                ),
+                _ => {}
+            }
+        }
+    }
+}
