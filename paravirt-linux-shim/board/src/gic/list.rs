@@ -1,0 +1,238 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! From the controller's state to list registers, and back.
+//!
+//! The shim says what a list register shall mean; the kernel composes the real one (and refuses a `hw` that isn't the
+//! partition's). Folding everything back at each exit and choosing anew at each entry costs a few instructions when little
+//! is pending, and leaves one truth instead of two.
+
+use super::{Gic, INTIDS, Redistributor, Shared};
+
+/// How far an interrupt in a list register is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// Ended, or never there.
+    #[default]
+    Invalid,
+    /// The guest has not taken it yet.
+    Pending,
+    /// The guest handles it.
+    Active,
+    /// The guest handles it, and it happened once more.
+    PendingActive,
+}
+
+/// What a list register shall mean, or means after an exit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListRegister {
+    /// The interrupt's number as the guest sees it.
+    pub intid: u32,
+    /// Its priority: smaller is more urgent.
+    pub priority: u8,
+    /// How far it is.
+    pub state: State,
+    /// The physical interrupt that ends with it.
+    pub hw: Option<u32>,
+    /// The guest shall leave when it ends the interrupt: its line may still be high, or others wait for a free register.
+    /// Never set together with `hw`.
+    pub eoi_maintenance: bool,
+}
+
+impl ListRegister {
+    /// Tells whether the guest needs this one more than `other`. What it already handles goes first: without its list
+    /// register it could not end it.
+    fn is_before(&self, other: &Self) -> bool {
+        let key = |register: &Self| {
+            (
+                register.state == State::Pending,
+                register.priority,
+                register.intid,
+            )
+        };
+        key(self) < key(other)
+    }
+}
+
+impl Gic {
+    /// Tells whether an interrupt waits for `vcpu` that isn't in one of its list registers.
+    #[must_use]
+    pub fn is_deliverable(&self, vcpu: usize) -> bool {
+        let private = self
+            .redistributors
+            .get(vcpu)
+            .map_or(0, |redistributor| redistributor.bank.deliverable());
+        self.enabled
+            && (private != 0
+                || self
+                    .shared
+                    .iter()
+                    .any(|shared| shared.deliverable_to(vcpu) != 0))
+    }
+
+    /// Fills `registers` with what `vcpu` shall see next and returns how many are used; the rest become invalid.
+    pub fn fill(&mut self, vcpu: usize, registers: &mut [ListRegister]) -> usize {
+        registers.fill(ListRegister::default());
+        let gate = if self.enabled { u32::MAX } else { 0 };
+        let mut list = List {
+            registers,
+            used: 0,
+            overflow: false,
+        };
+        if let Some(Redistributor { bank, .. }) = self.redistributors.get(vcpu) {
+            list.offer(bank, 0, bank.active, bank.deliverable() & gate);
+        }
+        for (shared, base) in self.shared.iter().zip((32..).step_by(32)) {
+            let active = shared.only(shared.bank.active, |bit| {
+                usize::from(shared.owner[bit]) == vcpu
+            });
+            list.offer(
+                &shared.bank,
+                base,
+                active,
+                shared.deliverable_to(vcpu) & gate,
+            );
+        }
+        let List {
+            registers,
+            used,
+            overflow,
+        } = list;
+        for register in registers.iter_mut().take(used) {
+            register.eoi_maintenance |= overflow && register.hw.is_none();
+            let (bank, bit) = match (self.redistributors.get_mut(vcpu), register.intid) {
+                (Some(redistributor), intid @ 0..=31) => (&mut redistributor.bank, intid),
+                (_, intid) => match self.shared.get_mut((intid as usize / 32).wrapping_sub(1)) {
+                    Some(shared) => {
+                        shared.owner[intid as usize % 32] = vcpu as u8;
+                        (&mut shared.bank, intid % 32)
+                    }
+                    None => continue,
+                },
+            };
+            bank.held |= 1 << bit;
+            if register.state != State::Active {
+                bank.latch &= !(1 << bit & bank.once());
+            }
+        }
+        used
+    }
+
+    /// Takes the list registers of `vcpu` back after an exit. What was not filled by [`Gic::fill`] is ignored.
+    pub fn fold(&mut self, vcpu: usize, registers: &[ListRegister]) {
+        for register in registers.iter().filter(|register| register.intid < INTIDS) {
+            let bank = match (self.redistributors.get_mut(vcpu), register.intid) {
+                (Some(redistributor), 0..=31) => &mut redistributor.bank,
+                (_, intid) => match self.shared.get_mut((intid as usize / 32).wrapping_sub(1)) {
+                    Some(shared) if usize::from(shared.owner[intid as usize % 32]) == vcpu => {
+                        &mut shared.bank
+                    }
+                    _ => continue,
+                },
+            };
+            let bit = 1 << (register.intid % 32);
+            if bank.held & bit == 0 {
+                continue;
+            }
+            bank.held &= !bit;
+            let (pending, active) = match register.state {
+                State::Invalid => (false, false),
+                State::Pending => (true, false),
+                State::Active => (false, true),
+                State::PendingActive => (true, true),
+            };
+            let was_given_pending = bank.active & bit == 0;
+            bank.active = if active {
+                bank.active | bit
+            } else {
+                bank.active & !bit
+            };
+            match (bank.once() & bit != 0, pending) {
+                (true, true) => bank.latch |= bit,
+                // A level-triggered interrupt is pending as long as its line is high; one set by hand was taken now.
+                (false, false) if was_given_pending => bank.latch &= !bit,
+                _ => {}
+            }
+            if register.state == State::Invalid {
+                bank.linked &= !bit;
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// The interrupts of this bank that want to be delivered to `vcpu`.
+    fn deliverable_to(&self, vcpu: usize) -> u32 {
+        self.only(self.bank.deliverable(), |bit| {
+            let active_elsewhere =
+                self.bank.active >> bit & 1 == 1 && usize::from(self.owner[bit]) != vcpu;
+            self.route[bit] as usize == vcpu && !active_elsewhere
+        })
+    }
+
+    /// Keeps those of `bits` for which `keep` holds.
+    fn only(&self, bits: u32, keep: impl Fn(usize) -> bool) -> u32 {
+        each(bits)
+            .filter(|bit| keep(*bit as usize))
+            .fold(0, |kept, bit| kept | 1 << bit)
+    }
+}
+
+/// Iterates over the positions of the bits that are set.
+fn each(mut bits: u32) -> impl Iterator<Item = u32> {
+    core::iter::from_fn(move || {
+        let bit = bits.trailing_zeros();
+        bits &= bits.wrapping_sub(1);
+        (bit < 32).then_some(bit)
+    })
+}
+
+/// List registers that are being filled, the most needed first.
+struct List<'a> {
+    registers: &'a mut [ListRegister],
+    used: usize,
+    /// Something did not fit.
+    overflow: bool,
+}
+
+impl List<'_> {
+    /// Offers the interrupts of one bank: those that are active and those that shall be delivered.
+    fn offer(&mut self, bank: &super::Bank, base: u32, active: u32, deliverable: u32) {
+        for bit in each(active | deliverable) {
+            let linked = bank.linked >> bit & 1 == 1;
+            self.insert(ListRegister {
+                intid: base + bit,
+                priority: bank.priority[bit as usize],
+                state: match (active >> bit & 1, deliverable >> bit & 1) {
+                    (1, 1) => State::PendingActive,
+                    (1, _) => State::Active,
+                    _ => State::Pending,
+                },
+                hw: linked.then_some(base + bit),
+                // A line that is still high at the end of its interrupt means the next one.
+                eoi_maintenance: bank.line & !bank.once() & 1 << bit != 0,
+            });
+        }
+    }
+
+    fn insert(&mut self, register: ListRegister) {
+        let used = self.used;
+        let at = self
+            .registers
+            .iter()
+            .take(used)
+            .position(|old| register.is_before(old))
+            .unwrap_or(used);
+        if used == self.registers.len() {
+            self.overflow = true;
+        } else {
+            self.used += 1;
+        }
+        if let Some(tail) = self.registers.get_mut(at..self.used)
+            && let Some(last) = tail.last_mut()
+        {
+            *last = register;
+            tail.rotate_right(1);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! The guest context of the vCPU page ([`parzelle_abi::aarch64::Guest`]) in this crate's terms.
+//!
+//! All that ties the board to the kernel's interface is here; the rest doesn't know how the kernel is asked.
+
+use parzelle_abi::aarch64::{Guest, GuestExit, VirtualInterrupt};
+
+use crate::exit::{Exit, Syndrome};
+use crate::gic::{ListRegister, State};
+use crate::machine::unknown_exit;
+use crate::registers::GuestRegisters;
+
+/// `CNTV_CTL_EL0.ENABLE` and `IMASK`.
+const TIMER_ENABLE: u64 = 1;
+const TIMER_MASKED: u64 = 2;
+/// [`VirtualInterrupt::state`].
+const PENDING: u8 = 1;
+const ACTIVE: u8 = 2;
+/// [`VirtualInterrupt::flags`].
+const TELL_END: u8 = 1;
+
+impl GuestRegisters for Guest {
+    fn x(&self, n: u8) -> u64 {
+        self.frame.x.get(usize::from(n)).copied().unwrap_or(0)
+    }
+
+    fn set_x(&mut self, n: u8, value: u64) {
+        if let Some(x) = self.frame.x.get_mut(usize::from(n)) {
+            *x = value;
+        }
+    }
+
+    fn pc(&self) -> u64 {
+        self.frame.pc
+    }
+
+    fn set_pc(&mut self, pc: u64) {
+        self.frame.pc = pc;
+    }
+
+    fn timer_deadline(&self) -> Option<u64> {
+        (self.timer_control & (TIMER_ENABLE | TIMER_MASKED) == TIMER_ENABLE)
+            .then_some(self.timer_compare)
+    }
+}
+
+impl Exit {
+    /// Reads from the vCPU page why the guest left. `instruction` is the word at the program counter; needed only if the
+    /// answer without it was [`crate::exit::FaultKind::UndescribedAccess`].
+    #[must_use]
+    pub fn of(guest: &Guest, instruction: Option<u32>) -> Self {
+        match GuestExit::from_number(guest.exit) {
+            Some(GuestExit::Sync) => Self::decode(&Syndrome {
+                esr: guest.syndrome,
+                ipa: guest.ipa,
+                instruction,
+            }),
+            // The kernel has masked the timer: nothing physical is left to be ended.
+            Some(GuestExit::Timer) => Self::VirtualTimer { linked: false },
+            Some(GuestExit::Event | GuestExit::Maintenance) => Self::Interrupted,
+            None => unknown_exit(guest.exit),
+        }
+    }
+}
+
+impl From<ListRegister> for VirtualInterrupt {
+    fn from(register: ListRegister) -> Self {
+        Self {
+            intid: register.intid,
+            priority: register.priority,
+            state: match register.state {
+                State::Invalid => 0,
+                State::Pending => PENDING,
+                State::Active => ACTIVE,
+                State::PendingActive => PENDING | ACTIVE,
+            },
+            flags: if register.eoi_maintenance {
+                TELL_END
+            } else {
+                0
+            },
+            reserved: 0,
+        }
+    }
+}
+
+impl From<VirtualInterrupt> for ListRegister {
+    fn from(interrupt: VirtualInterrupt) -> Self {
+        Self {
+            intid: interrupt.intid,
+            priority: interrupt.priority,
+            state: match interrupt.state & (PENDING | ACTIVE) {
+                0 => State::Invalid,
+                PENDING => State::Pending,
+                ACTIVE => State::Active,
+                _ => State::PendingActive,
+            },
+            hw: None,
+            eoi_maintenance: interrupt.flags & TELL_END != 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn list_registers_survive_the_way_through_the_page() {
+        for state in [
+            State::Invalid,
+            State::Pending,
+            State::Active,
+            State::PendingActive,
+        ] {
+            for eoi_maintenance in [false, true] {
+                let register = ListRegister {
+                    intid: 33,
+                    priority: 0xa0,
+                    state,
+                    hw: None,
+                    eoi_maintenance,
+                };
+                assert_eq!(
+                    ListRegister::from(VirtualInterrupt::from(register)),
+                    register
+                );
+            }
+        }
+    }
+}
