@@ -74,6 +74,7 @@ pub trait Format {
 
     /// Reads what [`table`](Format::table) and [`leaf`](Format::leaf) write. What it makes of other
     /// words doesn't matter: they are malformed, because written anew they differ.
+    /// Below a page there is nothing: at that level no word is a table.
     fn decode(word: u64, level: Level) -> Entry;
 }
 
@@ -84,7 +85,7 @@ pub(crate) fn entry<F: Format>(word: u64, level: Level) -> Entry {
     }
     let entry = F::decode(word, level);
     let same = match entry {
-        Entry::Table(table) => level.below().is_some() && F::table(table) == word,
+        Entry::Table(table) => F::table(table) == word,
         Entry::Leaf(leaf) => {
             let aligned = leaf.pa.0.is_multiple_of(level.size());
             F::leaf_allowed(level) && aligned && F::leaf(leaf, level) == word

@@ -97,12 +97,9 @@ fn check<F: Format>(mapping: &Mapping) -> Result<(), MapError> {
     }
     let last_va = va.checked_add(len - 1).ok_or(MapError::OutOfRange)?;
     let last_pa = pa.0.checked_add(len - 1).ok_or(MapError::OutOfRange)?;
-    // The length, too: a range from one half of a sign-extended space to the other has good ends.
-    if !in_reach::<F>(va)
-        || !in_reach::<F>(last_va)
-        || len > F::ROOT.table_size()
-        || last_pa >> F::PHYSICAL_BITS != 0
-    {
+    // Both ends can't lie in different halves of a sign-extended space: no physical range is that long.
+    let translated = in_reach::<F>(va) && in_reach::<F>(last_va);
+    if !translated || last_pa >> F::PHYSICAL_BITS != 0 {
         return Err(MapError::OutOfRange);
     }
     if access.write && access.execute && !F::WRITABLE_CODE {

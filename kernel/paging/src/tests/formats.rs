@@ -243,8 +243,8 @@ fn words_that_nobody_wrote_are_malformed() {
     ]);
     refuses::<El2>(&[(0x4000_0705, Level::Mib2), (0x4000_0749, Level::Mib2)]);
     refuses::<LongMode>(&[
-        (0x20_00e7, Level::Gib1),             // a leaf of 1 GiB
-        (0x20_00e7, Level::Gib512),           // a leaf in the root
+        (0x4000_00e7, Level::Gib1),           // a leaf of 1 GiB
+        (0x80_0000_00e7, Level::Gib512),      // a leaf in the root
         (0x20_0047, Level::Kib4),             // not accessed yet
         (0x20_0027, Level::Kib4),             // writable, and not dirty yet
         (0x20_00e7, Level::Kib4),             // the PAT bit

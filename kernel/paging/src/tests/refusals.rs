@@ -89,12 +89,34 @@ fn out_of_range() {
     assert_eq!(refusal::<LongMode>(data(top - KIB4, 0, KIB4)), None);
     assert_eq!(refusal::<LongMode>(data(top, 0, KIB4)), refused);
     assert_eq!(refusal::<LongMode>(data(KERNEL - KIB4, 0, KIB4)), refused);
+    assert_eq!(
+        refusal::<LongMode>(Mapping {
+            access: Access::READ,
+            ..data(KERNEL - KIB4, 0, 2 * KIB4)
+        }),
+        refused
+    );
     assert_eq!(refusal::<LongMode>(data(!0xfff, 0, KIB4)), None);
     assert_eq!(refusal::<LongMode>(data(!0xfff, 0, 2 * KIB4)), refused);
     // From the last page of the lower half to the first of the upper one: both ends are fine.
     let across = KERNEL - top + 2 * KIB4;
     assert_eq!(refusal::<LongMode>(data(top - KIB4, 0, across)), refused);
     assert_eq!(refusal::<LongMode>(data(0, 0, !0xfff)), refused);
+}
+
+/// Addresses beyond a root's reach aren't those that their lower bits name.
+#[test]
+fn beyond_the_reach_there_is_nothing() -> Result<(), MapError> {
+    let mut tables = crate::Counting::default();
+    let root = tables.alloc().ok_or(MapError::OutOfTables)?;
+    map::<Stage2>(&mut tables, root, &data(0, 0, KIB4))?;
+    assert!(translate::<Stage2>(&tables, root, 0).is_some());
+    assert_eq!(translate::<Stage2>(&tables, root, 512 * GIB1), None);
+    let root = tables.alloc().ok_or(MapError::OutOfTables)?;
+    map::<LongMode>(&mut tables, root, &data(!0xfff, 0, KIB4))?;
+    assert!(translate::<LongMode>(&tables, root, !0).is_some());
+    assert_eq!(translate::<LongMode>(&tables, root, !0 >> 16), None);
+    Ok(())
 }
 
 #[test]
