@@ -4,7 +4,10 @@
 //! The boards that the tests run on, and how QEMU plays each of them.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
+
+use anyhow::{Context, Result, anyhow};
 
 use crate::qemu::{Ending, Options};
 
@@ -45,41 +48,52 @@ impl Board {
         }
     }
 
-    /// The arguments that make QEMU this machine.
+    /// The arguments that make QEMU this machine: those of the board's `board.toml`, which users run
+    /// with, and what judging needs beyond them.
     ///
-    /// The processor models have exact instruction counts: `cntfrq` makes the generic timer tick once
-    /// per nanosecond, which under icount is once per instruction (its default grain is 16). The x86
-    /// model is QEMU's plainest with what the kernel probes for.
-    pub(crate) fn machine(self, options: &Options) -> Vec<String> {
-        let machine = match self {
-            Self::QemuVirtAarch64 => {
-                format!("virt,virtualization=on,gic-version={}", options.gic)
-            }
-            Self::QemuQ35X86_64 => "q35".to_owned(),
-        };
-        let mut args = vec!["-machine".to_owned(), machine];
-        let more: &[&str] = match self {
-            Self::QemuVirtAarch64 => &["-cpu", "cortex-a57,cntfrq=1000000000"],
-            Self::QemuQ35X86_64 => &[
-                "-cpu",
-                "qemu64,+fsgsbase,+rdtscp,+umip",
-                // The kernel ends QEMU by a write to this port. A triple fault must not start it
-                // again: the first failure is the one to look at.
-                "-device",
-                "isa-debug-exit,iobase=0xf4,iosize=0x04",
-                "-no-reboot",
-            ],
-        };
-        args.extend(more.iter().map(|&arg| arg.to_owned()));
-        args.extend(["-m".to_owned(), format!("{}M", self.ram_mib())]);
-        args
+    /// On aarch64 `cntfrq` makes the generic timer tick once per nanosecond, which under icount is
+    /// once per instruction; its default grain is 16. On x86-64 the kernel ends QEMU by a write to
+    /// the debug port.
+    pub(crate) fn machine(self, options: &Options) -> Result<Vec<String>> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let file = root.join("bsp").join(self.name()).join("board.toml");
+        let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        let arguments = self.arguments(&text, options);
+        arguments.with_context(|| file.display().to_string())
     }
 
-    /// RAM in MiB: what the board's `board.toml` promises to the resolver.
-    fn ram_mib(self) -> u32 {
-        match self {
-            Self::QemuVirtAarch64 | Self::QemuQ35X86_64 => 2048,
+    /// The arguments, given the text of the board's `board.toml`.
+    fn arguments(self, board: &str, options: &Options) -> Result<Vec<String>> {
+        let board: toml::Table = toml::from_str(board)?;
+        let run = board.get("run").and_then(|run| run.get("arguments"));
+        let run = run.ok_or_else(|| anyhow!("`[run]` has no `arguments`"))?;
+        let mut arguments: Vec<String> = run.clone().try_into()?;
+        for argument in &mut arguments {
+            *argument = argument.replace("{cores}", &options.cores.to_string());
+            *argument = argument.replace("{gic}", &options.gic.to_string());
         }
+        // The serial line is given elsewhere, and a second screenless mode would take it away.
+        arguments.retain(|argument| argument != "-nographic");
+        match self {
+            Self::QemuVirtAarch64 => {
+                let model = arguments.iter().position(|argument| argument == "-cpu");
+                let model = model.and_then(|flag| arguments.get_mut(flag + 1));
+                let model = model.ok_or_else(|| anyhow!("`[run]` has no `-cpu`"))?;
+                if !model.contains("cntfrq=") {
+                    model.push_str(",cntfrq=1000000000");
+                }
+            }
+            Self::QemuQ35X86_64 => {
+                if !arguments
+                    .iter()
+                    .any(|argument| argument.contains("isa-debug-exit"))
+                {
+                    let port = "isa-debug-exit,iobase=0xf4,iosize=0x04";
+                    arguments.extend(["-device".to_owned(), port.to_owned()]);
+                }
+            }
+        }
+        Ok(arguments)
     }
 
     /// What QEMU's exit status says about the system.
@@ -126,6 +140,31 @@ mod tests {
             assert_eq!(board.name().parse::<Board>().unwrap(), board);
         }
         assert!("qemu-virt".parse::<Board>().is_err());
+    }
+
+    #[test]
+    fn the_boards_own_arguments_are_completed() {
+        let options = Options {
+            cores: 2,
+            gic: 2,
+            ..Options::default()
+        };
+        let text = "[run]\narguments = [\"-machine\", \"virt,gic-version={gic}\", \"-cpu\", \
+                    \"cortex-a57\", \"-smp\", \"{cores}\", \"-nographic\"]";
+        let arguments = Board::QemuVirtAarch64
+            .arguments(text, &options)
+            .unwrap()
+            .join(" ");
+        let wanted = "-machine virt,gic-version=2 -cpu cortex-a57,cntfrq=1000000000 -smp 2";
+        assert_eq!(arguments, wanted);
+        assert!(
+            Board::QemuVirtAarch64
+                .arguments("cores = 2", &options)
+                .is_err()
+        );
+        for board in Board::ALL {
+            assert!(board.machine(&options).unwrap().contains(&"-m".to_owned()));
+        }
     }
 
     #[test]

@@ -93,18 +93,17 @@ pub struct Run {
 }
 
 /// The command that runs `image`. Its serial line is its standard input and output.
-pub fn command(board: Board, image: &Path, options: &Options) -> Command {
+pub fn command(board: Board, image: &Path, options: &Options) -> Result<Command> {
     let mut command = Command::new(board.qemu());
     // No default devices: nothing but what the board's data names, and no option ROMs to load.
     command.args(["-nodefaults", "-display", "none", "-monitor", "none"]);
-    command.args(board.machine(options));
-    command.args(["-smp", &options.cores.to_string()]);
+    command.args(board.machine(options)?);
     if options.icount {
         command.args(["-icount", "shift=0,sleep=off"]);
     }
     command.arg("-kernel").arg(image);
     command.args(&options.extra);
-    command
+    Ok(command)
 }
 
 /// Runs `image` until it ends by itself or the time is up, and hands each piece of output to
@@ -116,7 +115,7 @@ pub fn run(
     mut listen: impl FnMut(&[u8]),
 ) -> Result<Run> {
     let started = Instant::now();
-    let mut command = command(board, image, options);
+    let mut command = command(board, image, options)?;
     command.args([
         "-chardev",
         "stdio,id=serial0,signal=off",
@@ -183,14 +182,8 @@ pub fn run(
 pub fn interact(board: Board, image: &Path, options: &Options) -> Result<ExitStatus> {
     let mut command = Command::new(board.qemu());
     command.args(["-nodefaults", "-display", "none"]);
-    command.args(board.machine(options));
-    command.args([
-        "-smp",
-        &options.cores.to_string(),
-        "-serial",
-        "mon:stdio",
-        "-kernel",
-    ]);
+    command.args(board.machine(options)?);
+    command.args(["-serial", "mon:stdio", "-kernel"]);
     command.arg(image).args(&options.extra);
     command
         .status()
