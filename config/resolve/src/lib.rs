@@ -6,4 +6,5 @@
 //! The first half ends with a validated [`model::System`] per board; lowering turns it and the
 //! built programs into the plan.
 
+pub mod lower;
 pub mod model;

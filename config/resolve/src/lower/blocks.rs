@@ -71,6 +71,13 @@ impl Blocks {
         BlockId(self.0.len() - 1)
     }
 
+    /// Sets the size of a block of one part.
+    pub(crate) fn resize(&mut self, id: BlockId, bytes: u64) {
+        if let Some(part) = self.0.get_mut(id.0).and_then(|block| block.parts.first_mut()) {
+            part.bytes = bytes;
+        }
+    }
+
     pub(crate) fn all(&self) -> &[Block] {
         &self.0
     }

@@ -83,8 +83,8 @@ impl Unfit {
     }
 }
 
-/// Where a program says against which revision it was built: the note of this name …
-pub const NOTE_SECTION: &str = ".note.parzelle";
+/// Where a program says against which revision it was built.
+const NOTE_SECTION: &str = ".note.parzelle";
 
 impl Program {
     /// Parses an ELF file for a board of architecture `arch`.

@@ -1,0 +1,178 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! What one partition is going to be: its spaces and its objects, still without physical
+//! addresses.
+//!
+//! ```text
+//!   0x0001_0000  information pages         R   image
+//!   0x0008_0000  vCPU pages                RW  memory
+//!   0x0010_0000  loader                    RX  image
+//!   0x0040_0000  program: text, constants  RX R image     (wherever the ELF file says)
+//!                data, retained, heap      RW  memory
+//!   0x8000_0000  stacks (a hole below each), pristine data, shared memory, rings, devices …
+//!   1 << 32      guest memory
+//! ```
+
+use std::collections::BTreeSet;
+
+use parzelle_abi::PAGE;
+use parzelle_abi::event;
+use parzelle_abi::info::{LoadSegment, ObjectInfo, ObjectKind, layout};
+use parzelle_plan::{PortRecord, SPACE_GUEST, SPACE_HOST};
+
+use super::blocks::{BlockId, LARGE};
+use super::names::name;
+
+/// What lies behind a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backing {
+    /// So many bytes into the payload.
+    Image(u64),
+    /// So many bytes into a block.
+    Block(BlockId, u64),
+    /// Device registers at this address.
+    Device(u64),
+}
+
+/// A mapping in a space.
+#[derive(Clone, Debug)]
+pub(crate) struct Mapping {
+    pub(crate) address: u64,
+    pub(crate) backing: Backing,
+    pub(crate) bytes: u64,
+    pub(crate) access: u32,
+    pub(crate) space: u32,
+    pub(crate) name: String,
+}
+
+impl Mapping {
+    pub(crate) fn end(&self) -> u64 {
+        self.address.saturating_add(self.bytes)
+    }
+}
+
+/// A doorbell: who hears it, and the event it raises there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bell {
+    pub(crate) to: usize,
+    pub(crate) event: u32,
+}
+
+/// An interrupt line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) line: u32,
+    pub(crate) event: u32,
+    pub(crate) edge: bool,
+}
+
+/// A partition in the making.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    pub(crate) mappings: Vec<Mapping>,
+    pub(crate) objects: Vec<ObjectInfo>,
+    pub(crate) segments: Vec<LoadSegment>,
+    pub(crate) ports: Vec<PortRecord>,
+    pub(crate) bells: Vec<Bell>,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) peers: BTreeSet<u32>,
+    /// Contexts, then vCPU pages.
+    pub(crate) home: Option<BlockId>,
+    /// Bytes of one vCPU's contexts.
+    pub(crate) context_bytes: u64,
+    /// Entry of the program.
+    pub(crate) entry: u64,
+    pub(crate) stack_top: u64,
+    pub(crate) stack_stride: u64,
+    pub(crate) heap: u64,
+    pub(crate) heap_bytes: u64,
+    events: u32,
+    next: u64,
+}
+
+impl Cell {
+    pub(crate) fn new() -> Cell {
+        Cell {
+            mappings: Vec::new(),
+            objects: Vec::new(),
+            segments: Vec::new(),
+            ports: Vec::new(),
+            bells: Vec::new(),
+            lines: Vec::new(),
+            peers: BTreeSet::new(),
+            home: None,
+            context_bytes: PAGE,
+            entry: 0,
+            stack_top: 0,
+            stack_stride: 0,
+            heap: 0,
+            heap_bytes: 0,
+            events: 0,
+            next: layout::OBJECTS,
+        }
+    }
+
+    /// Takes addresses for an object; a hole of a page stays before it.
+    pub(crate) fn reserve(&mut self, bytes: u64) -> u64 {
+        let align = if bytes >= LARGE { LARGE } else { PAGE };
+        let address = (self.next + PAGE).next_multiple_of(align);
+        self.next = address + bytes.next_multiple_of(PAGE);
+        address
+    }
+
+    /// Maps into the host space at a given address.
+    pub(crate) fn map(&mut self, title: &str, address: u64, backing: Backing, bytes: u64, access: u32) {
+        let name = title.to_owned();
+        self.mappings.push(Mapping { address, backing, bytes, access, space: SPACE_HOST, name });
+    }
+
+    /// Maps into the guest space.
+    pub(crate) fn map_guest(&mut self, title: &str, address: u64, backing: Backing, bytes: u64, access: u32) {
+        let name = title.to_owned();
+        self.mappings.push(Mapping { address, backing, bytes, access, space: SPACE_GUEST, name });
+    }
+
+    /// Maps into the host space at an address of the tool's choice, and returns it.
+    pub(crate) fn map_object(&mut self, title: &str, backing: Backing, bytes: u64, access: u32) -> u64 {
+        let address = self.reserve(bytes);
+        self.map(title, address, backing, bytes, access);
+        address
+    }
+
+    /// The next event bit.
+    pub(crate) fn event(&mut self) -> u32 {
+        let event = event::assigned(self.events);
+        self.events += 1;
+        event
+    }
+
+    /// Adds a doorbell and returns its number.
+    pub(crate) fn bell(&mut self, bell: Bell) -> u32 {
+        self.bells.push(bell);
+        self.bells.len() as u32 - 1
+    }
+
+    /// Adds an object and returns its number.
+    pub(crate) fn object(&mut self, object: ObjectInfo) -> u32 {
+        self.objects.push(object);
+        self.objects.len() as u32 - 1
+    }
+}
+
+/// No event.
+pub(crate) const NO_EVENT: u32 = 64;
+
+/// An object that has a name and a kind, and nothing else yet.
+pub(crate) fn object(title: &str, kind: ObjectKind) -> ObjectInfo {
+    ObjectInfo {
+        name: name(title),
+        kind: kind as u32,
+        number: 0,
+        address: 0,
+        size: 0,
+        extra: 0,
+        event: NO_EVENT,
+        doorbell: u32::MAX,
+    }
+}
