@@ -14,9 +14,25 @@ use crate::port::mask;
 
 /// The memory of an object that the tool has mapped.
 pub(crate) fn memory(object: &ObjectInfo) -> Volatile {
-    // SAFETY: the tool maps what the information pages describe, for as long as the partition
-    // runs, and gives the range to no program segment; it holds integers only.
+    if !Partition::get().holds(object) {
+        return Volatile::EMPTY;
+    }
+    // SAFETY: the object stands in the information pages, so the tool has mapped what it
+    // describes, for as long as the partition runs, and gives the range to no program segment;
+    // it holds integers only.
     unsafe { Volatile::new(object.address, object.size) }
+}
+
+/// What an object of the information pages gives to the program.
+pub trait Mapped {
+    /// Its memory: shared memory, device registers, rings. Empty for what has none.
+    fn memory(&self) -> Volatile;
+}
+
+impl Mapped for &'static ObjectInfo {
+    fn memory(&self) -> Volatile {
+        memory(self)
+    }
 }
 
 /// Memory that other partitions see too. What is read from it may be anything.

@@ -72,6 +72,11 @@ impl Partition {
         self.objects
     }
 
+    /// Whether an object is one of these, in place: not a copy, and not made up.
+    pub(crate) fn holds(&self, object: &ObjectInfo) -> bool {
+        self.objects.as_ptr_range().contains(&core::ptr::from_ref(object))
+    }
+
     /// Its objects of one kind.
     pub fn objects_of(&self, kind: ObjectKind) -> impl Iterator<Item = &'static ObjectInfo> + use<> {
         self.objects.iter().filter(move |object| object.kind == kind as u32)
