@@ -123,20 +123,43 @@ fn char_end(text: &[char], start: usize) -> usize {
     close.map_or(text.len(), |close| close + 1)
 }
 
-/// Cuts out every item behind `#[cfg(test)]` or `#[cfg(any(test, …))]`.
+/// The attributes before what only tests, or the host, compile: a kernel image enables no feature
+/// that stands beside `test`.
+const MARKS: [&str; 3] = ["#[cfg(test)]", "#[cfg(any(test", "#[cfg(all(test"];
+
+/// Cuts out every item behind one of [`MARKS`].
 fn without_tests(code: &str) -> String {
     let mut out = String::with_capacity(code.len());
     let mut rest = code;
-    loop {
-        let marks = ["#[cfg(test)]", "#[cfg(any(test", "#[cfg(all(test"];
-        let Some(at) = marks.iter().filter_map(|mark| rest.find(mark)).min() else {
-            out.push_str(rest);
-            return out;
-        };
-        let (before, item) = rest.split_at(at);
+    while let Some((before, _, after)) = next_test(rest) {
         out.push_str(before);
-        rest = item.get(item_end(item)..).unwrap_or_default();
+        rest = after;
     }
+    out.push_str(rest);
+    out
+}
+
+/// The names of modules in files of their own that only tests compile.
+pub(super) fn test_modules(text: &str) -> Vec<String> {
+    let code = blank(text);
+    let mut names = Vec::new();
+    let mut rest = code.as_str();
+    while let Some((_, item, after)) = next_test(rest) {
+        let mut words = item.trim_end_matches(';').split_whitespace().rev();
+        if let (Some(name), Some("mod")) = (words.next(), words.next()) {
+            names.push(name.to_owned());
+        }
+        rest = after;
+    }
+    names
+}
+
+/// Splits the code at the next item behind one of [`MARKS`]: before it, the item, behind it.
+fn next_test(code: &str) -> Option<(&str, &str, &str)> {
+    let at = MARKS.iter().filter_map(|mark| code.find(mark)).min()?;
+    let (before, rest) = code.split_at(at);
+    let (item, after) = rest.split_at_checked(item_end(rest))?;
+    Some((before, item, after))
 }
 
 /// Where an item that begins with attributes ends: behind its braces, or behind its semicolon.
@@ -182,6 +205,13 @@ mod tests {
             "fn a<'a>(x: &'a u8) { let c = '\"'; unsafe { b() } }"
         ));
         assert!(is_unsafe("let c = '\\''; #[unsafe(no_mangle)] fn x() {}"));
+    }
+
+    #[test]
+    fn modules_of_tests_are_known_by_name() {
+        let text = "#[cfg(any(test, feature = \"fake\"))]\npub mod fake;\nmod real;\n\
+                    #[cfg(test)]\nmod tests {}\n#[cfg(test)]\nmod more;\n";
+        assert_eq!(test_modules(text), ["fake", "more"]);
     }
 
     #[test]

@@ -7,7 +7,76 @@
 //! interface the file puts around its unsafe code.
 
 /// File, and what it wraps.
-const LIST: [(&str, &str); 1] = [("partitions/sys/", "the instruction of a kernel call")];
+const LIST: [(&str, &str); 17] = [
+    (
+        "partitions/sys/",
+        "the instruction of a kernel call, the counter",
+    ),
+    (
+        "partitions/rt/src/arch/",
+        "entry and upcall stubs in assembly",
+    ),
+    (
+        "partitions/rt/src/call.rs",
+        "kernel calls that take numbers only, so that safe code may make them",
+    ),
+    (
+        "partitions/rt/src/device.rs",
+        "registers and shared memory that the tool mapped, as volatile ranges",
+    ),
+    (
+        "partitions/rt/src/heap.rs",
+        "a global allocator over the partition's own heap",
+    ),
+    (
+        "partitions/rt/src/lib.rs",
+        "the section that survives a warm restart",
+    ),
+    (
+        "partitions/rt/src/logger.rs",
+        "the log ring that the tool mapped, as a volatile range",
+    ),
+    (
+        "partitions/rt/src/mem.rs",
+        "volatile access to a range, checked against its bounds",
+    ),
+    (
+        "partitions/rt/src/once.rs",
+        "a static that is handed out once",
+    ),
+    (
+        "partitions/rt/src/partition.rs",
+        "the information pages that the tool mapped, as a slice",
+    ),
+    (
+        "partitions/rt/src/start.rs",
+        "the symbols between the entry and the program",
+    ),
+    (
+        "partitions/rt/src/upcall.rs",
+        "registering a handler, and the frame that it is handed",
+    ),
+    (
+        "partitions/rt/src/vcpu.rs",
+        "the vCPU page as a volatile range, starting a vCPU at a frame",
+    ),
+    (
+        "partitions/console/src/uart/ns16550.rs",
+        "port input and output, which the task segment's bitmap fences",
+    ),
+    (
+        "partitions/console/src/lib.rs",
+        "a ring on the heap, in a test",
+    ),
+    (
+        "partitions/loader/src/arch.rs",
+        "the first instructions and the jump to the program",
+    ),
+    (
+        "partitions/loader/src/",
+        "fills the memory that its program then takes for its own",
+    ),
+];
 
 /// Why a file may contain unsafe code, if it may.
 pub(super) fn why(file: &str) -> Option<&'static str> {
