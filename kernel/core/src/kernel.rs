@@ -73,7 +73,7 @@ pub(crate) struct Line {
 }
 
 /// The current window.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     pub(crate) schedule: u32,
     pub(crate) index: u32,

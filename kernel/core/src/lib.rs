@@ -35,6 +35,8 @@ mod partition;
 mod port;
 mod ready;
 mod schedule;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod vcpu;
 

@@ -307,8 +307,10 @@ impl<M: Machine> CoreState<M> {
             }
             if let Some(vcpu) = next.and_then(|local| self.data.vcpus.get_mut(local as usize))
                 && vcpu.budget != 0
-                && now >= vcpu.period_start.saturating_add(vcpu.period)
+                && (vcpu.budget_left == vcpu.budget
+                    || now >= vcpu.period_start.saturating_add(vcpu.period))
             {
+                // A period begins with the first use of its budget.
                 (vcpu.budget_left, vcpu.period_start) = (vcpu.budget, now);
             }
         }
