@@ -18,7 +18,7 @@ pub enum MapError {
         /// The field: `va`, `pa` or `len`.
         what: &'static str,
     },
-    /// Something is mapped already at this address.
+    /// Something is mapped or linked already at this address.
     Overlap {
         /// The first address at which the two meet.
         va: u64,
@@ -38,48 +38,22 @@ pub enum MapError {
 
 impl fmt::Display for MapError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            MapError::OutOfTables => out.write_str("no page-table frame is left"),
+        let text = match self {
             MapError::Unaligned { what } => {
-                write!(
-                    out,
-                    "{what} has to be a multiple of 4 KiB, and the length more than zero"
-                )
+                return write!(out, "{what} is no multiple of 4 KiB, or zero");
             }
-            MapError::Overlap { va } => write!(out, "{va:#x} is mapped already"),
-            MapError::Shared { va } => {
-                write!(out, "{va:#x} belongs to tables shared with other roots")
-            }
-            MapError::OutOfRange => out.write_str("the range leaves the address space"),
-            MapError::WritableAndExecutable => out.write_str("writable and executable"),
-            MapError::Unsupported => {
-                out.write_str("the page-table format can't express this access")
-            }
-        }
+            MapError::Overlap { va } => return write!(out, "{va:#x} is mapped already"),
+            MapError::Shared { va } => return write!(out, "{va:#x} belongs to shared tables"),
+            MapError::OutOfTables => "no page-table frame is left",
+            MapError::OutOfRange => "the range leaves the address space",
+            MapError::WritableAndExecutable => "writable and executable",
+            MapError::Unsupported => "the page-table format can't express this access",
+        };
+        out.write_str(text)
     }
 }
 
 impl Error for MapError {}
-
-/// Why a subtree can't be shared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkError {
-    /// There is no table at that entry of the root it should come from.
-    NoTable,
-    /// That entry of the root it should go to is in use.
-    Occupied,
-}
-
-impl fmt::Display for LinkError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            LinkError::NoTable => "the root has no table at this entry",
-            LinkError::Occupied => "the root's entry is in use",
-        })
-    }
-}
-
-impl Error for LinkError {}
 
 /// An entry that the format would not have written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ mod vmsa;
 
 pub use el2::El2;
 pub use long_mode::LongMode;
-pub use stage2::{GuestStage2, Stage2};
+pub use stage2::{AnyStage2, GuestStage2, Stage2};
 
 use crate::level::Level;
 use crate::mapping::{Access, Leaf, Memory, Pa};
@@ -47,6 +47,8 @@ pub enum Entry {
 pub trait Format {
     /// Level of the root table.
     const ROOT: Level;
+    /// Levels at which an entry can be a leaf.
+    const LEAVES: &'static [Level];
     /// Virtual addresses are sign-extended from the root's reach; otherwise the bits above have to be zero.
     const SIGN_EXTENDED: bool;
     /// Bits of a physical address that fit into an entry.
@@ -54,9 +56,6 @@ pub trait Format {
     const PHYSICAL_BITS: u32;
     /// Memory may be writable and executable, since whoever runs there keeps tables of its own in front of these.
     const WRITABLE_CODE: bool = false;
-
-    /// Tells whether an entry of this level can be a leaf.
-    fn leaf_allowed(level: Level) -> bool;
 
     /// Tells whether the format can express this, exactly, at this address.
     ///
@@ -88,7 +87,7 @@ pub(crate) fn entry<F: Format>(word: u64, level: Level) -> Entry {
         Entry::Table(table) => F::table(table) == word,
         Entry::Leaf(leaf) => {
             let aligned = leaf.pa.0.is_multiple_of(level.size());
-            F::leaf_allowed(level) && aligned && F::leaf(leaf, level) == word
+            F::LEAVES.contains(&level) && aligned && F::leaf(leaf, level) == word
         }
         Entry::Empty | Entry::Malformed => false,
     };

@@ -10,7 +10,7 @@ use core::marker::PhantomData;
 
 use crate::error::{Finding, Malformed};
 use crate::format::{Entry, Format, address};
-use crate::mapping::{Mapping, Pa};
+use crate::mapping::{Leaf, Mapping, Pa};
 use crate::tables::Tables;
 use crate::walk::walk;
 
@@ -47,13 +47,13 @@ impl<F: Format, T: Tables> Iterator for Leaves<'_, F, T> {
             self.next = Some(offset + len).filter(|&next| next < F::ROOT.table_size());
             match end.entry {
                 Entry::Empty => {}
-                Entry::Leaf(leaf) => {
+                Entry::Leaf(Leaf { pa, access, memory }) => {
                     return Some(Ok(Mapping {
                         va,
-                        pa: leaf.pa,
+                        pa,
                         len,
-                        access: leaf.access,
-                        memory: leaf.memory,
+                        access,
+                        memory,
                     }));
                 }
                 Entry::Table(_) | Entry::Malformed => return Some(Err(Malformed { va })),

@@ -8,34 +8,24 @@
 
 use crate::tables::ENTRIES;
 
-/// A level of a page table, by the span of one entry.
+/// A level of a page table, by the span of one entry; its number is the address bits below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// Pages. Arm: level 3; Intel: page table.
-    Kib4,
+    Kib4 = 12,
     /// Arm: level 2; Intel: page directory.
-    Mib2,
+    Mib2 = 21,
     /// Arm: level 1; Intel: page-directory-pointer table.
-    Gib1,
+    Gib1 = 30,
     /// Arm: level 0; Intel: PML4.
-    Gib512,
+    Gib512 = 39,
 }
 
 impl Level {
-    /// Returns the number of address bits below an entry of this level.
-    const fn shift(self) -> u32 {
-        match self {
-            Level::Kib4 => 12,
-            Level::Mib2 => 21,
-            Level::Gib1 => 30,
-            Level::Gib512 => 39,
-        }
-    }
-
     /// Returns how many bytes one entry spans.
     #[must_use]
     pub const fn size(self) -> u64 {
-        1 << self.shift()
+        1 << self as u32
     }
 
     /// Returns how many bytes a whole table of this level spans.
@@ -47,7 +37,7 @@ impl Level {
     /// Returns which entry of a table of this level is responsible for `va`.
     #[must_use]
     pub const fn index(self, va: u64) -> usize {
-        (va >> self.shift()) as usize % ENTRIES
+        (va >> self as u32) as usize % ENTRIES
     }
 
     /// Returns the level of the tables that entries of this one refer to; pages refer to none.

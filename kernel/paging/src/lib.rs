@@ -57,8 +57,8 @@ mod walk;
 mod tests;
 
 pub use arena::{Arena, Frame};
-pub use error::{Finding, LinkError, Malformed, MapError};
-pub use format::{El2, Entry, Format, GuestStage2, LongMode, Stage2, Table};
+pub use error::{Finding, Malformed, MapError};
+pub use format::{AnyStage2, El2, Entry, Format, GuestStage2, LongMode, Stage2, Table};
 #[cfg(any(test, feature = "host"))]
 pub use host::{Counting, tables_needed};
 pub use leaves::{Leaves, audit, leaves};

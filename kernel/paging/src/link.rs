@@ -13,8 +13,8 @@
 //!             the kernel's tables
 //! ```
 
-use crate::error::LinkError;
-use crate::format::{Entry, Format, Table, entry};
+use crate::error::MapError;
+use crate::format::{Entry, Format, Table, address, entry};
 use crate::mapping::Pa;
 use crate::tables::{ENTRIES, Tables};
 
@@ -28,21 +28,14 @@ pub struct Subtree {
     table: Table,
 }
 
-/// Finds the subtree at entry `index` of `root`.
-///
-/// # Errors
-/// [`LinkError::NoTable`] if there is a leaf or nothing.
-pub fn subtree<F: Format>(
-    tables: &impl Tables,
-    root: Pa,
-    index: usize,
-) -> Result<Subtree, LinkError> {
+/// Finds the subtree at entry `index` of `root`; `None` if there is a leaf or nothing.
+pub fn subtree<F: Format>(tables: &impl Tables, root: Pa, index: usize) -> Option<Subtree> {
     if index >= ENTRIES {
-        return Err(LinkError::NoTable);
+        return None;
     }
     match entry::<F>(tables.read(root, index), F::ROOT) {
-        Entry::Table(table) => Ok(Subtree { index, table }),
-        _ => Err(LinkError::NoTable),
+        Entry::Table(table) => Some(Subtree { index, table }),
+        _ => None,
     }
 }
 
@@ -51,22 +44,17 @@ pub fn subtree<F: Format>(
 /// What the owner maps there later appears in `root` as well; [`map`](crate::map) through `root` refuses.
 ///
 /// # Errors
-/// [`LinkError::Occupied`] if the entry is in use.
+/// [`MapError::Overlap`] if the entry is in use.
 pub fn link<F: Format>(
     tables: &mut impl Tables,
     root: Pa,
-    subtree: Subtree,
-) -> Result<(), LinkError> {
-    if tables.read(root, subtree.index) != 0 {
-        return Err(LinkError::Occupied);
+    Subtree { index, table }: Subtree,
+) -> Result<(), MapError> {
+    if tables.read(root, index) != 0 {
+        let va = address::<F>(index as u64 * F::ROOT.size());
+        return Err(MapError::Overlap { va });
     }
-    tables.write(
-        root,
-        subtree.index,
-        F::table(Table {
-            shared: true,
-            ..subtree.table
-        }),
-    );
+    let shared = true;
+    tables.write(root, index, F::table(Table { shared, ..table }));
     Ok(())
 }

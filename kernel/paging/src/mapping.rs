@@ -82,6 +82,17 @@ pub struct Mapping {
     pub memory: Memory,
 }
 
+impl Mapping {
+    /// Returns what lies `offset` bytes into the range.
+    pub(crate) const fn leaf(&self, offset: u64) -> Leaf {
+        Leaf {
+            pa: Pa(self.pa.0 + offset),
+            access: self.access,
+            memory: self.memory,
+        }
+    }
+}
+
 /// What the hardware finds at the end of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leaf {

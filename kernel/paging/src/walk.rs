@@ -60,60 +60,45 @@ pub fn map<F: Format>(
     root: Pa,
     mapping: &Mapping,
 ) -> Result<(), MapError> {
-    check::<F>(mapping)?;
-    let last = mapping.va + (mapping.len - 1);
+    let last = check::<F>(mapping)?;
     check_free::<F>(tables, root, mapping.va, last)?;
     let mut done = 0;
     while done < mapping.len {
-        let rest = Mapping {
-            va: mapping.va + done,
-            pa: Pa(mapping.pa.0 + done),
-            len: mapping.len - done,
-            ..*mapping
-        };
-        done += place::<F>(tables, root, &rest)?.size();
+        let (va, leaf) = (mapping.va + done, mapping.leaf(done));
+        done += place::<F>(tables, root, va, leaf, mapping.len - done)?.size();
     }
     Ok(())
 }
 
-/// Checks what can be told without looking at the tables.
-fn check<F: Format>(mapping: &Mapping) -> Result<(), MapError> {
-    let Mapping {
-        va,
-        pa,
-        len,
-        access,
-        memory,
-    } = *mapping;
-    let aligned = |value: u64| value.is_multiple_of(Level::Kib4.size());
-    if !aligned(va) {
-        return Err(MapError::Unaligned { what: "va" });
+/// Checks what can be told without looking at the tables; returns the last virtual address.
+fn check<F: Format>(mapping: &Mapping) -> Result<u64, MapError> {
+    let (va, pa, len) = (mapping.va, mapping.pa.0, mapping.len);
+    for (value, what) in [(va, "va"), (pa, "pa"), (len, "len")] {
+        if !value.is_multiple_of(Level::Kib4.size()) {
+            return Err(MapError::Unaligned { what });
+        }
     }
-    if !aligned(pa.0) {
-        return Err(MapError::Unaligned { what: "pa" });
-    }
-    if !aligned(len) || len == 0 {
-        return Err(MapError::Unaligned { what: "len" });
-    }
-    let last_va = va.checked_add(len - 1).ok_or(MapError::OutOfRange)?;
-    let last_pa = pa.0.checked_add(len - 1).ok_or(MapError::OutOfRange)?;
+    let beyond = len
+        .checked_sub(1)
+        .ok_or(MapError::Unaligned { what: "len" })?;
+    let last_va = va.checked_add(beyond).ok_or(MapError::OutOfRange)?;
+    let last_pa = pa.checked_add(beyond).ok_or(MapError::OutOfRange)?;
     // Both ends can't lie in different halves of a sign-extended space: no physical range is that long.
     let translated = in_reach::<F>(va) && in_reach::<F>(last_va);
     if !translated || last_pa >> F::PHYSICAL_BITS != 0 {
         return Err(MapError::OutOfRange);
     }
+    let access = mapping.access;
     if access.write && access.execute && !F::WRITABLE_CODE {
         return Err(MapError::WritableAndExecutable);
     }
-    let nothing = !(access.read || access.write || access.execute);
-    let ends = [va, last_va];
-    if nothing
-        || (access.execute && memory == Memory::Device)
-        || !ends.iter().all(|&va| F::supports(va, access, memory))
-    {
+    let supported = |va| F::supports(va, access, mapping.memory);
+    let some = access.read || access.write || access.execute;
+    let executable_device = access.execute && mapping.memory == Memory::Device;
+    if !some || executable_device || !supported(va) || !supported(last_va) {
         return Err(MapError::Unsupported);
     }
-    Ok(())
+    Ok(last_va)
 }
 
 /// Checks that nothing is mapped from `va` to `last`, and that all tables on the way are the root's own.
@@ -140,47 +125,31 @@ fn check_free<F: Format>(
     }
 }
 
-/// Writes the first leaf of a mapping whose range is known to be free, and the tables it needs; returns its level.
+/// Writes a leaf at `va`, as large as addresses and `len` allow, and the tables it needs; returns its level.
+///
+/// The range is known to be free, so the walk ends at an empty entry.
 fn place<F: Format>(
     tables: &mut impl Tables,
     root: Pa,
-    mapping: &Mapping,
+    va: u64,
+    leaf: Leaf,
+    len: u64,
 ) -> Result<Level, MapError> {
-    let Mapping {
-        va,
-        pa,
-        len,
-        access,
-        memory,
-    } = *mapping;
-    let End {
-        mut table,
-        mut level,
-        ..
-    } = walk::<F>(tables, root, va);
+    let end = walk::<F>(tables, root, va);
+    let (mut table, mut level) = (end.table, end.level);
     loop {
         let index = level.index(va);
-        let fits = F::leaf_allowed(level)
-            && (va | pa.0).is_multiple_of(level.size())
-            && len >= level.size();
+        let aligned = (va | leaf.pa.0).is_multiple_of(level.size());
+        let fits = F::LEAVES.contains(&level) && aligned && len >= level.size();
         match level.below() {
             Some(below) if !fits => {
-                let next = tables.alloc().ok_or(MapError::OutOfTables)?;
-                let user = F::user_may_pass(va);
-                tables.write(
-                    table,
-                    index,
-                    F::table(Table {
-                        pa: next,
-                        user,
-                        shared: false,
-                    }),
-                );
-                table = next;
-                level = below;
+                let pa = tables.alloc().ok_or(MapError::OutOfTables)?;
+                let (user, shared) = (F::user_may_pass(va), false);
+                tables.write(table, index, F::table(Table { pa, user, shared }));
+                (table, level) = (pa, below);
             }
             _ => {
-                tables.write(table, index, F::leaf(Leaf { pa, access, memory }, level));
+                tables.write(table, index, F::leaf(leaf, level));
                 return Ok(level);
             }
         }
@@ -194,11 +163,9 @@ pub fn translate<F: Format>(tables: &impl Tables, root: Pa, va: u64) -> Option<L
         return None;
     }
     let end = walk::<F>(tables, root, va);
-    match end.entry {
-        Entry::Leaf(leaf) => Some(Leaf {
-            pa: Pa(leaf.pa.0 + va % end.level.size()),
-            ..leaf
-        }),
-        _ => None,
-    }
+    let Entry::Leaf(mut leaf) = end.entry else {
+        return None;
+    };
+    leaf.pa.0 += va % end.level.size();
+    Some(leaf)
 }

@@ -34,12 +34,9 @@ impl El2 {
 
 impl Format for El2 {
     const ROOT: Level = Level::Gib1;
+    const LEAVES: &'static [Level] = vmsa::LEAVES;
     const SIGN_EXTENDED: bool = false;
     const PHYSICAL_BITS: u32 = vmsa::PHYSICAL_BITS;
-
-    fn leaf_allowed(level: Level) -> bool {
-        vmsa::leaf_allowed(level)
-    }
 
     fn supports(_va: u64, access: Access, memory: Memory) -> bool {
         access.read && !access.user && memory != Memory::Uncached

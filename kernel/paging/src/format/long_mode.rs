@@ -60,13 +60,10 @@ impl LongMode {
 
 impl Format for LongMode {
     const ROOT: Level = Level::Gib512;
+    /// Not 1 GiB, which not every processor has.
+    const LEAVES: &'static [Level] = &[Level::Mib2, Level::Kib4];
     const SIGN_EXTENDED: bool = true;
     const PHYSICAL_BITS: u32 = 52;
-
-    /// Pages and 2 MiB; not 1 GiB, which not every processor has.
-    fn leaf_allowed(level: Level) -> bool {
-        matches!(level, Level::Kib4 | Level::Mib2)
-    }
 
     fn supports(va: u64, access: Access, _memory: Memory) -> bool {
         access.read && (!access.user || Self::user_may_pass(va))

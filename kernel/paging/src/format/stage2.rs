@@ -25,18 +25,26 @@ const READ: u64 = 1 << 6;
 /// Bit 7, S2AP[1]: writes are allowed.
 const WRITE: u64 = 1 << 7;
 
-/// Stage 2 of a native program or a shim.
+/// Stage 2, of a native program or of a guest: use the two names below.
 #[derive(Debug)]
-pub enum Stage2 {}
+pub enum AnyStage2<const GUEST: bool> {}
 
-impl Format for Stage2 {
+/// Stage 2 of a native program or a shim.
+pub type Stage2 = AnyStage2<false>;
+
+/// Stage 2 of a guest: the same bits, and memory may be writable and executable.
+///
+/// A guest loads and patches its own code, so its kernel needs both on all of its memory; whether a
+/// page is the one or the other at a time it decides in its own stage 1. The fence stands between
+/// partitions, not within one.
+pub type GuestStage2 = AnyStage2<true>;
+
+impl<const GUEST: bool> Format for AnyStage2<GUEST> {
     const ROOT: Level = Level::Gib1;
+    const LEAVES: &'static [Level] = vmsa::LEAVES;
     const SIGN_EXTENDED: bool = false;
     const PHYSICAL_BITS: u32 = vmsa::PHYSICAL_BITS;
-
-    fn leaf_allowed(level: Level) -> bool {
-        vmsa::leaf_allowed(level)
-    }
+    const WRITABLE_CODE: bool = GUEST;
 
     fn supports(_va: u64, access: Access, _memory: Memory) -> bool {
         access.user
@@ -82,43 +90,4 @@ fn leaf(word: u64, pa: Pa) -> Option<Leaf> {
         user: true,
     };
     Some(Leaf { pa, access, memory })
-}
-
-/// Stage 2 of a guest: the same bits, and memory may be writable and executable.
-///
-/// A guest loads and patches its own code, so its kernel needs both on all of its memory; whether a
-/// page is the one or the other at a time it decides in its own stage 1. The fence stands between
-/// partitions, not within one.
-#[derive(Debug)]
-pub enum GuestStage2 {}
-
-impl Format for GuestStage2 {
-    const ROOT: Level = Stage2::ROOT;
-    const SIGN_EXTENDED: bool = Stage2::SIGN_EXTENDED;
-    const PHYSICAL_BITS: u32 = Stage2::PHYSICAL_BITS;
-    const WRITABLE_CODE: bool = true;
-
-    fn leaf_allowed(level: Level) -> bool {
-        Stage2::leaf_allowed(level)
-    }
-
-    fn supports(va: u64, access: Access, memory: Memory) -> bool {
-        Stage2::supports(va, access, memory)
-    }
-
-    fn user_may_pass(va: u64) -> bool {
-        Stage2::user_may_pass(va)
-    }
-
-    fn table(table: Table) -> u64 {
-        Stage2::table(table)
-    }
-
-    fn leaf(leaf: Leaf, level: Level) -> u64 {
-        Stage2::leaf(leaf, level)
-    }
-
-    fn decode(word: u64, level: Level) -> Entry {
-        Stage2::decode(word, level)
-    }
 }

@@ -28,10 +28,8 @@ const SHARED: u64 = 1 << 55;
 /// Physical address bits of a descriptor without FEAT_LPA2.
 pub(super) const PHYSICAL_BITS: u32 = 48;
 
-/// Tells whether a leaf may stand here: blocks of 1 GiB and 2 MiB, and pages.
-pub(super) fn leaf_allowed(level: Level) -> bool {
-    level != Level::Gib512
-}
+/// Blocks of 1 GiB and 2 MiB, and pages.
+pub(super) const LEAVES: &[Level] = &[Level::Gib1, Level::Mib2, Level::Kib4];
 
 /// Writes down a reference to a table; the hierarchical attributes (bits 63:59) restrict nothing.
 pub(super) fn table(table: Table) -> u64 {

@@ -83,11 +83,7 @@ impl<F: Mmu> History<F> {
     /// Returns what was asked for at `va`.
     pub(super) fn asked(&self, va: u64) -> Option<Leaf> {
         let of = |m: &&Mapping| va >= m.va && va - m.va < m.len;
-        self.expected.iter().find(of).map(|m| Leaf {
-            pa: Pa(m.pa.0 + (va - m.va)),
-            access: m.access,
-            memory: m.memory,
-        })
+        self.expected.iter().find(of).map(|m| m.leaf(va - m.va))
     }
 
     /// Addresses at which something could be wrong: around the ends of each mapping, and in the middle.

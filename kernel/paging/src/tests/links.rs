@@ -7,7 +7,7 @@ use super::history::History;
 use super::{KERNEL, KIB4, MIB2, data};
 use crate::format::LongMode;
 use crate::mapping::{Access, Mapping};
-use crate::{LinkError, MapError, leaves, link, map, subtree, translate};
+use crate::{MapError, leaves, link, map, subtree, translate};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -29,7 +29,7 @@ fn linked_roots_see_the_same_and_cannot_extend_it() -> Outcome {
     map::<LongMode>(&mut tables, owner, &text)?;
     map::<LongMode>(&mut tables, other, &own)?;
 
-    let half = subtree::<LongMode>(&tables, owner, 256)?;
+    let half = subtree::<LongMode>(&tables, owner, 256).ok_or("no table")?;
     let used = tables.used();
     link::<LongMode>(&mut tables, other, half)?;
     assert_eq!(tables.used(), used);
@@ -63,18 +63,12 @@ fn a_link_needs_a_table_and_a_free_entry() -> Outcome {
     let mut tables = History::<LongMode>::new(20, &[text]);
     let owner = tables.root().ok_or("no root")?;
     map::<LongMode>(&mut tables, owner, &text)?;
-    assert_eq!(
-        subtree::<LongMode>(&tables, owner, 255).err(),
-        Some(LinkError::NoTable)
-    );
-    assert_eq!(
-        subtree::<LongMode>(&tables, owner, 512).err(),
-        Some(LinkError::NoTable)
-    );
-    let half = subtree::<LongMode>(&tables, owner, 256)?;
+    assert!(subtree::<LongMode>(&tables, owner, 255).is_none());
+    assert!(subtree::<LongMode>(&tables, owner, 512).is_none());
+    let half = subtree::<LongMode>(&tables, owner, 256).ok_or("no table")?;
     assert_eq!(
         link::<LongMode>(&mut tables, owner, half).err(),
-        Some(LinkError::Occupied)
+        Some(MapError::Overlap { va: KERNEL })
     );
     Ok(())
 }

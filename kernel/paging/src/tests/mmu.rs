@@ -6,7 +6,7 @@
 //! Written from the manuals a second time, with numbers in place of names and nothing taken from the
 //! formats, so that a misplaced bit doesn't agree with itself.
 
-use crate::format::{El2, Format, GuestStage2, LongMode, Stage2};
+use crate::format::{AnyStage2, El2, Format, LongMode};
 use crate::mapping::{Access, Leaf, Memory, Pa};
 
 /// A format for which there is a model of the hardware.
@@ -46,7 +46,7 @@ fn arm(read: &dyn Fn(u64) -> u64, root: u64, va: u64) -> Option<(u64, u64)> {
     None
 }
 
-impl Mmu for Stage2 {
+impl<const GUEST: bool> Mmu for AnyStage2<GUEST> {
     fn look(read: &dyn Fn(u64) -> u64, root: u64, va: u64) -> Option<Leaf> {
         let (descriptor, pa) = arm(read, root, va)?;
         let memory = match descriptor >> 2 & 0xf {
@@ -66,12 +66,6 @@ impl Mmu for Stage2 {
             access,
             memory,
         })
-    }
-}
-
-impl Mmu for GuestStage2 {
-    fn look(read: &dyn Fn(u64) -> u64, root: u64, va: u64) -> Option<Leaf> {
-        Stage2::look(read, root, va)
     }
 }
 
