@@ -38,7 +38,7 @@ numbered! {
     0 Revision "revision",
     /// `(deadline, interest) → events`: blocks until one of the events in `interest` is pending or
     /// the deadline has passed. The events returned are taken; on a time-out there are none.
-    /// A deadline in the past polls.
+    /// A deadline in the past polls; if nothing is pending, equals of the caller go first.
     1 Wait "wait",
     /// `(deadline)`: raises [`crate::event::TIMER`] at that time; [`crate::NEVER`] disarms.
     2 SetTimer "set-timer",

@@ -226,12 +226,12 @@ fn lines(
         .enumerate()
         .filter_map(|(index, line)| Some((index, line, home(line.vcpu)?)));
     let lines = arena.take(count, |_, _| {
-        let (index, number, queue) = here
-            .next()
-            .map_or((0, 0, 0), |(index, line, queue)| (index, line.line, queue));
+        let (index, line, queue) = here.next()?;
         Some(Line {
-            number,
+            number: line.line,
             index: index as u32,
+            vcpu: line.vcpu - core.vcpus.first,
+            event: line.event,
             open: false,
             queue,
         })

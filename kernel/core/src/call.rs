@@ -290,6 +290,8 @@ impl<M: Machine> CoreState<M> {
                 &mut vcpu.region_hint,
             )?;
         }
+        // Whatever happens to the caller, this call has returned.
+        self.machine.set_result(0, 0);
         match self.application_error(caller, error, address, length) {
             Outcome::Continues => Ok(Some(0)),
             Outcome::Ends => Ok(None),

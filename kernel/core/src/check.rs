@@ -13,8 +13,10 @@ use parzelle_plan::*;
 
 /// The most vCPUs in a time partition that has windows: each is told of its window.
 const WINDOW_VCPUS: u32 = 16;
-/// The most interrupt lines of such a time partition on a core, and readers of a channel.
-const BOUNDED: u32 = 32;
+/// The most readers of a channel: a message tells them all.
+const READERS: u32 = 32;
+/// The most interrupt lines on a core: a window, a restart looks at them all.
+const LINES: usize = 64;
 /// The most vCPUs of a partition: they stop together.
 const PARTITION_VCPUS: u32 = 16;
 
@@ -398,7 +400,7 @@ fn links(plan: &Plan<'_>) -> Result<(), Refusal> {
             "its readers are missing",
         )?;
         require(
-            channel.readers.count <= BOUNDED,
+            channel.readers.count <= READERS,
             "channels",
             index,
             "more than 32 readers",
@@ -444,6 +446,19 @@ fn links(plan: &Plan<'_>) -> Result<(), Refusal> {
             "doorbells",
             index,
             "there is no such vCPU or event",
+        )?;
+    }
+    for core in 0..plan.cores().len() {
+        let home = |line: &&LineRecord| {
+            plan.vcpus()
+                .get(line.vcpu as usize)
+                .is_some_and(|vcpu| vcpu.core as usize == core)
+        };
+        require(
+            plan.lines().iter().filter(home).count() <= LINES,
+            "cores",
+            core,
+            "more than 64 interrupt lines lead there",
         )?;
     }
     for (index, line) in plan.lines().iter().enumerate() {

@@ -63,13 +63,18 @@ impl<M: Machine> CoreState<M> {
         }
     }
 
-    /// Makes a vCPU ready, if it can be.
+    /// Makes a vCPU ready, if it has time left. The caller updates its deadline.
     pub(crate) fn make_ready(&mut self, local: u32) {
         let Some(vcpu) = self.data.vcpus.get_mut(local as usize) else {
             return;
         };
         if vcpu.state == State::Waiting {
             vcpu.entry = Entry::Wake;
+        }
+        if vcpu.budget != 0 && vcpu.budget_left == 0 {
+            // It has nothing left to run on: the next period makes it ready.
+            vcpu.state = State::Exhausted;
+            return;
         }
         vcpu.state = State::Ready;
         let (queue, slot, partition) = (vcpu.queue, vcpu.slot, vcpu.partition);
@@ -173,6 +178,15 @@ impl<M: Machine> CoreState<M> {
         }
     }
 
+    /// Leaves the guest context of the current vCPU: its call returns with the reason.
+    pub(crate) fn leave_guest(&mut self, current: u32, exit: GuestExit) {
+        if let Some(vcpu) = self.vcpu(current) {
+            vcpu.guest_interest = 0;
+        }
+        self.machine.leave_guest(exit);
+        self.machine.set_result(0, exit as u64);
+    }
+
     /// Enters the upcall handler of the current vCPU, or leaves its guest, if an event of
     /// interest is pending. `keep_frame`: the frame in the page has not been resumed.
     pub(crate) fn interrupt_current(&mut self, current: u32, keep_frame: bool) -> bool {
@@ -185,8 +199,7 @@ impl<M: Machine> CoreState<M> {
         let pending = mailbox.pending.load(Acquire);
         if self.machine.in_guest() {
             if pending & vcpu.guest_interest != 0 {
-                self.machine.leave_guest(GuestExit::Event);
-                self.machine.set_result(0, GuestExit::Event as u64);
+                self.leave_guest(current, GuestExit::Event);
             }
             return false;
         }

@@ -67,6 +67,9 @@ pub(crate) struct Line {
     pub(crate) number: u32,
     /// Index in the plan.
     pub(crate) index: u32,
+    /// The vCPU (on this core) that hears it, and the event that it hears.
+    pub(crate) vcpu: u32,
+    pub(crate) event: u32,
     /// The owner wants it: bound, and acknowledged since it was last raised.
     pub(crate) open: bool,
     pub(crate) queue: u32,
@@ -189,10 +192,8 @@ impl<M: Machine> CoreState<M> {
             && entry.open
         {
             entry.open = false;
-            let record = self.shared.plan.lines().get(entry.index as usize);
-            if let Some(record) = record {
-                self.signal(record.vcpu, 1 << (record.event & 63));
-            }
+            let (vcpu, event) = (entry.vcpu, entry.event);
+            self.signal_local(vcpu, 1 << event);
         }
         self.finish();
     }
@@ -218,9 +219,8 @@ impl<M: Machine> CoreState<M> {
 
     /// The current vCPU's guest context must be left.
     pub fn on_guest_exit(&mut self, exit: GuestExit) {
-        if self.data.current.is_some() {
-            self.machine.leave_guest(exit);
-            self.machine.set_result(0, exit as u64);
+        if let Some(current) = self.data.current {
+            self.leave_guest(current, exit);
         }
         self.finish();
     }

@@ -8,9 +8,9 @@
 //! vCPUs stop at once; the rest goes in units, a few per entry to the kernel:
 //!
 //! ```text
-//!   restart ─► vCPUs stop ─► │ lines masked │ devices silenced │ queues emptied │ peers told │ ─► vCPU 0 starts
-//!              (other cores:   └──────────── units, in `work` ─────────────────────────────┘
-//!               by request, counted down)
+//!   restart ─► vCPUs stop, ─► │ devices silenced │ queues emptied │ peers told │ ─► vCPU 0 starts
+//!              lines masked     └──────────── units, in `work` ──────────────┘
+//!              (other cores: by request, counted down)
 //! ```
 //! The progress may be abandoned at any point: a second restart begins it anew.
 
@@ -106,6 +106,7 @@ impl<M: Machine> CoreState<M> {
         vcpu.reset();
         vcpu.start = start;
         self.make_ready(local);
+        self.update_deadline(local);
     }
 
     /// Stops a vCPU of this core.
@@ -118,6 +119,15 @@ impl<M: Machine> CoreState<M> {
         }
         self.not_ready(local);
         self.update_deadline(local);
+        self.close_lines(local);
+    }
+
+    /// Masks the lines that a vCPU hears; the partition has to bind them again.
+    fn close_lines(&mut self, local: u32) {
+        for line in self.data.lines.iter_mut().filter(|line| line.vcpu == local) {
+            line.open = false;
+            self.machine.mask_line(line.number);
+        }
     }
 
     /// Restarts a partition (`mode` warm or cold start) or stops it (`Idle`).
@@ -219,11 +229,6 @@ impl<M: Machine> CoreState<M> {
         let Some(record) = plan.partitions().get(partition as usize) else {
             return false;
         };
-        if unit < record.lines.count {
-            self.close_line(record.lines.first + unit);
-            return true;
-        }
-        unit -= record.lines.count;
         if unit < record.quiesces.count {
             if let Some(write) = plan.quiesces().get((record.quiesces.first + unit) as usize) {
                 self.machine.quiesce(write);
@@ -252,15 +257,6 @@ impl<M: Machine> CoreState<M> {
             return true;
         }
         false
-    }
-
-    /// Masks a line of a partition that restarts; it has to bind it again.
-    fn close_line(&mut self, index: u32) {
-        if let Some(line) = self.data.lines.iter_mut().find(|line| line.index == index) {
-            line.open = false;
-            let number = line.number;
-            self.machine.mask_line(number);
-        }
     }
 
     /// Starts a partition that has stopped, if it is to start again.
