@@ -9,8 +9,8 @@
 //!   kernel ──► _start(info, vCPU page)        mapped read-only in every partition
 //!                │  for each LoadSegment:     pristine bytes (image, read-only) ──► memory
 //!                │                            and zeros behind them
+//!                │                            (the heap is a segment of zeros)
 //!                │    warm start: but for those that are retained
-//!                │  cold start: zeros in the heap
 //!                ▼
 //!              InfoHeader.entry(info, vCPU page)   with the stack as the kernel gave it
 //! ```
@@ -51,10 +51,6 @@ pub(crate) unsafe extern "C" fn load(info: u64, page: u64) -> u64 {
         unsafe { copy::copy(segment.to, segment.from, segment.bytes) };
         // SAFETY: as above.
         unsafe { copy::zero(segment.to + segment.bytes, segment.size.saturating_sub(segment.bytes)) };
-    }
-    if !warm {
-        // SAFETY: the heap is memory of this partition that nothing uses yet.
-        unsafe { copy::zero(header.heap, header.heap_bytes) };
     }
     header.entry
 }

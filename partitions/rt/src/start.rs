@@ -15,6 +15,27 @@ unsafe extern "Rust" {
     safe fn parzelle_rt_main();
 }
 
+/// Tells the tool against which revision of the kernel interface this was built (PZ0205): an ELF
+/// note, whose last four bytes are the revision.
+#[repr(C)]
+struct Note {
+    name_bytes: u32,
+    value_bytes: u32,
+    kind: u32,
+    name: [u8; 12],
+    revision: u32,
+}
+
+#[used]
+#[cfg_attr(target_os = "none", unsafe(link_section = ".note.parzelle"))]
+static NOTE: Note = Note {
+    name_bytes: 9,
+    value_bytes: 4,
+    kind: 1,
+    name: *b"parzelle\0\0\0\0",
+    revision: parzelle_abi::REVISION,
+};
+
 /// Where `_start` goes: the loader has filled the memory, the stack is set.
 #[cfg_attr(not(target_os = "none"), allow(dead_code))]
 pub(crate) extern "C" fn parzelle_rt_start(info: u64, page: u64) -> ! {
