@@ -67,17 +67,30 @@ fn tag(raw: &str) -> Option<(&str, &str)> {
 #[derive(Clone, Debug, Default)]
 pub struct Transcript {
     raw: String,
+    /// The beginning of a character whose rest has not come yet.
+    begun: Vec<u8>,
 }
 
 impl Transcript {
     /// Takes a text that was recorded.
     pub fn new(raw: impl Into<String>) -> Self {
-        Self { raw: raw.into() }
+        Self {
+            raw: raw.into(),
+            begun: Vec::new(),
+        }
     }
 
     /// Adds bytes as they come; those that are no UTF-8 become replacement characters.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.raw.push_str(&String::from_utf8_lossy(bytes));
+        self.begun.extend_from_slice(bytes);
+        let whole = match std::str::from_utf8(&self.begun) {
+            // No error length: the text just stops in the middle of a character.
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            _ => self.begun.len(),
+        };
+        let rest = self.begun.split_off(whole);
+        self.raw.push_str(&String::from_utf8_lossy(&self.begun));
+        self.begun = rest;
     }
 
     /// The text, as it came.
@@ -144,6 +157,15 @@ mod tests {
             transcript.of("debian").next().unwrap(),
             "[    0.000000] Booting Linux"
         );
+    }
+
+    #[test]
+    fn a_character_may_come_in_two_pieces() {
+        let mut transcript = Transcript::default();
+        for piece in [&b"\xc3"[..], b"\xa4 \xff", b"!"] {
+            transcript.push(piece);
+        }
+        assert_eq!(transcript.raw(), "ä \u{fffd}!");
     }
 
     #[test]
