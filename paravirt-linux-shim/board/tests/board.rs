@@ -3,6 +3,12 @@
 
 //! The board as a guest kernel meets it: the order of accesses is that of Linux at boot.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is a test's verdict"
+)]
+
 mod common;
 
 use common::{GICD, GICR, Guest, UART};

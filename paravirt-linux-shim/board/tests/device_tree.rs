@@ -3,6 +3,12 @@
 
 //! The device tree, read back by somebody else's parser.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is a test's verdict"
+)]
+
 use fdt::Fdt;
 use parzelle_shim_board::fdt::{Description, OutOfRoom, write};
 use parzelle_shim_board::map::{MAX_VCPUS, Range};

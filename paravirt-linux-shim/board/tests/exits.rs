@@ -3,6 +3,12 @@
 
 //! Exits as a real processor reports them, with syndromes put together by the manual's bit numbers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is a test's verdict"
+)]
+
 use parzelle_shim_board::exit::instruction::{self, Writeback};
 use parzelle_shim_board::exit::{
     Exit, Fault, FaultKind, Mmio, Syndrome, SysReg, SysRegAccess, fault_ipa,

@@ -145,9 +145,10 @@ impl Gic {
                 };
                 let before = shared.bank.active;
                 shared.bank.write(register, value, lanes);
-                // An interrupt that is made active by hand belongs to whom it is routed to.
+                // An interrupt that is made active by hand belongs to whom it is routed to, unless
+                // somebody has it in a list register.
                 for bit in 0..32 {
-                    if shared.bank.active & !before & 1 << bit != 0 {
+                    if shared.bank.active & !before & !shared.bank.held & 1 << bit != 0 {
                         shared.owner[bit] = shared.route[bit].min(u32::from(u8::MAX)) as u8;
                     }
                 }

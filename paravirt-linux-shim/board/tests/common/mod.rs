@@ -3,6 +3,8 @@
 
 //! A guest that makes exits.
 
+#![allow(dead_code, reason = "each test takes what it needs")]
+
 use parzelle_shim_board::exit::instruction::Transfer;
 use parzelle_shim_board::exit::{Exit, Mmio, SysReg};
 use parzelle_shim_board::machine::{Io, Next, Note, Vmm};
@@ -12,7 +14,6 @@ use parzelle_shim_board::sysreg::Features;
 
 pub(crate) const GICD: u64 = GICD_BASE;
 pub(crate) const GICR: u64 = GICR_BASE;
-#[allow(dead_code)]
 pub(crate) const UART: u64 = UART_BASE;
 pub(crate) const RAM: Range = Range {
     start: 0x4000_0000,
