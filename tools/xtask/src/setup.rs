@@ -42,8 +42,9 @@ fn output(command: &mut Command) -> Result<String> {
         .output()
         .with_context(|| format!("cannot start {command:?}"))?;
     if !output.status.success() {
+        let program = command.get_program().to_string_lossy();
         bail!(
-            "{command:?} failed: {}",
+            "{program}: {}",
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }

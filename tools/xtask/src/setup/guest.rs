@@ -33,8 +33,8 @@ pub(super) fn fetch(house: &House) -> Result<()> {
         let apt = Apt::new(house.cache().join("apt"))?;
         download(&apt, &guest, &kernel, &busybox).with_context(|| {
             format!(
-                "setup: cannot fetch the Debian guest ({KERNEL}, {BUSYBOX} for arm64); it comes from \
-                 this machine's apt sources: is the machine online, and are they Debian's?"
+                "setup: cannot fetch the Debian guest ({KERNEL}, {BUSYBOX} for arm64) from this \
+                 machine's apt sources; is it online, and are they Debian's?"
             )
         })?;
         apt.remove();
@@ -49,8 +49,11 @@ pub(super) fn fetch(house: &House) -> Result<()> {
 /// Downloads both packages and takes the two files out of them.
 fn download(apt: &Apt, guest: &Path, kernel: &Path, busybox: &Path) -> Result<()> {
     eprintln!("setup: fetching Debian's arm64 cloud kernel and busybox, about 40 MB, once");
-    apt.update()?;
-    let image = apt.dependency(KERNEL)?;
+    let complaints = apt.update()?;
+    let image = apt.dependency(KERNEL).context(match complaints.as_str() {
+        "" => "the lists of packages are there".to_owned(),
+        _ => format!("apt-get: {complaints}"),
+    })?;
     let unpacked = apt.directory.join("unpacked");
     for package in [image.as_str(), BUSYBOX] {
         let file = apt.download(package)?;
@@ -116,15 +119,12 @@ impl Apt {
         command
     }
 
-    /// Reads the package lists. One source of several may fail: what counts is whether the packages
-    /// are found, and that is seen next.
-    fn update(&self) -> Result<()> {
-        let output = self.command("apt-get").args(["-qq", "update"]).output();
+    /// Reads the package lists and gives what apt complained of. One source of several may fail:
+    /// what counts is whether the packages are found, and that is seen next.
+    fn update(&self) -> Result<String> {
+        let output = self.command("apt-get").args(["-q", "update"]).output();
         let output = output.context("cannot start apt-get")?;
-        if !output.status.success() {
-            eprint!("{}", String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(())
+        Ok(String::from_utf8_lossy(&output.stderr).trim().to_owned())
     }
 
     /// The package that a meta package depends on.
