@@ -181,6 +181,31 @@ impl<M: Machine> CoreState<M> {
         counted < table.restarts
     }
 
+    /// An error outside of any partition: the module's table decides.
+    pub(crate) fn report_module(&mut self, fault: Fault) {
+        let now = self.machine.now();
+        let plan = self.shared.plan;
+        let table = plan.health().get(plan.system.module_health as usize);
+        let record = table
+            .and_then(|table| table.actions.get(fault.error as usize))
+            .copied()
+            .unwrap_or_default();
+        let action = Action::from_number(u64::from(record.action)).unwrap_or(Action::ModuleStop);
+        self.data.trace.write(
+            now,
+            TraceKind::Health,
+            u32::MAX,
+            fault.error as u64 | (action as u64) << 16,
+        );
+        match action {
+            Action::Ignore | Action::Log => {}
+            Action::Schedule => self.request_schedule(record.argument),
+            Action::ModuleReset => self.machine.halt(Halt::Reset),
+            // Partition-level actions mean nothing here: the module is stopped.
+            _ => self.machine.halt(Halt::Fail),
+        }
+    }
+
     /// What an application reports about itself.
     pub(crate) fn application_error(
         &mut self,

@@ -180,6 +180,13 @@ impl<M: Machine> CoreState<M> {
         self.finish();
     }
 
+    /// An error outside of any partition, which the processor survived: SError, machine check,
+    /// a spurious NMI.
+    pub fn on_module_error(&mut self, fault: Fault) {
+        self.report_module(fault);
+        self.finish();
+    }
+
     /// An interrupt of a device: the machine has acknowledged and ended it.
     pub fn on_line(&mut self, line: u32) {
         self.machine.mask_line(line);
