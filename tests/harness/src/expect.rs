@@ -4,7 +4,7 @@
 //! What a test system is expected to do: its `expect.toml`. `tests/systems/README.md` shows the format.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -20,6 +20,8 @@ pub struct Expectation {
     pub boards: Vec<Board>,
     /// Whether quick runs of the tests leave it out.
     pub slow: bool,
+    /// The description file, relative to the directory of this file.
+    pub system: PathBuf,
     /// The board-independent part.
     common: Terms,
     /// What differs on a board.
@@ -51,6 +53,20 @@ pub struct Input {
     pub send: String,
 }
 
+/// What a partition's accounts have to show, see `judge`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Bounds {
+    /// At least so many windows were entered.
+    pub windows: Option<i64>,
+    /// At most so many were missed.
+    pub missed: Option<i64>,
+    /// At most so many ns between the earliest and the latest start of a window, against plan.
+    pub jitter_ns: Option<i64>,
+    /// Exactly so many restarts.
+    pub restarts: Option<i64>,
+}
+
 /// The keys of the file, all of which may differ from board to board.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -63,6 +79,8 @@ struct Terms {
     input: Option<Vec<Input>>,
     exit: Option<Exit>,
     verdicts: Option<usize>,
+    twice: Option<bool>,
+    report: Option<BTreeMap<String, Bounds>>,
     says: Option<BTreeMap<String, Vec<String>>>,
     never: Option<Vec<String>>,
 }
@@ -72,6 +90,10 @@ struct Terms {
 pub struct Demand {
     /// How it has to end.
     pub exit: Exit,
+    /// Whether a second run has to print the same bytes.
+    pub twice: bool,
+    /// What the accounts of partitions, as a reporter prints them, have to show.
+    pub report: BTreeMap<String, Bounds>,
     /// At least so many verdicts `pass`; a single `fail` spoils the run anyway.
     pub verdicts: usize,
     /// Per partition: texts that occur in its lines, in this order.
@@ -89,7 +111,7 @@ impl Expectation {
 
     /// Reads the text of an `expect.toml`.
     pub fn parse(text: &str) -> Result<Self> {
-        // `boards`, `slow` and `[board.…]` are taken out first: the rest is the same set of keys as in a
+        // `boards`, `slow`, `system` and `[board.…]` are taken out first: the rest is the same set of keys as in a
         // board's table, and serde's `flatten` does not go with `deny_unknown_fields`.
         let mut file: toml::Table = toml::from_str(text)?;
         let boards = match file.remove("boards") {
@@ -104,6 +126,10 @@ impl Expectation {
             Some(slow) => slow.try_into()?,
             None => false,
         };
+        let system = match file.remove("system") {
+            Some(system) => system.try_into()?,
+            None => PathBuf::from("system.toml"),
+        };
         let own = file
             .remove("board")
             .unwrap_or(toml::Value::Table(toml::Table::new()));
@@ -115,6 +141,7 @@ impl Expectation {
         let expectation = Self {
             boards,
             slow,
+            system,
             common,
             board,
         };
@@ -159,6 +186,8 @@ impl Expectation {
         }
         Demand {
             exit: self.pick(board, |terms| &terms.exit).unwrap_or_default(),
+            twice: self.pick(board, |terms| &terms.twice).unwrap_or_default(),
+            report: self.pick(board, |terms| &terms.report).unwrap_or_default(),
             verdicts: self
                 .pick(board, |terms| &terms.verdicts)
                 .unwrap_or_default(),

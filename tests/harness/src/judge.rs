@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use crate::console::Transcript;
-use crate::expect::{Demand, Exit};
+use crate::expect::{Bounds, Demand, Exit};
 use crate::qemu::{Ending, Run};
 
 /// All that is wrong with a run, one sentence each; none if it is good.
@@ -16,6 +16,9 @@ pub fn judge(demand: &Demand, run: &Run) -> Vec<String> {
         faults.push(format!("it ended otherwise than expected: {}", run.ending));
     }
     faults.extend(verdicts(demand.verdicts, &run.console));
+    for (partition, bounds) in &demand.report {
+        faults.extend(accounts(partition, bounds, &run.console));
+    }
     for (partition, texts) in &demand.says {
         faults.extend(missing(partition, texts, &run.console));
     }
@@ -54,6 +57,50 @@ fn verdicts(wanted: usize, console: &Transcript) -> Vec<String> {
             passed.len()
         ));
     }
+    faults
+}
+
+/// Compares the last report about a partition with its bounds.
+fn accounts(partition: &str, bounds: &Bounds, console: &Transcript) -> Vec<String> {
+    let about = |report: &Value| report.get("name").and_then(Value::as_str) == Some(partition);
+    let Some(report) = console.reports("report").filter(about).last() else {
+        return vec![format!("nobody reported about `{partition}`")];
+    };
+    let number = |key: &str| report.get(key).and_then(Value::as_i64);
+    let jitter = number("jitter_max_ns")
+        .zip(number("jitter_min_ns"))
+        .map(|(max, min)| max - min);
+    let mut faults = Vec::new();
+    let mut demand =
+        |what: &str, is: Option<i64>, bound: Option<i64>, good: fn(i64, i64) -> bool| {
+            if let Some(bound) = bound
+                && !is.is_some_and(|is| good(is, bound))
+            {
+                let is = is.map_or("unknown".to_owned(), |is| is.to_string());
+                faults.push(format!("`{partition}`: {what} is {is}, the bound {bound}"));
+            }
+        };
+    demand(
+        "windows run",
+        number("windows_run"),
+        bounds.windows,
+        |is, bound| is >= bound,
+    );
+    demand(
+        "windows missed",
+        number("windows_missed"),
+        bounds.missed,
+        |is, bound| is <= bound,
+    );
+    demand("jitter in ns", jitter, bounds.jitter_ns, |is, bound| {
+        is <= bound
+    });
+    demand(
+        "restarts",
+        number("restarts"),
+        bounds.restarts,
+        |is, bound| is == bound,
+    );
     faults
 }
 
@@ -107,6 +154,23 @@ mod tests {
         assert_eq!(faults("verdicts = 2", pass, Ending::Success).len(), 1);
         let fail = format!("{pass}[m] ##{{\"verdict\":\"fail\",\"what\":\"y\"}}\n");
         assert_eq!(faults("verdicts = 1", &fail, Ending::Success).len(), 1);
+    }
+
+    #[test]
+    fn accounts_stay_within_bounds() {
+        let expect = "report.a = { windows = 9, missed = 0, jitter-ns = 300, restarts = 0 }";
+        let report = |run: i64, max: i64| {
+            format!(
+                "[r] ##{{\"report\":\"partition\",\"name\":\"a\",\"windows_run\":{run},\
+                 \"windows_missed\":0,\"jitter_min_ns\":50,\"jitter_max_ns\":{max},\"restarts\":0}}\n"
+            )
+        };
+        assert_eq!(
+            faults(expect, &report(9, 350), Ending::Success),
+            Vec::<String>::new()
+        );
+        assert_eq!(faults(expect, &report(8, 351), Ending::Success).len(), 2);
+        assert_eq!(faults(expect, "", Ending::Success).len(), 1);
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub(super) fn test(house: &House, arguments: &Arguments, tally: &mut Tally) -> R
         }
         scope.spawn(move || {
             for job in jobs {
-                let file = job.system.directory.join("system.toml");
+                let file = job.system.directory.join(&job.system.expect.system);
                 let failed = match house.build_image(&file, job.board, &job.system.name) {
                     Ok(image) => {
                         let _ = built.send((job, image));
@@ -138,7 +138,19 @@ fn run(house: &House, job: &Job, image: &Path) -> Result<Result<String, String>>
     let run = qemu::run(job.board, image, &options, |_| {})?;
     let log = qemu::log_path(&house.target(), &job.system.name, job.board);
     fs::write(&log, run.console.raw()).with_context(|| log.display().to_string())?;
-    let faults = judge::judge(&job.system.expect.demand(job.board), &run);
+    let demand = job.system.expect.demand(job.board);
+    let mut faults = judge::judge(&demand, &run);
+    if demand.twice && faults.is_empty() {
+        let again = qemu::run(job.board, image, &options, |_| {})?;
+        if again.console.raw() != run.console.raw() {
+            let log = log.with_extension("again.log");
+            fs::write(&log, again.console.raw())?;
+            faults.push(format!(
+                "a second run prints otherwise, see {}",
+                log.display()
+            ));
+        }
+    }
     if faults.is_empty() {
         return Ok(Ok(format!(" ({:.1} s)", run.took.as_secs_f64())));
     }
