@@ -6,5 +6,11 @@
 //! The first half ends with a validated [`model::System`] per board; lowering turns it and the
 //! built programs into the plan.
 
+pub mod check;
+mod derive;
+pub mod environment;
 pub mod lower;
 pub mod model;
+pub mod render;
+mod rules;
+mod without;

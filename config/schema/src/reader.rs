@@ -416,7 +416,7 @@ impl<'t, 'c, 'a> Reader<'t, 'c, 'a> {
                     Field::Bad(node.place)
                 }
             },
-            Value::Integer(_) | Value::Float if what == "time" || what == "size" => {
+            Value::Integer(_) | Value::Float(_) if what == "time" || what == "size" => {
                 let written = self.cx.sources.at(node.place).to_owned();
                 self.no_unit(key, node.place, &written, what);
                 Field::Bad(node.place)

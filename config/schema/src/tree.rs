@@ -43,12 +43,12 @@ pub enum Value {
     },
     /// An integer (`None`: too large).
     Integer(Option<i64>),
-    /// A float.
-    Float,
+    /// A float, as written.
+    Float(String),
     /// A truth value.
     Boolean(bool),
-    /// A date or time of day, which no key of ours wants.
-    Datetime,
+    /// A date or time of day, which no key of ours wants, as written.
+    Datetime(String),
     /// A list.
     Array(Vec<Node>),
     /// A table.
@@ -61,9 +61,9 @@ impl Value {
         match self {
             Value::String { .. } => "a string",
             Value::Integer(_) => "a number",
-            Value::Float => "a number with a fraction",
+            Value::Float(_) => "a number with a fraction",
             Value::Boolean(_) => "`true` or `false`",
-            Value::Datetime => "a date",
+            Value::Datetime(_) => "a date",
             Value::Array(_) => "a list",
             Value::Table(_) => "a table",
         }
@@ -177,9 +177,9 @@ fn node(file: FileId, text: &str, span: std::ops::Range<usize>, from: &DeValue<'
             }
         }
         DeValue::Integer(n) => Value::Integer(i64::from_str_radix(n.as_str(), n.radix()).ok()),
-        DeValue::Float(_) => Value::Float,
+        DeValue::Float(f) => Value::Float(f.as_str().to_owned()),
         DeValue::Boolean(b) => Value::Boolean(*b),
-        DeValue::Datetime(_) => Value::Datetime,
+        DeValue::Datetime(d) => Value::Datetime(d.to_string()),
         DeValue::Array(a) => Value::Array(
             a.iter()
                 .map(|v| node(file, text, v.span(), v.get_ref()))

@@ -39,6 +39,8 @@ pub struct Window {
     pub duration: Field<u64>,
     /// Nanoseconds.
     pub period: Field<u64>,
+    /// Nobody of its time partition exists on this board (`without`): its time is nobody's.
+    pub absent: bool,
 }
 
 impl Window {
@@ -150,5 +152,6 @@ fn window(table: &Table, cx: &mut Cx<'_>) -> Window {
         start: r.time("start", true),
         duration: r.time("duration", false),
         period: r.time("period", false),
+        absent: false,
     }
 }

@@ -1,0 +1,116 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! The board with the options of this system.
+
+use std::collections::BTreeMap;
+
+use parzelle_schema::file::Device as Written;
+use parzelle_schema::source::At;
+use parzelle_schema::tree::Value;
+
+use super::Order;
+use crate::model::*;
+use crate::rules::Ctx;
+
+fn region(r: &At<(u64, u64)>) -> Region {
+    Region {
+        start: r.value.0,
+        size: r.value.1,
+    }
+}
+
+fn regions(list: Option<&Vec<At<(u64, u64)>>>) -> IntervalSet {
+    let mut out: Vec<Region> = list.into_iter().flatten().map(region).collect();
+    out.sort_by_key(|r| r.start);
+    out
+}
+
+fn option(value: &Value) -> Option<OptionValue> {
+    match value {
+        Value::Integer(Some(n)) => Some(OptionValue::Number(*n)),
+        Value::String { text, .. } => Some(OptionValue::Word(text.clone())),
+        _ => None,
+    }
+}
+
+pub(super) fn derive(cx: &Ctx<'_>, order: &Order) -> Option<Board> {
+    let b = cx.board;
+    let mut options = BTreeMap::new();
+    for (name, values) in &b.options {
+        let chosen =
+            cx.d.options
+                .iter()
+                .find(|(k, _)| k.name == name.value)
+                .map(|(_, n)| &n.value);
+        options.insert(
+            name.value.clone(),
+            option(chosen.or(values.first().map(|v| &v.value))?)?,
+        );
+    }
+    let mut devices = Vec::new();
+    for name in &order.devices {
+        let written =
+            cx.d.devices
+                .iter()
+                .chain(&b.devices)
+                .find(|d| d.name.value == *name)?;
+        devices.push(device(written));
+    }
+    Some(Board {
+        name: cx.board_name.to_owned(),
+        folder: cx.env.boards().join(cx.board_name),
+        arch: cx.arch,
+        cores: u32::try_from(b.cores.good()?.value).ok()?,
+        ram: regions(b.ram.good().map(|r| &r.value)),
+        reserved: regions(b.reserved.good().map(|r| &r.value)),
+        tick: b.tick.good().map_or(1, |t| t.value),
+        shortest_window: b.shortest_window.good().map_or(0, |t| t.value),
+        iommu: b.iommu.good().map(|i| i.value.text.clone()),
+        console: b.console.good().and_then(|c| order.device(&c.value.text)),
+        options,
+        kernel_load: u64::try_from(b.kernel_load.good()?.value).ok()?,
+        irqchip: b
+            .irqchip
+            .iter()
+            .map(|(name, (start, size))| {
+                (
+                    name.clone(),
+                    Region {
+                        start: *start,
+                        size: *size,
+                    },
+                )
+            })
+            .collect(),
+        devices,
+        run: b.command.as_ref().map(|command| Run {
+            command: command.clone(),
+            arguments: b.arguments.clone(),
+        }),
+        ram_place: b.line("ram"),
+    })
+}
+
+fn device(d: &Written) -> Device {
+    Device {
+        name: d.name.value.clone(),
+        class: d.class.good().map_or("other", |c| c.value).to_owned(),
+        registers: d.registers.iter().map(region).collect(),
+        ports: d.ports.iter().map(region).collect(),
+        interrupts: d
+            .interrupts
+            .iter()
+            .filter_map(|i| u32::try_from(i.value).ok())
+            .collect(),
+        edge: d.edge,
+        dma: match d.dma.value {
+            parzelle_schema::file::Dma::None => Dma::None,
+            parzelle_schema::file::Dma::Iommu => Dma::Iommu,
+            parzelle_schema::file::Dma::Direct => Dma::Direct,
+        },
+        owner: None,
+        kernel: d.kernel,
+        head: d.table.head,
+    }
+}

@@ -1,0 +1,179 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! What surrounds a description: the boards' folder, the crates that come with Parzelle, and
+//! how crates are found. Tests bring their own.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use parzelle_schema::text::parse_size;
+
+/// A Cargo package that a partition may run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its `Cargo.toml`.
+    pub manifest: PathBuf,
+    /// Its binaries.
+    pub bins: Vec<String>,
+    /// Its features.
+    pub features: Vec<String>,
+    /// `[package.metadata.parzelle]`.
+    pub metadata: Metadata,
+}
+
+/// `[package.metadata.parzelle]`: what the author of a program knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// Stack per vCPU, bytes.
+    pub stack: Option<u64>,
+    /// Whether it uses FP/SIMD. `false`: it is built for a soft-float target.
+    pub fp: Option<bool>,
+    /// Heap, bytes.
+    pub heap: Option<u64>,
+    /// Memory that its devices reach, bytes.
+    pub dma_memory: Option<u64>,
+}
+
+/// How crates are found.
+#[derive(Clone, Debug)]
+pub enum Crates {
+    /// By `cargo metadata`, in the description's workspace and then in Parzelle's own.
+    Cargo,
+    /// These and no others (tests).
+    Fixed(Vec<Package>),
+}
+
+/// What surrounds a description.
+#[derive(Debug)]
+pub struct Environment {
+    /// Parzelle's own source tree: the workspace with `bsp`.
+    pub root: PathBuf,
+    /// How crates are found.
+    pub crates: Crates,
+    cache: RefCell<BTreeMap<PathBuf, Vec<Package>>>,
+}
+
+impl Environment {
+    /// Parzelle's tree at `root`, crates by Cargo.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self::with_crates(root, Crates::Cargo)
+    }
+
+    /// Parzelle's tree at `root`, crates as given.
+    pub fn with_crates(root: impl Into<PathBuf>, crates: Crates) -> Self {
+        Environment {
+            root: root.into(),
+            crates,
+            cache: RefCell::default(),
+        }
+    }
+
+    /// The folder of boards.
+    pub fn boards(&self) -> PathBuf {
+        self.root.join("bsp")
+    }
+
+    /// The names of all boards.
+    pub fn board_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(self.boards())
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|e| e.path().join("board.toml").is_file())
+            .filter_map(|e| e.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The packages that a description in `folder` can name: those of the workspace around it
+    /// first, then those that come with Parzelle.
+    pub fn packages(&self, folder: &Path) -> Vec<Package> {
+        match &self.crates {
+            Crates::Fixed(all) => all.clone(),
+            Crates::Cargo => {
+                let mut all = self.workspace(folder);
+                for package in self.workspace(&self.root) {
+                    if !all.iter().any(|p| p.name == package.name) {
+                        all.push(package);
+                    }
+                }
+                all
+            }
+        }
+    }
+
+    fn workspace(&self, folder: &Path) -> Vec<Package> {
+        let key = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        if let Some(known) = self.cache.borrow().get(&key) {
+            return known.clone();
+        }
+        let found = cargo_metadata(&key).unwrap_or_default();
+        self.cache.borrow_mut().insert(key, found.clone());
+        found
+    }
+}
+
+/// Asks Cargo for the packages of the workspace around a folder; `None` without a workspace.
+fn cargo_metadata(folder: &Path) -> Option<Vec<Package>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--offline",
+        ])
+        .current_dir(folder)
+        .output()
+        .ok()?;
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+    Some(
+        json.get("packages")?
+            .as_array()?
+            .iter()
+            .filter_map(package)
+            .collect(),
+    )
+}
+
+fn package(json: &serde_json::Value) -> Option<Package> {
+    let metadata = json.get("metadata").and_then(|m| m.get("parzelle"));
+    let size = |key: &str| {
+        metadata
+            .and_then(|m| m.get(key))
+            .and_then(|v| v.as_str())
+            .and_then(|s| parse_size(s).ok())
+    };
+    let targets = json.get("targets")?.as_array()?;
+    Some(Package {
+        name: json.get("name")?.as_str()?.to_owned(),
+        manifest: json.get("manifest_path")?.as_str()?.into(),
+        bins: targets
+            .iter()
+            .filter(|t| {
+                t.get("kind")
+                    .and_then(|k| k.as_array())
+                    .is_some_and(|k| k.iter().any(|k| k == "bin"))
+            })
+            .filter_map(|t| t.get("name")?.as_str().map(str::to_owned))
+            .collect(),
+        features: json
+            .get("features")
+            .and_then(|f| f.as_object())
+            .map(|f| f.keys().cloned().collect())
+            .unwrap_or_default(),
+        metadata: Metadata {
+            stack: size("stack"),
+            fp: metadata.and_then(|m| m.get("fp")).and_then(|v| v.as_bool()),
+            heap: size("heap"),
+            dma_memory: size("dma-memory"),
+        },
+    })
+}
