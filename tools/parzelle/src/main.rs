@@ -1,5 +1,48 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! Stub.
-fn main() {}
+//! `parzelle`: checks descriptions, builds images of them, runs and inspects images.
+
+mod assemble;
+mod build;
+mod cargo;
+mod describe;
+mod house;
+mod image;
+mod inspect;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds systems of partitions from one description file.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Parzelle {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Builds an image of a description.
+    Build(build::Build),
+    /// Builds and starts the board's emulator.
+    Run(run::Run),
+    /// Shows what is in an image.
+    Inspect(inspect::Inspect),
+}
+
+fn main() -> ExitCode {
+    let verb = Parzelle::parse().verb;
+    let done = match &verb {
+        Verb::Build(args) => build::run(args),
+        Verb::Run(args) => run::run(args),
+        Verb::Inspect(args) => inspect::run(args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(2)
+    })
+}

@@ -8,22 +8,18 @@ use parzelle_abi::info::ObjectKind;
 use parzelle_plan::{DEVICE, READ, WRITE};
 
 use super::cell::{Backing, Cell, Line, object};
-use crate::model::{Arch, Device, System};
-
-/// The ISA interrupts, which are edge-triggered unless a table of the firmware says otherwise
-/// (ACPI 6.5, §5.2.12.5). All others are taken as level-triggered.
-const ISA_LINES: u32 = 16;
+use crate::model::{Device, System};
 
 /// Gives each partition its devices.
 pub(crate) fn devices(system: &System, cells: &mut [Cell]) {
     for (cell, partition) in cells.iter_mut().zip(&system.partitions) {
         for device in partition.devices.iter().filter_map(|index| system.board.devices.get(index.0)) {
-            add(cell, device, system.board.arch);
+            add(cell, device);
         }
     }
 }
 
-fn add(cell: &mut Cell, device: &Device, arch: Arch) {
+fn add(cell: &mut Cell, device: &Device) {
     for registers in &device.registers {
         let start = registers.start / PAGE * PAGE;
         let bytes = registers.end().next_multiple_of(PAGE) - start;
@@ -45,8 +41,7 @@ fn add(cell: &mut Cell, device: &Device, arch: Arch) {
         info.number = cell.lines.len() as u32;
         info.event = cell.event();
         info.extra = u64::from(line);
-        let edge = arch == Arch::X86_64 && line < ISA_LINES;
-        cell.lines.push(Line { line, event: info.event, edge });
+        cell.lines.push(Line { line, event: info.event, edge: device.edge });
         cell.object(info);
     }
 }

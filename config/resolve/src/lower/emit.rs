@@ -286,10 +286,18 @@ impl Writer<'_> {
         }
         let common: Vec<BlockId> = self.draft.rings.clone();
         let one_map = self.system.board.arch == Arch::Aarch64;
-        let mut ranges: BTreeSet<(u32, u64, u64)> = BTreeSet::new();
+        let mut ranges: BTreeSet<(u32, u64, u64, u32)> = BTreeSet::new();
         for &block in &common {
             users.remove(&block);
-            ranges.insert((NONE, self.block(block), self.bytes(block)));
+            ranges.insert((NONE, self.block(block), self.bytes(block), READ | WRITE));
+        }
+        if !one_map {
+            // On aarch64 the image is there for all; here each partition's part of it must stand
+            // in the window through which the kernel copies for that partition.
+            for (index, cell) in self.draft.cells.iter().enumerate() {
+                let parts = cell.mappings.iter().filter(|mapping| matches!(mapping.backing, Backing::Image(_)));
+                ranges.extend(parts.map(|m| (index as u32, self.physical(m.backing), m.bytes, READ)));
+            }
         }
         for (block, partitions) in users {
             let (start, bytes) = (self.block(block), self.bytes(block));
@@ -297,18 +305,19 @@ impl Writer<'_> {
                 continue;
             }
             if one_map && partitions.len() > 1 {
-                ranges.insert((NONE, start, bytes));
+                ranges.insert((NONE, start, bytes, READ | WRITE));
                 continue;
             }
-            ranges.extend(partitions.iter().map(|&partition| (partition as u32, start, bytes)));
+            ranges.extend(partitions.iter().map(|&partition| (partition as u32, start, bytes, READ | WRITE)));
         }
         let mut maps: Vec<KernelMapRecord> = Vec::new();
-        for (partition, address, bytes) in ranges {
-            match maps.last_mut() {
-                Some(last) if last.partition == partition && last.address + last.bytes == address => {
-                    last.bytes += bytes;
-                }
-                _ => maps.push(KernelMapRecord { address, bytes, access: READ | WRITE, partition }),
+        for (partition, address, bytes, access) in ranges {
+            let behind = |last: &&mut KernelMapRecord| {
+                (last.partition, last.access) == (partition, access) && last.address + last.bytes == address
+            };
+            match maps.last_mut().filter(behind) {
+                Some(last) => last.bytes += bytes,
+                None => maps.push(KernelMapRecord { address, bytes, access, partition }),
             }
         }
         for (index, record) in self.plan.partitions.iter_mut().enumerate() {

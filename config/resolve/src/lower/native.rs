@@ -77,10 +77,6 @@ pub(crate) fn lay_out(
             map_constant(&mut cell, payload, if segment.execute { "text" } else { "constants" }, segment);
         }
     }
-    if heap > 0 {
-        let zero = LoadSegment { to: cell.heap, from: 0, bytes: 0, size: heap, retained: 0 };
-        cell.segments.push(zero);
-    }
     Ok(cell)
 }
 

@@ -14,7 +14,9 @@ use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
 use object::{Endianness, Object, ObjectSection, elf};
 use parzelle_abi::PAGE;
 
-use crate::model::Arch;
+use parzelle_schema::diagnostic::{Diagnostic, Label, Severity};
+
+use crate::model::{Arch, Board, Partition};
 
 /// A program, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +87,54 @@ impl Unfit {
 
 /// Where a program says against which revision it was built.
 const NOTE_SECTION: &str = ".note.parzelle";
+
+impl Unfit {
+    /// Says so, about the program of a partition.
+    pub fn finding(&self, partition: &Partition, board: &Board) -> Diagnostic {
+        let name = &partition.name;
+        let (title, label, help) = match self {
+            Unfit::NotElf(why) => {
+                (format!("the program of `{name}` can't be read"), why.clone(), "an ELF file of 64 bits is needed")
+            }
+            Unfit::Machine(machine) => (
+                format!("the program of `{name}` is not for `{}`", board.name),
+                format!("ELF machine {machine}; {} is {}", board.arch.title(), board.arch.elf_machine()),
+                "keep one file per architecture and let the tool choose, by `{arch}` in the path",
+            ),
+            Unfit::Revision(revision) => (
+                format!("the program of `{name}` was built against another kernel interface"),
+                format!("revision {revision}; this kernel has {}", parzelle_abi::REVISION),
+                "rebuild it",
+            ),
+            Unfit::WritableCode(address, section) => (
+                format!("a segment of `{name}` is writable and executable"),
+                format!("`{section}` at {address:#x}"),
+                "link it with the linker script of `rt`, or without `-N`",
+            ),
+            Unfit::Overlap(first, second) => (
+                format!("segments of `{name}` share a page"),
+                format!("those at {first:#x} and {second:#x}"),
+                "link it with the linker script of `rt`, or with `-z separate-code`",
+            ),
+            Unfit::Entry(entry) => (
+                format!("the entry of `{name}` is not in its code"),
+                format!("{entry:#x} lies in no executable segment"),
+                "link it with the linker script of `rt`, which has `ENTRY(_start)`",
+            ),
+        };
+        let place = partition.places.program.or(partition.places.head);
+        let found = Diagnostic {
+            code: self.code(),
+            severity: Severity::Error,
+            title,
+            primary: place.map(|place| Label { place, text: label }),
+            counters: Vec::new(),
+            notes: Vec::new(),
+            helps: Vec::new(),
+        };
+        found.help(help)
+    }
+}
 
 impl Program {
     /// Parses an ELF file for a board of architecture `arch`.

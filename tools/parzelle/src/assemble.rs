@@ -1,0 +1,132 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! From a checked system to the bytes of an image: builds what it runs, lowers, writes.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use parzelle_resolve::lower::{self, GuestFiles, Inputs};
+use parzelle_resolve::model::{Partition, Program, System};
+
+use crate::cargo::{Builder, Job, Kind};
+use crate::house;
+use crate::image::{self, KernelFile};
+
+/// An image, or findings that only show when programs are built.
+pub(crate) enum Outcome {
+    /// The image's bytes.
+    Image(Vec<u8>),
+    /// What is wrong with the description or its programs.
+    Findings(Vec<parzelle_schema::diagnostic::Diagnostic>),
+}
+
+/// Builds the image of a system in folder `target`.
+pub(crate) fn assemble(system: &System, target: &Path) -> Result<Outcome> {
+    let built = build(system, target)?;
+    let arch = system.board.arch;
+    let kernel = KernelFile::parse(&built.kernel, system.board.kernel_load)?;
+    let loader = lower::Program::parse(&built.loader, arch).map_err(|unfit| anyhow!("the loader: {unfit:?}"))?;
+    let mut findings = Vec::new();
+    let mut programs = Vec::new();
+    for (partition, file) in system.partitions.iter().zip(&built.programs) {
+        match lower::Program::parse(file, arch) {
+            Ok(program) => programs.push(program),
+            Err(unfit) => findings.push(unfit.finding(partition, &system.board)),
+        }
+    }
+    if !findings.is_empty() {
+        return Ok(Outcome::Findings(findings));
+    }
+    let guests = system.partitions.iter().map(guest_files).collect::<Result<Vec<_>>>()?;
+    let inputs = Inputs {
+        system,
+        programs: &programs,
+        guests: &guests,
+        loader: &loader,
+        kernel: kernel.facts(),
+    };
+    match lower::lower(&inputs) {
+        Ok(lowered) => Ok(Outcome::Image(image::write(arch, &kernel, &lowered, run_line(system))?)),
+        Err(lower::Failure::Findings(findings)) => Ok(Outcome::Findings(findings)),
+        Err(lower::Failure::Internal(why)) => bail!("internal error, please report it: {why}"),
+    }
+}
+
+struct Built {
+    kernel: Vec<u8>,
+    loader: Vec<u8>,
+    /// By partition.
+    programs: Vec<Vec<u8>>,
+}
+
+fn build(system: &System, target: &Path) -> Result<Built> {
+    let root = house::root();
+    let board = &system.board;
+    let package = format!("bsp-{}", board.name);
+    let mut jobs = vec![
+        Job {
+            kind: Kind::Kernel,
+            bin: package.clone(),
+            package,
+            features: kernel_features(),
+            manifest: board.folder.join("Cargo.toml"),
+        },
+        Job {
+            kind: Kind::Loader,
+            package: "parzelle-loader".to_owned(),
+            bin: "parzelle-loader".to_owned(),
+            features: Vec::new(),
+            manifest: root.join("partitions/loader/Cargo.toml"),
+        },
+    ];
+    jobs.extend(system.partitions.iter().filter_map(job));
+    let mut built = Builder { arch: board.arch, target: target.to_owned() }.build(&jobs)?.into_iter();
+    let mut next = || built.next().context("a program was not built");
+    let (kernel, loader) = (next()?, next()?);
+    let programs = system
+        .partitions
+        .iter()
+        .map(|partition| match &partition.program.value {
+            Program::Crate { .. } => next(),
+            Program::Elf { path } => read(path),
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Built { kernel, loader, programs })
+}
+
+/// Features of the kernel, for measurements: `PARZELLE_KERNEL_FEATURES=measure`.
+fn kernel_features() -> Vec<String> {
+    let wanted = std::env::var("PARZELLE_KERNEL_FEATURES").unwrap_or_default();
+    wanted.split(',').filter(|feature| !feature.is_empty()).map(str::to_owned).collect()
+}
+
+fn job(partition: &Partition) -> Option<Job> {
+    match &partition.program.value {
+        Program::Crate { package, bin, features, manifest } => Some(Job {
+            kind: Kind::Partition { fp: partition.fp.value },
+            package: package.clone(),
+            bin: bin.clone(),
+            features: features.clone(),
+            manifest: manifest.clone(),
+        }),
+        Program::Elf { .. } => None,
+    }
+}
+
+fn guest_files(partition: &Partition) -> Result<GuestFiles> {
+    let Some(guest) = &partition.guest else {
+        return Ok(GuestFiles::default());
+    };
+    let initrd = guest.initrd.as_ref().map(|path: &PathBuf| read(path)).transpose()?;
+    Ok(GuestFiles { kernel: read(&guest.kernel)?, initrd: initrd.unwrap_or_default() })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| path.display().to_string())
+}
+
+fn run_line(system: &System) -> Vec<String> {
+    let run = system.board.run.as_ref();
+    run.map_or(Vec::new(), |run| [vec![run.command.clone()], run.arguments.clone()].concat())
+}

@@ -1,0 +1,58 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! `parzelle build`: a description becomes an image.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::assemble::{Outcome, assemble};
+use crate::house;
+
+/// What `build` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    /// The description.
+    file: PathBuf,
+    /// The board; all boards of the description if none is named.
+    #[arg(long)]
+    board: Option<String>,
+    /// Where the image goes; `target/parzelle/<system>/<board>.img` otherwise.
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+}
+
+/// Builds and says where.
+pub(crate) fn run(args: &Build) -> Result<ExitCode> {
+    let path = image_of(&args.file, args.board.as_deref(), args.output.as_deref())?;
+    let Some(path) = path else { return Ok(ExitCode::FAILURE) };
+    println!("{}", path.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the image of a description; `None` when it was refused, with all that was found printed.
+pub(crate) fn image_of(file: &Path, board: Option<&str>, output: Option<&Path>) -> Result<Option<PathBuf>> {
+    let target = house::target(file);
+    let Some(checked) = crate::describe::system(file, board)? else { return Ok(None) };
+    let system = &checked.system;
+    let image = match assemble(system, &target)? {
+        Outcome::Image(image) => image,
+        Outcome::Findings(findings) => {
+            checked.print(&findings);
+            return Ok(None);
+        }
+    };
+    let named = || target.join(&system.name.value).join(format!("{}.img", system.board.name));
+    let path = output.map_or_else(named, Path::to_owned);
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    let same = std::fs::read(&path).is_ok_and(|old| old == image);
+    if !same {
+        std::fs::write(&path, image).with_context(|| path.display().to_string())?;
+    }
+    Ok(Some(path))
+}

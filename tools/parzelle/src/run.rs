@@ -1,0 +1,88 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! `parzelle run`: starts the board's emulator with an image.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::image;
+
+/// Exit status of QEMU when an x86-64 kernel has stopped as planned: `isa-debug-exit` gives
+/// 2 × value + 1, and the kernel writes 0x10.
+const STOPPED: i32 = 0x10 * 2 + 1;
+
+/// What `run` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// A description, or an image of `parzelle build`.
+    file: PathBuf,
+    /// The board; the first of the description if none is named.
+    #[arg(long)]
+    board: Option<String>,
+    /// Give the console your keyboard.
+    #[arg(long)]
+    interactive: bool,
+    /// Time is instructions: two runs are the same to the byte.
+    #[arg(long)]
+    icount: bool,
+    /// So many cores instead of those that the system uses.
+    #[arg(long)]
+    cores: Option<u32>,
+}
+
+/// Builds the image, unless it is one, and runs it.
+pub(crate) fn run(args: &Run) -> Result<ExitCode> {
+    let path = if args.file.extension().is_some_and(|extension| extension == "toml") {
+        match crate::build::image_of(&args.file, args.board.as_deref(), None)? {
+            Some(path) => path,
+            None => return Ok(ExitCode::FAILURE),
+        }
+    } else {
+        args.file.clone()
+    };
+    let line = line(&path, args)?;
+    let (command, arguments) = line.split_first().context("this board has no emulator")?;
+    let status = Command::new(command)
+        .args(arguments)
+        .stdin(if args.interactive { Stdio::inherit() } else { Stdio::null() })
+        .status()
+        .with_context(|| format!("`{command}` can't be run"))?;
+    Ok(match status.code() {
+        Some(0 | STOPPED) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
+}
+
+/// The whole command line.
+fn line(path: &Path, args: &Run) -> Result<Vec<String>> {
+    let file = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let mut line = image::appendix(&file)?.run;
+    if line.is_empty() {
+        return Ok(line);
+    }
+    if let Some(cores) = args.cores {
+        set(&mut line, "-smp", |_| cores.to_string());
+    }
+    if args.icount {
+        line.extend(["-icount", "shift=0,sleep=off"].map(str::to_owned));
+        // One tick of the generic timer per nanosecond, hence per instruction.
+        set(&mut line, "-cpu", |cpu| match cpu.starts_with("cortex") {
+            true => format!("{cpu},cntfrq=1000000000"),
+            false => cpu.to_owned(),
+        });
+    }
+    line.extend(["-kernel".to_owned(), path.display().to_string()]);
+    Ok(line)
+}
+
+/// Changes the value of an option.
+fn set(line: &mut [String], option: &str, change: impl Fn(&str) -> String) {
+    let at = line.iter().position(|argument| argument == option);
+    if let Some(value) = at.and_then(|at| line.get_mut(at + 1)) {
+        *value = change(value);
+    }
+}
