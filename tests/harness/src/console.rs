@@ -17,6 +17,9 @@ use serde_json::Value;
 /// The name under which the kernel's own, untagged lines are found.
 pub const KERNEL: &str = "kernel";
 
+/// What the kernel prints when it gives up, or refuses to begin.
+const FAILED: [&str; 2] = ["parzelle: module failed", "parzelle: refused: "];
+
 /// What starts a report within a line.
 const REPORT: &str = "##";
 
@@ -113,6 +116,11 @@ impl Transcript {
     pub fn reports<'a>(&'a self, key: &'a str) -> impl Iterator<Item = Value> + 'a {
         let all = self.lines().filter_map(|line| line.report());
         all.filter(move |report| report.get(key).is_some())
+    }
+
+    /// Whether the kernel gave up: it may do so in the middle of somebody's line.
+    pub(crate) fn failed(&self) -> bool {
+        FAILED.iter().any(|text| self.raw.contains(text))
     }
 
     /// The last `count` lines, for a person who has to find out what went wrong.

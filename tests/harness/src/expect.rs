@@ -35,7 +35,7 @@ pub enum Exit {
     /// The system switches off and is content.
     #[default]
     Success,
-    /// It switches off with a failure; on aarch64 the status cannot tell, the lines must.
+    /// The kernel gives up, or refuses to begin.
     Failure,
     /// It resets the machine.
     Reset,

@@ -32,11 +32,11 @@ pub fn judge(demand: &Demand, run: &Run) -> Vec<String> {
     faults
 }
 
-/// Whether the ending is the wanted one. On aarch64 a failure has the exit status of a success.
+/// Whether the ending is the wanted one.
 fn ended_well(wanted: Exit, ending: Ending) -> bool {
     match wanted {
         Exit::Success => ending == Ending::Success,
-        Exit::Failure => matches!(ending, Ending::Failure | Ending::Success),
+        Exit::Failure => ending == Ending::Failure,
         Exit::Reset => ending == Ending::Reset,
         Exit::Timeout => ending == Ending::Timeout,
     }

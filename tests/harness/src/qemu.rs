@@ -54,7 +54,8 @@ impl Default for Options {
 pub enum Ending {
     /// The system switched the board off and was content.
     Success,
-    /// The system switched the board off and was not content (x86-64 only can say so).
+    /// The system switched the board off and was not content: on x86-64 its status says so, on
+    /// aarch64 the kernel's last line.
     Failure,
     /// The machine was reset where it should not be: a triple fault, perhaps.
     Reset,
@@ -166,7 +167,10 @@ pub fn run(
     }
     let status = child.end(options.timeout.saturating_sub(started.elapsed()))?;
     let ending = match status {
-        Some(status) if !late => board.ending(status.code()),
+        Some(status) if !late => match board.ending(status.code()) {
+            Ending::Success if console.failed() => Ending::Failure,
+            ending => ending,
+        },
         _ => Ending::Timeout,
     };
     let complaints: Vec<u8> = errors.iter().flatten().collect();

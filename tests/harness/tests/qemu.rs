@@ -51,6 +51,18 @@ fn a_failure_and_a_triple_fault_are_told_apart() {
 }
 
 #[test]
+fn on_aarch64_the_kernels_last_line_tells_a_failure() {
+    let image = aarch64("parzelle: module failed\n", Last::Off);
+    let run = run(
+        "arm-fail",
+        Board::QemuVirtAarch64,
+        &image,
+        &Options::default(),
+    );
+    assert_eq!(run.ending, Ending::Failure);
+}
+
+#[test]
 fn what_never_ends_is_ended() {
     let options = Options {
         timeout: Duration::from_secs(2),

@@ -57,7 +57,10 @@ pub(super) fn test(house: &House, arguments: &Arguments, tally: &mut Tally) -> R
     if jobs.is_empty() {
         return Ok(());
     }
-    house.parzelle()?;
+    if let Err(error) = house.parzelle() {
+        tally.note("systems", Err(format!("{error:#}")));
+        return Ok(());
+    }
     let (results, outcomes) = mpsc::channel::<Outcome>();
     let (built, queue) = mpsc::channel::<(Job, PathBuf)>();
     let queue = Mutex::new(queue);
