@@ -1,11 +1,34 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! The kernel for QEMU's virt machine.
+//! The kernel for QEMU's `virt` machine with EL2: puts together what the board has.
 #![no_std]
 #![no_main]
 
+use core::fmt::Arguments;
+use parzelle_arch_aarch64::console::print_to;
+use parzelle_arch_aarch64::{Board, boot, panicked};
+use parzelle_bsp_drivers::pl011::Pl011;
+
+/// Where the PL011 is; boot.S prints there, too (`__console` in kernel.ld).
+const CONSOLE: usize = 0x0900_0000;
+
+/// The board.
+static BOARD: Board = Board { name: "qemu-virt-aarch64", print };
+
+fn print(text: Arguments<'_>) {
+    // SAFETY: there is a PL011 on this board, and the kernel's tables map it.
+    let uart = unsafe { Pl011::new(CONSOLE) };
+    print_to(uart, text);
+}
+
+/// Where boot.S goes on.
+#[unsafe(no_mangle)]
+extern "C" fn parzelle_boot(device_tree: u64) -> ! {
+    boot(&BOARD, device_tree)
+}
+
 #[panic_handler]
-fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    panicked(info)
 }

@@ -1,0 +1,283 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! From the boot loader to the first window: checks, then objects, then tables, then cores.
+//!
+//! Nothing is started before everything was checked; what can't be honoured is named.
+
+use crate::arena::Carver;
+use crate::core_block::{BLOCK, CORES_MAX, Core, MPIDRS, PAGE, block, core_of};
+use crate::devicetree::{self, Topology};
+use crate::gicv2::Gicv2;
+use crate::gicv3::{AFFINITY, Gicv3};
+use crate::irqchip::{FIRST_LINE, IrqChip, SPECIAL};
+use crate::machine::Processor;
+use crate::mmio::Mmio;
+use crate::refusal::Refusal;
+use crate::registers::{dsb_sy, flush_all, isb};
+use crate::space::{self, Image};
+use crate::timer::Clock;
+use crate::{console, control, cores, halt, memory};
+use aarch64_cpu::registers::{MPIDR_EL1, Readable, TTBR0_EL2, Writeable};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use parzelle_core::CoreState;
+use parzelle_core::machine::Halt;
+use parzelle_paging::{Frame, Pa};
+use parzelle_plan::{ARCH_AARCH64, LINE_EDGE, Plan, REVISION};
+
+/// What a board is to this crate.
+pub struct Board {
+    /// Its name in plans.
+    pub name: &'static str,
+    /// How it prints.
+    pub print: console::Printer,
+}
+
+/// The largest plan that is looked at, in bytes.
+const PLAN_MAX: u64 = 64 << 20;
+/// Bytes of an entry of the early table.
+const GIB: u64 = 1 << 30;
+
+unsafe extern "C" {
+    #[link_name = "parzelle_early_table"]
+    static EARLY_TABLE: [AtomicU64; 512];
+    #[link_name = "_start"]
+    static IMAGE_START: u8;
+    #[link_name = "__rodata_start"]
+    static RODATA: u8;
+    #[link_name = "__data_start"]
+    static DATA: u8;
+    #[link_name = "__image_end"]
+    static IMAGE_END: u8;
+}
+
+/// Where the image lies.
+fn image() -> Image {
+    Image {
+        text: &raw const IMAGE_START as u64,
+        rodata: &raw const RODATA as u64,
+        data: &raw const DATA as u64,
+        end: &raw const IMAGE_END as u64,
+    }
+}
+
+/// Lets the early table cover a range of RAM.
+fn reach(address: u64, bytes: u64) {
+    /// A block of normal memory; see boot.S.
+    const NORMAL: u64 = crate::EARLY_NORMAL;
+    for gib in address / GIB..=address.saturating_add(bytes.max(1) - 1) / GIB {
+        // SAFETY: boot.S has made the table; entries are words that the walker reads as a whole.
+        let table = unsafe { &EARLY_TABLE };
+        if let Some(entry) = table.get(gib as usize)
+            && entry.load(Relaxed) == 0
+        {
+            entry.store(gib * GIB | NORMAL, Relaxed);
+        }
+    }
+    dsb_sy();
+    isb();
+}
+
+/// Boots; called by the board, on the boot core, with the device tree's address.
+pub fn boot(board: &Board, device_tree: u64) -> ! {
+    console::set(board.print);
+    let refused = match prepare(board, device_tree) {
+        // SAFETY: `prepare` has prepared this core, and nothing is needed from its stack.
+        Ok(epoch) => unsafe { cores::run(core_of(0), epoch) },
+        Err(refused) => refused,
+    };
+    console::print(format_args!("parzelle: refused: {refused}\n"));
+    halt::halt(Halt::Fail)
+}
+
+/// Everything before the first window. Returns the epoch.
+fn prepare(board: &Board, device_tree: u64) -> Result<u64, Refusal> {
+    let image = image();
+    let (plan, digest) = find_plan(image.end)?;
+    let system = plan.system;
+    if system.arch != ARCH_AARCH64 {
+        return Err(Refusal::Architecture(system.arch));
+    }
+    if system.board.as_str() != board.name {
+        return Err(Refusal::Board(board.name));
+    }
+    if system.image != image.text || system.image.saturating_add(system.image_bytes) < image.end {
+        return Err(Refusal::Image { plan: system.image, kernel: image.text });
+    }
+    let clock = Clock::start().ok_or(Refusal::Counter)?;
+    let topology = check_board(&plan, device_tree)?;
+    check_lines(&plan)?;
+    check_segments(&plan)?;
+    for record in plan.memory() {
+        reach(record.address, record.bytes);
+        if record.zero == 1 {
+            memory::zero(record.address, record.bytes);
+        }
+    }
+
+    // SAFETY: the device tree has confirmed that the arena is RAM; the plan gives it to the kernel.
+    let mut arena = unsafe { Carver::new(system.arena, system.arena_bytes) };
+    let booted = parzelle_core::boot(plan, &mut arena).map_err(Refusal::Core)?;
+    let ttbr = tables(&plan, image)?;
+
+    let chip = chip(&plan, 0);
+    chip.init_distributor();
+    for line in plan.lines() {
+        chip.configure(line.line, line.flags & LINE_EDGE != 0);
+    }
+    init_core(0, chip)?;
+    for (number, data) in booted.cores.iter_mut().enumerate() {
+        let machine = Processor::new(plan.vcpus(), clock, self::chip(&plan, number), &MPIDRS);
+        let state = CoreState::new(booted.shared, data, machine);
+        // SAFETY: no core but this one runs, and this one not from its block yet.
+        unsafe { Core::prepare(core_of(number), state) };
+    }
+    // SAFETY: this core's block, prepared just now; nobody else has it.
+    let this = unsafe { &mut *core_of(0) };
+    this.state().machine.chip.init_core();
+    let others = plan.cores().len() - 1;
+    for (number, mpidr) in topology.cores.iter().enumerate().skip(1).take(others) {
+        cores::start(number, *mpidr, ttbr)?;
+    }
+    console::print(format_args!(
+        "parzelle: {} on {}: {} partitions, {} cores, plan digest {digest:016x} (format {REVISION})\n",
+        system.name.as_str(),
+        board.name,
+        plan.partitions().len(),
+        plan.cores().len(),
+    ));
+    cores::agree(others, &clock)
+}
+
+/// Finds the plan behind the image.
+fn find_plan(address: u64) -> Result<(Plan<'static>, u64), Refusal> {
+    let bytes = |length: u64| {
+        // SAFETY: what lies behind the image is RAM that the early table maps, and only read.
+        unsafe { core::slice::from_raw_parts(address as *const u8, length as usize) }
+    };
+    let head = bytes(Plan::HEADER_BYTES as u64);
+    let length = Plan::total_bytes(head).map_err(Refusal::Plan)?;
+    let plan = Plan::read(bytes(length.min(PLAN_MAX))).map_err(Refusal::Plan)?;
+    Ok((plan, memory::read_word(address + 8)))
+}
+
+/// Holds the plan against the device tree, and takes the cores' affinities from there.
+fn check_board(plan: &Plan<'_>, address: u64) -> Result<Topology, Refusal> {
+    const MISSING: Refusal = Refusal::DeviceTree("there is none: x0 should hold its address");
+    if address == 0 || !address.is_multiple_of(8) {
+        return Err(MISSING);
+    }
+    reach(address, 4096);
+    let head = memory::read_word(address);
+    let length = devicetree::total_bytes(head as u32, (head >> 32) as u32).ok_or(MISSING)?;
+    reach(address, length as u64);
+    // SAFETY: the boot loader has left the tree there; it is only read, and not kept.
+    let words = unsafe { core::slice::from_raw_parts(address as *const u32, length / 4) };
+    let count = plan.cores().len();
+    if count > CORES_MAX {
+        return Err(Refusal::Cores { plan: count, found: CORES_MAX });
+    }
+    let topology = devicetree::check(words, plan)?;
+    for (mpidr, affinity) in MPIDRS.iter().zip(topology.cores) {
+        mpidr.store(affinity, Relaxed);
+    }
+    let running = MPIDR_EL1.get() & AFFINITY;
+    let found = topology.cores.first().copied().unwrap_or(0);
+    if found != running {
+        return Err(Refusal::BootCore { found, running });
+    }
+    Ok(topology)
+}
+
+fn check_lines(plan: &Plan<'_>) -> Result<(), Refusal> {
+    for (index, line) in plan.lines().iter().enumerate() {
+        if !(FIRST_LINE..SPECIAL).contains(&line.line) {
+            return Err(Refusal::Line { index, line: line.line });
+        }
+    }
+    Ok(())
+}
+
+/// Proves that no part of the image was changed.
+fn check_segments(plan: &Plan<'_>) -> Result<(), Refusal> {
+    let system = plan.system;
+    let image = system.image..system.image.saturating_add(system.image_bytes);
+    reach(system.image, system.image_bytes);
+    for (index, segment) in plan.segments().iter().enumerate() {
+        let changed = Refusal::Segment { index, address: segment.address };
+        let end = segment.address.checked_add(segment.bytes).ok_or(changed)?;
+        if !image.contains(&segment.address) || end > image.end {
+            return Err(changed);
+        }
+        // SAFETY: within the image, which is RAM that the early table maps, and only read.
+        let bytes = unsafe { core::slice::from_raw_parts(segment.address as *const u8, segment.bytes as usize) };
+        if parzelle_plan::digest(bytes) != segment.digest {
+            return Err(changed);
+        }
+    }
+    Ok(())
+}
+
+/// Builds all page tables and switches to the kernel's own. Returns TTBR0_EL2.
+fn tables(plan: &Plan<'_>, image: Image) -> Result<u64, Refusal> {
+    let system = plan.system;
+    let count = system.tables_bytes as usize / PAGE;
+    // SAFETY: the device tree has confirmed that this is RAM, the early table maps it, and the plan
+    // gives it to the kernel for tables; `Frame` is words of any value.
+    let frames = unsafe { core::slice::from_raw_parts(system.tables as *const Frame, count) };
+    let mut arena = parzelle_paging::Arena::new(frames, Pa(system.tables));
+    let guards: [u64; CORES_MAX] = core::array::from_fn(|core| block(core) as u64);
+    let ttbr = space::kernel(&mut arena, plan, image, &guards)?;
+    let wide_vmid = control::Features::read().wide_vmid;
+    // SAFETY: contexts are RAM of the plan, which the early table maps; nothing runs.
+    unsafe { space::partitions(&mut arena, plan, wide_vmid) }?;
+    dsb_sy();
+    TTBR0_EL2.set(ttbr);
+    isb();
+    flush_all();
+    Ok(ttbr)
+}
+
+/// The interrupt controller of the plan, for a core.
+fn chip(plan: &Plan<'_>, core: usize) -> IrqChip {
+    let system = plan.system;
+    let registers = |base| {
+        // SAFETY: the device tree has confirmed that the controller is there; the kernel's table
+        // maps it, no partition has it (a rule of the plan's resolver).
+        unsafe { Mmio::new(base) }
+    };
+    let [base, cpu, hyp] = [system.irqchip_base, system.irqchip_cpu, system.irqchip_hyp].map(registers);
+    if system.irqchip == 2 {
+        IrqChip::V2(Gicv2::new(base, cpu, hyp, core as u32))
+    } else {
+        IrqChip::V3(Gicv3::new(base, cpu))
+    }
+}
+
+/// Sets up what is this core's own.
+fn init_core(number: usize, mut chip: IrqChip) -> Result<(), Refusal> {
+    control::init();
+    if chip.init_core() { Ok(()) } else { Err(Refusal::IrqChipCore(number)) }
+}
+
+/// A secondary core, from boot.S.
+///
+/// # Safety
+/// Only for boot.S: this is core `number`, whose block is prepared.
+#[unsafe(export_name = "parzelle_secondary_boot")]
+unsafe extern "C" fn secondary(number: u64) -> ! {
+    let block = core_of(number as usize);
+    // SAFETY: this core's block; the boot core is done with it.
+    let core = unsafe { &mut *block };
+    control::init();
+    if !core.state().machine.chip.init_core() {
+        let refused = Refusal::IrqChipCore(number as usize);
+        console::print(format_args!("parzelle: refused: {refused}\n"));
+        halt::halt(Halt::Fail);
+    }
+    let epoch = cores::join();
+    // SAFETY: prepared by the boot core; nothing is needed from this stack.
+    unsafe { cores::run(block, epoch) }
+}
+
+const _: () = assert!(BLOCK.is_multiple_of(PAGE));

@@ -1,0 +1,184 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! The saved registers of a vCPU: its context page, and a second one for the guest's system
+//! registers (see `guest.rs`).
+//!
+//! ```text
+//!   context page (private to the kernel)          registers
+//!   ┌────────────────────────────┐
+//!   │ frame: x0–x30              │ ◄── at every entry (trap.S)
+//!   │        sp pc pstate tls    │ ◄── only when the vCPU is left: while it is current, SP_EL0,
+//!   │                            │     ELR_EL2, SPSR_EL2 and TPIDR_EL0 hold them
+//!   │ vttbr, flags, page, guest  │     what to load with it
+//!   │ fp: q0–q31 fpsr fpcr       │ ◄── when the vCPU is left, if it has the flag
+//!   └────────────────────────────┘
+//! ```
+//! The kernel itself uses none of these registers between entry and exit, and takes no exceptions
+//! but fatal ones: so four registers less to move on each call.
+
+use aarch64_cpu::registers::{ELR_EL2, SP_EL0, SPSR_EL2, TPIDR_EL0};
+use parzelle_abi::aarch64::Frame;
+use tock_registers::interfaces::{Readable, Writeable};
+
+/// The FP/SIMD registers.
+#[derive(Clone, Copy)]
+#[repr(C, align(16))]
+pub(crate) struct FpArea {
+    q: [[u64; 2]; 32],
+    status: u64,
+    control: u64,
+}
+
+/// [`Context::flags`]: the host context may use FP/SIMD.
+pub(crate) const FP: u64 = 1 << 0;
+/// [`Context::flags`]: there is a guest context.
+pub(crate) const GUEST: u64 = 1 << 1;
+/// [`Context::flags`]: its VMIDs are shared with others, so entering flushes.
+pub(crate) const SHARED_VMID: u64 = 1 << 2;
+/// [`Context::flags`]: the guest context is the one to return to.
+pub(crate) const IN_GUEST: u64 = 1 << 3;
+/// [`Context::flags`]: the FP/SIMD registers, loaded or saved, are the guest's.
+pub(crate) const FP_IS_GUESTS: u64 = 1 << 4;
+
+/// The host context of a vCPU.
+#[repr(C)]
+pub(crate) struct Context {
+    /// Its general registers.
+    pub(crate) frame: Frame,
+    /// VTTBR_EL2 of the host space.
+    pub(crate) vttbr: u64,
+    /// [`FP`] | [`GUEST`] | ….
+    pub(crate) flags: u64,
+    /// The vCPU page.
+    pub(crate) page: u64,
+    /// The guest's context, behind this page.
+    pub(crate) guest: u64,
+    /// Its FP/SIMD registers.
+    pub(crate) fp: FpArea,
+}
+
+const _: () = assert!(size_of::<Context>() <= 4096);
+
+/// PSTATE bits that a context in AArch64 keeps: NZCV, TCO, DIT, UAO, PAN, SSBS, BTYPE and DAIF.
+/// Single step and the illegal state are the kernel's.
+const KEPT: u64 = 0xf3c0_1fc0;
+/// SPSR bits that a context in AArch32 user mode keeps: all but single step, illegal state and mode.
+const KEPT_32: u64 = 0xffcf_ffe0;
+/// SPSR.M: AArch32 user mode.
+const USER_32: u64 = 0x10;
+
+/// Sanitises the PSTATE of a host context: always EL0 in AArch64. An ERET with anything else would
+/// be an illegal return and leave the processor in the kernel, or return into it.
+pub(crate) const fn host_pstate(pstate: u64) -> u64 {
+    pstate & KEPT
+}
+
+/// Sanitises the PSTATE of a guest context: EL0, EL1t or EL1h in AArch64, or user mode in AArch32
+/// if this processor has that.
+pub(crate) const fn guest_pstate(pstate: u64, has_aarch32: bool) -> u64 {
+    if pstate & 0x1f == USER_32 && has_aarch32 {
+        return pstate & KEPT_32 | USER_32;
+    }
+    let mode = match pstate & 0x1f {
+        4 => 4,
+        5 => 5,
+        _ => 0,
+    };
+    pstate & KEPT | mode
+}
+
+/// Saves what a frame holds beside x0–x30 from the registers of the context that is left.
+#[inline(always)]
+pub(crate) fn save_rest(frame: &mut Frame) {
+    frame.sp = SP_EL0.get();
+    frame.pc = ELR_EL2.get();
+    frame.pstate = SPSR_EL2.get();
+    frame.tls = TPIDR_EL0.get();
+}
+
+/// Loads what a frame holds beside x0–x30. `pstate` is sanitised.
+#[inline(always)]
+pub(crate) fn load_rest(frame: &Frame, pstate: u64) {
+    SP_EL0.set(frame.sp);
+    ELR_EL2.set(frame.pc);
+    SPSR_EL2.set(pstate);
+    TPIDR_EL0.set(frame.tls);
+}
+
+impl FpArea {
+    /// All registers zero.
+    pub(crate) const fn zero() -> FpArea {
+        FpArea { q: [[0; 2]; 32], status: 0, control: 0 }
+    }
+
+    /// Saves the registers here. FP is not trapped at EL2.
+    #[inline]
+    pub(crate) fn save(&mut self) {
+        #[cfg(target_arch = "aarch64")]
+        {
+            // SAFETY: `fp_save` (trap.S) writes the 528 bytes of the area and nothing else.
+            unsafe { fp_save(self) }
+        }
+    }
+
+    /// Loads the registers from here. FP is not trapped at EL2.
+    #[inline]
+    pub(crate) fn load(&self) {
+        #[cfg(target_arch = "aarch64")]
+        {
+            // SAFETY: `fp_load` (trap.S) reads the area; the kernel itself has no use for the
+            // registers that it changes.
+            unsafe { fp_load(self) }
+        }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+unsafe extern "C" {
+    #[link_name = "parzelle_fp_save"]
+    fn fp_save(area: *mut FpArea);
+    #[link_name = "parzelle_fp_load"]
+    fn fp_load(area: *const FpArea);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::mem::offset_of;
+
+    #[test]
+    fn the_assembly_knows_the_layout() {
+        assert_eq!(offset_of!(Context, frame), 0);
+        assert_eq!(offset_of!(Frame, x), 0);
+        assert_eq!(offset_of!(FpArea, status), 512);
+        assert_eq!(offset_of!(FpArea, control), 520);
+        assert_eq!(offset_of!(Context, fp) % 16, 0);
+    }
+
+    /// Modes that may leave EL2: everything else is an illegal return, or a return into the kernel.
+    #[test]
+    fn no_pstate_returns_to_the_kernel() {
+        for low in 0..0x400u64 {
+            for high in [0, 0xffff_ffff_ffff_f000, 0x0030_0000] {
+                let dirty = high | low;
+                assert_eq!(host_pstate(dirty) & 0x3f, 0, "EL0t");
+                let guest = guest_pstate(dirty, false);
+                assert!([0, 4, 5].contains(&(guest & 0x3f)), "{dirty:#x}");
+                let guest = guest_pstate(dirty, true);
+                assert!([0, 4, 5, 0x10].contains(&(guest & 0x1f)), "{dirty:#x}");
+                for clean in [host_pstate(dirty), guest] {
+                    assert_eq!(clean & 0x30_0000, 0, "no single step, no illegal state");
+                    assert_eq!(clean >> 32, 0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_context_owns_is_kept() {
+        assert_eq!(host_pstate(0xf000_0000), 0xf000_0000, "NZCV");
+        assert_eq!(guest_pstate(0x6000_03c5, false), 0x6000_03c5, "flags, DAIF, EL1h");
+        assert_eq!(guest_pstate(0x6000_0030, true), 0x6000_0030, "Thumb");
+    }
+}

@@ -1,0 +1,295 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! What each core owns, and the way from the assembly into the kernel core and back.
+//!
+//! ```text
+//!   Block                 ┌──────────────┐
+//!                         │ guard page   │  not mapped: an overflow is fatal, not silent
+//!                         │ stack        │  empty between entries
+//!   TPIDR_EL2, SP_EL2 ──► │ core         │
+//!                         └──────────────┘
+//! ```
+//! The handlers below are the only places that turn the block's address into a reference; each
+//! runs on the block's core, with interrupts masked, and never within another.
+
+use crate::guest;
+use crate::irqchip::{FIRST_LINE, KICK, MAINTENANCE, SPECIAL};
+use crate::machine::{Exit, Processor};
+use crate::registers::{translate_stage1, wait_for_interrupt};
+use crate::syndrome::{self, class};
+use crate::timer::{self, GUEST_TIMER_LINE, TIMER_LINE};
+use aarch64_cpu::registers::{CNTV_CTL_EL0, ELR_EL2, FAR_EL2, HPFAR_EL2, Readable, Writeable};
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
+use core::sync::atomic::AtomicU64;
+use parzelle_abi::aarch64::{Frame, GuestExit};
+use parzelle_core::CoreState;
+use parzelle_core::machine::{Fault, Machine};
+
+/// The most cores that this kernel can run; a plan with more is refused.
+pub(crate) const CORES_MAX: usize = 8;
+/// Bytes of a core's stack.
+const STACK: usize = 0x4000;
+/// Bytes of a page.
+pub(crate) const PAGE: usize = 4096;
+
+/// A core's part: at its top what [`Core`] holds, below it the stack.
+#[repr(C, align(4096))]
+pub(crate) struct Block {
+    guard: [u8; PAGE],
+    stack: [u8; STACK],
+    core: Core,
+}
+
+/// What a core owns.
+#[repr(C, align(64))]
+pub(crate) struct Core {
+    /// Set by the boot core before this one starts.
+    state: MaybeUninit<CoreState<Processor>>,
+    /// Start of the stretch that runs with interrupts masked (`measure`).
+    #[cfg(feature = "measure")]
+    since: u64,
+}
+
+/// All blocks. Each is used by its core alone, once it runs.
+#[repr(transparent)]
+pub(crate) struct Blocks(UnsafeCell<[MaybeUninit<Block>; CORES_MAX]>);
+
+// SAFETY: a block is touched by the boot core before its own core starts, and by that one
+// afterwards.
+unsafe impl Sync for Blocks {}
+
+/// The blocks, in `.bss`: zero in the image.
+#[unsafe(export_name = "parzelle_blocks")]
+pub(crate) static BLOCKS: Blocks =
+    Blocks(UnsafeCell::new([const { MaybeUninit::uninit() }; CORES_MAX]));
+
+/// Distance from a block's start to the top of its stack.
+pub(crate) const STACK_TOP: usize = core::mem::offset_of!(Block, core);
+/// Bytes of a block.
+pub(crate) const BLOCK: usize = size_of::<Block>();
+
+/// MPIDR affinities of the cores, by number.
+pub(crate) static MPIDRS: [AtomicU64; CORES_MAX] = [const { AtomicU64::new(0) }; CORES_MAX];
+
+/// The address of a block.
+pub(crate) fn block(core: usize) -> usize {
+    BLOCKS.0.get() as usize + core * BLOCK
+}
+
+/// The address of a core's [`Core`]: its TPIDR_EL2 and top of stack.
+pub(crate) fn core_of(core: usize) -> *mut Core {
+    (block(core) + STACK_TOP) as *mut Core
+}
+
+impl Core {
+    /// Gives a core its state.
+    ///
+    /// # Safety
+    /// `core` is from [`core_of`], of a core below [`CORES_MAX`] that does not run yet, or this one.
+    pub(crate) unsafe fn prepare(core: *mut Core, state: CoreState<Processor>) {
+        // SAFETY: the caller's promise: nobody else looks at this block now.
+        unsafe { (&raw mut (*core).state).write(MaybeUninit::new(state)) };
+    }
+
+    /// The state.
+    #[inline(always)]
+    pub(crate) fn state(&mut self) -> &mut CoreState<Processor> {
+        // SAFETY: no core runs before `prepare`.
+        unsafe { self.state.assume_init_mut() }
+    }
+
+    /// The frame to continue with; idles until there is one.
+    #[inline(always)]
+    pub(crate) fn leave(&mut self) -> *mut Frame {
+        while self.state().current().is_none() {
+            self.end_measure();
+            wait_for_interrupt();
+            self.begin_measure();
+            self.take_interrupt();
+        }
+        self.end_measure();
+        self.state().machine.frame
+    }
+
+    /// Takes one pending interrupt, if there is one.
+    #[inline(always)]
+    fn take_interrupt(&mut self) {
+        let state = self.state();
+        let chip = state.machine.chip;
+        let (line, word) = chip.acknowledge();
+        if line == TIMER_LINE {
+            timer::stop();
+            chip.end(word);
+            state.on_timer();
+        } else if line >= FIRST_LINE {
+            // The core masks the line before interrupts can be taken again.
+            if line < SPECIAL {
+                chip.end(word);
+                state.on_line(line);
+            }
+        } else {
+            self.take_local(line, word);
+        }
+    }
+
+    /// Takes one of the rarer per-core interrupts.
+    #[cold]
+    fn take_local(&mut self, line: u32, word: u32) {
+        let state = self.state();
+        let chip = state.machine.chip;
+        let in_guest = state.machine.in_guest();
+        match line {
+            GUEST_TIMER_LINE => {
+                // IMASK: the line falls, and the guest's next write to the register lets it rise.
+                CNTV_CTL_EL0.set(CNTV_CTL_EL0.get() | 2);
+                chip.end(word);
+                if in_guest {
+                    state.on_guest_exit(GuestExit::Timer);
+                }
+            }
+            MAINTENANCE => {
+                // Off at once, or the line would stay raised until the vCPU enters its guest again.
+                chip.virtual_enable(false);
+                chip.end(word);
+                if in_guest {
+                    state.on_guest_exit(GuestExit::Maintenance);
+                }
+            }
+            KICK => {
+                chip.end(word);
+                state.on_kick();
+            }
+            _ => chip.end(word),
+        }
+    }
+
+    /// An exception of the guest.
+    fn guest_trap(&mut self, syndrome: u64) {
+        let state = self.state();
+        if syndrome::exception_class(syndrome) == class::FP && guest::swap_fp(&mut state.machine) {
+            return;
+        }
+        let mut exit = Exit { syndrome, address: FAR_EL2.get(), ipa: 0 };
+        if syndrome::is_abort(syndrome) {
+            exit.ipa = if syndrome::page_unknown(syndrome) {
+                let translated = translate_stage1(exit.address);
+                if translated & 1 != 0 {
+                    // The guest has changed its tables meanwhile: let it try again.
+                    return;
+                }
+                translated & 0x000f_ffff_ffff_f000 | exit.address & 0xfff
+            } else {
+                (HPFAR_EL2.get() & !0xf) << 8 | exit.address & 0xfff
+            };
+        }
+        state.machine.exit = exit;
+        state.on_guest_exit(GuestExit::Sync);
+    }
+
+    /// An exception of a native partition that is no call.
+    fn host_trap(&mut self, syndrome: u64) {
+        let state = self.state();
+        match syndrome::exception_class(syndrome) {
+            // Waiting is the kernel's business: a poll, as it were.
+            class::WAIT => ELR_EL2.set(ELR_EL2.get().wrapping_add(4)),
+            class::FP if guest::swap_fp(&mut state.machine) => {}
+            _ => {
+                let address = if syndrome::is_abort(syndrome) { FAR_EL2.get() } else { ELR_EL2.get() };
+                let error = syndrome::error(syndrome);
+                state.on_fault(Fault { error, syndrome, address });
+            }
+        }
+    }
+
+    #[cfg(feature = "measure")]
+    #[inline(always)]
+    fn begin_measure(&mut self) {
+        self.since = crate::registers::Pmccntr::get();
+    }
+
+    #[cfg(feature = "measure")]
+    #[inline(always)]
+    fn end_measure(&mut self) {
+        /// Instructions of entry and exit that lie outside of what is measured.
+        const REST: u64 = 50;
+        let length = crate::registers::Pmccntr::get().wrapping_sub(self.since) + REST;
+        let machine = &mut self.state().machine;
+        machine.longest = machine.longest.max(length);
+    }
+
+    #[cfg(not(feature = "measure"))]
+    #[inline(always)]
+    fn begin_measure(&mut self) {}
+
+    #[cfg(not(feature = "measure"))]
+    #[inline(always)]
+    fn end_measure(&mut self) {}
+}
+
+/// A kernel call.
+///
+/// # Safety
+/// Only for trap.S: `core` is this core's block, and nothing else runs on it.
+#[unsafe(export_name = "parzelle_on_call")]
+unsafe extern "C" fn on_call(
+    a: u64,
+    b: u64,
+    c: u64,
+    d: u64,
+    e: u64,
+    core: *mut Core,
+    number: u64,
+) -> *mut Frame {
+    // SAFETY: the caller's promise.
+    let core = unsafe { &mut *core };
+    core.begin_measure();
+    core.state().on_call(number, [a, b, c, d, e]);
+    core.leave()
+}
+
+/// Any other synchronous exception.
+///
+/// # Safety
+/// As `on_call`.
+#[unsafe(export_name = "parzelle_on_trap")]
+unsafe extern "C" fn on_trap(core: *mut Core, syndrome: u64) -> *mut Frame {
+    // SAFETY: the caller's promise.
+    let core = unsafe { &mut *core };
+    core.begin_measure();
+    if core.state().machine.in_guest() {
+        core.guest_trap(syndrome);
+    } else {
+        core.host_trap(syndrome);
+    }
+    core.leave()
+}
+
+/// An interrupt.
+///
+/// # Safety
+/// As `on_call`.
+#[unsafe(export_name = "parzelle_on_interrupt")]
+unsafe extern "C" fn on_interrupt(core: *mut Core) -> *mut Frame {
+    // SAFETY: the caller's promise.
+    let core = unsafe { &mut *core };
+    core.begin_measure();
+    core.take_interrupt();
+    core.leave()
+}
+
+/// Begins the first frame on this core and continues with what runs first.
+///
+/// # Safety
+/// Only for boot.S: `core` is this core's block, prepared; nothing else runs on it.
+#[unsafe(export_name = "parzelle_begin")]
+unsafe extern "C" fn begin(core: *mut Core, epoch: u64) -> *mut Frame {
+    // SAFETY: the caller's promise.
+    let core = unsafe { &mut *core };
+    #[cfg(feature = "measure")]
+    crate::control::init_measure();
+    core.begin_measure();
+    core.state().start(epoch);
+    core.leave()
+}

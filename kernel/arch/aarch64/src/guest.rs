@@ -1,0 +1,371 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! The guest context of a vCPU: EL1 and EL0 under the guest's stage 2.
+//!
+//! ```text
+//!                     enter                     (vcpu_run)
+//!      host context ─────────►  guest context
+//!        (shim)     ◄─────────
+//!                     leave                     (exit)
+//!
+//!   at a flip     general registers         in the vCPU page (Guest::frame), straight from trap.S
+//!                 SCTLR CPACR CNTKCTL       host: constants; guest: [`Flip`]
+//!                 TPIDRRO, CNTV_CTL
+//!                 HCR VTTBR CPTR            derived
+//!                 list registers            composed from and folded back into the page
+//!   at a switch   all that and [`System`],  second context page
+//!                 VMCR, active priorities
+//! ```
+//! What lies in the page is the partition's: the kernel sanitises PSTATE whenever it takes it from
+//! there, and nothing of its own is in it. Between flips the guest's other EL1 registers stay
+//! loaded; with TGE = 1 they don't touch the shim. FP/SIMD registers are swapped only when the other
+//! context touches them.
+
+use crate::context::{self, FP, FP_IS_GUESTS, FpArea, IN_GUEST, SHARED_VMID, guest_pstate};
+use crate::control::{self, CPACR_HOST, HCR_HOST, SCTLR_RESET};
+use crate::machine::{Exit, Processor};
+use crate::memory::{read_word, write_word};
+use crate::registers::flush_current_vmid;
+use crate::system::System;
+use crate::virtual_interrupt::{self, Virtual};
+use aarch64_cpu::registers::{
+    CNTKCTL_EL1, CNTV_CTL_EL0, CNTV_CVAL_EL0, CPACR_EL1, HCR_EL2, Readable, SCTLR_EL1, TCR_EL1,
+    TPIDRRO_EL0, TTBR0_EL1, TTBR1_EL1, VMPIDR_EL2, VTTBR_EL2, Writeable,
+};
+use core::mem::offset_of;
+use parzelle_abi::aarch64::{Frame, Guest, GuestExit, LIST_REGISTERS, VirtualInterrupt};
+use parzelle_abi::call::Error;
+use parzelle_abi::vcpu_page::GUEST as PAGE_GUEST;
+
+/// Registers that act on EL0 under TGE = 1 as well, so each side has its own.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+struct Flip {
+    sctlr: u64,
+    cpacr: u64,
+    cntkctl: u64,
+    tpidrro: u64,
+    timer_control: u64,
+}
+
+/// The second context page.
+#[repr(C)]
+pub(crate) struct GuestContext {
+    /// VTTBR_EL2 of the guest's space.
+    pub(crate) vttbr: u64,
+    hcr: u64,
+    mpidr: u64,
+    /// Bit n: list register n was loaded.
+    used: u64,
+    flip: Flip,
+    system: System,
+    interface: Virtual,
+    fp: FpArea,
+}
+
+const _: () = assert!(size_of::<GuestContext>() <= 4096);
+
+/// PSTATE of a processor that was just reset: EL1h, all interrupts masked.
+const PSTATE_RESET: u64 = 0x3c5;
+
+/// The current vCPU's guest context, when it has one.
+#[inline(always)]
+fn guest(processor: &mut Processor) -> Option<&mut GuestContext> {
+    let address = processor.context()?.guest;
+    // SAFETY: 0, or the second context page of a vCPU of this core, which EL2 maps and nobody else
+    // uses (set once, in `space.rs`); the reference ends before the processor is used again.
+    unsafe { (address as *mut GuestContext).as_mut() }
+}
+
+/// The address of a field of [`Guest`] in the current vCPU's page.
+macro_rules! in_page {
+    ($processor:expr, $field:ident) => {
+        $processor.page(PAGE_GUEST + offset_of!(Guest, $field) as u64)
+    };
+}
+
+/// Gives a guest context its space; it is that of a processor that was just reset.
+///
+/// # Safety
+/// `page` is the second context page of a vCPU that does not run yet.
+pub(crate) unsafe fn init(page: u64, vttbr: u64) {
+    let fresh = GuestContext { vttbr, ..GuestContext::reset(0) };
+    // SAFETY: the caller's promise.
+    unsafe { (page as *mut GuestContext).write(fresh) };
+}
+
+impl GuestContext {
+    /// The state after a reset, for a space.
+    const fn reset(vttbr: u64) -> GuestContext {
+        GuestContext {
+            vttbr,
+            hcr: 0,
+            mpidr: 1 << 31,
+            used: 0,
+            flip: Flip { sctlr: SCTLR_RESET, cpacr: 0, cntkctl: 0, tpidrro: 0, timer_control: 0 },
+            system: System::zero(),
+            interface: Virtual { control: 0, active: [0; 2], lists: [0; LIST_REGISTERS] },
+            fp: FpArea::zero(),
+        }
+    }
+}
+
+/// Makes the current vCPU's guest context that of a processor that was just reset.
+pub(crate) fn forget(processor: &mut Processor) {
+    let mpidr = read_word(in_page!(processor, mpidr)) | 1 << 31;
+    let (chip, pauth) = (processor.chip, processor.features.pauth);
+    let Some(guest) = guest(processor) else { return };
+    *guest = GuestContext { mpidr, ..GuestContext::reset(guest.vttbr) };
+    guest.system.load(pauth);
+    chip.load_virtual(&guest.interface);
+    VMPIDR_EL2.set(mpidr);
+    if let Some(context) = processor.context() {
+        context.flags &= !FP_IS_GUESTS;
+    }
+    write_word(in_page!(processor, reset), 1);
+}
+
+/// Flips to the guest.
+pub(crate) fn enter(processor: &mut Processor) -> Result<(), Error> {
+    if guest(processor).is_none() {
+        return Err(Error::NotSupported);
+    }
+    if read_word(in_page!(processor, reset)) == 1 {
+        forget(processor);
+        write_word(in_page!(processor, reset), 0);
+        let address = in_page!(processor, frame) + offset_of!(Frame, pstate) as u64;
+        write_word(address, PSTATE_RESET);
+    }
+    let traps = read_word(in_page!(processor, traps));
+    let hcr = processor.features.hcr_guest | if traps & 1 != 0 { control::TWI } else { 0 };
+    let used = compose(processor);
+    if let Some(context) = processor.context() {
+        context::save_rest(&mut context.frame);
+        context.flags |= IN_GUEST;
+    }
+    if let Some(guest) = guest(processor) {
+        guest.hcr = hcr;
+        guest.used = used;
+    }
+    load_flip(processor);
+    Ok(())
+}
+
+/// Flips to the host. `exit`: what to tell the shim, or nothing when the vCPU starts anew.
+pub(crate) fn leave(processor: &mut Processor, exit: Option<GuestExit>) {
+    save_flip(processor);
+    let Some(context) = processor.context() else { return };
+    context.flags &= !IN_GUEST;
+    VTTBR_EL2.set(context.vttbr);
+    context::load_rest(&context.frame, context.frame.pstate);
+    let (flags, frame) = (context.flags, &raw mut context.frame);
+    processor.frame = frame;
+    if flags & SHARED_VMID != 0 {
+        flush_current_vmid();
+    }
+    processor.allow_fp(flags & FP != 0 && flags & FP_IS_GUESTS == 0);
+    let Some(reason) = exit else { return };
+    fold(processor);
+    // Only this exit's, not what another vCPU left behind.
+    let told = if reason == GuestExit::Sync { processor.exit } else { Exit::default() };
+    write_word(in_page!(processor, exit), reason as u64);
+    write_word(in_page!(processor, syndrome), told.syndrome);
+    write_word(in_page!(processor, address), told.address);
+    write_word(in_page!(processor, ipa), told.ipa);
+    let timer = guest(processor).map_or(0, |guest| guest.flip.timer_control);
+    write_word(in_page!(processor, timer_control), timer);
+    write_word(in_page!(processor, timer_compare), CNTV_CVAL_EL0.get());
+    let translation = in_page!(processor, translation);
+    write_word(translation, TCR_EL1.get());
+    write_word(translation + 8, TTBR0_EL1.get());
+    write_word(translation + 16, TTBR1_EL1.get());
+}
+
+/// Loads what a flip to the guest loads; the list registers are loaded already.
+fn load_flip(processor: &mut Processor) {
+    let frame = in_page!(processor, frame);
+    let has_aarch32 = processor.features.aarch32;
+    let (flags, chip) = (processor.context().map_or(0, |context| context.flags), processor.chip);
+    let Some(guest) = guest(processor) else { return };
+    let rest = Frame {
+        sp: read_word(frame + offset_of!(Frame, sp) as u64),
+        pc: read_word(frame + offset_of!(Frame, pc) as u64),
+        tls: read_word(frame + offset_of!(Frame, tls) as u64),
+        ..Frame::default()
+    };
+    let pstate = read_word(frame + offset_of!(Frame, pstate) as u64);
+    context::load_rest(&rest, guest_pstate(pstate, has_aarch32));
+    SCTLR_EL1.set(guest.flip.sctlr);
+    CPACR_EL1.set(guest.flip.cpacr);
+    CNTKCTL_EL1.set(guest.flip.cntkctl);
+    TPIDRRO_EL0.set(guest.flip.tpidrro);
+    VTTBR_EL2.set(guest.vttbr);
+    HCR_EL2.set(guest.hcr);
+    CNTV_CTL_EL0.set(guest.flip.timer_control);
+    chip.virtual_enable(true);
+    if flags & SHARED_VMID != 0 {
+        flush_current_vmid();
+    }
+    processor.frame = frame as *mut Frame;
+    processor.allow_fp(flags & FP_IS_GUESTS != 0);
+}
+
+/// Saves what a flip to the host saves, and loads the host's constants.
+fn save_flip(processor: &mut Processor) {
+    let frame = in_page!(processor, frame);
+    let chip = processor.chip;
+    let Some(guest) = guest(processor) else { return };
+    guest.flip = Flip {
+        sctlr: SCTLR_EL1.get(),
+        cpacr: CPACR_EL1.get(),
+        cntkctl: CNTKCTL_EL1.get(),
+        tpidrro: TPIDRRO_EL0.get(),
+        timer_control: CNTV_CTL_EL0.get() & 3,
+    };
+    CNTV_CTL_EL0.set(0);
+    chip.virtual_enable(false);
+    control::host_el1();
+    HCR_EL2.set(HCR_HOST);
+    let mut rest = Frame::default();
+    context::save_rest(&mut rest);
+    write_word(frame + offset_of!(Frame, sp) as u64, rest.sp);
+    write_word(frame + offset_of!(Frame, pc) as u64, rest.pc);
+    write_word(frame + offset_of!(Frame, pstate) as u64, rest.pstate);
+    write_word(frame + offset_of!(Frame, tls) as u64, rest.tls);
+}
+
+/// Reads entry `index` of the page's list, once.
+#[inline(always)]
+fn entry(list: u64, index: usize) -> VirtualInterrupt {
+    let word = read_word(list + (index * size_of::<VirtualInterrupt>()) as u64);
+    zerocopy::transmute!(word)
+}
+
+/// Loads the list registers from the page; returns which are in use.
+fn compose(processor: &mut Processor) -> u64 {
+    let list = in_page!(processor, interrupts);
+    let chip = processor.chip;
+    let lists = chip.lists().min(LIST_REGISTERS);
+    let entries: [VirtualInterrupt; LIST_REGISTERS] = core::array::from_fn(|n| entry(list, n));
+    // When all are taken, the shim wants to know of the first that becomes free.
+    let full = entries.iter().take(lists).all(|entry| entry.state & 3 != 0);
+    let before = guest(processor).map_or(0, |guest| guest.used);
+    let mut used = 0;
+    for (index, entry) in entries.iter().enumerate().take(lists) {
+        let value = if chip.is_v2() {
+            virtual_interrupt::compose_v2(*entry, full)
+        } else {
+            virtual_interrupt::compose_v3(*entry, full)
+        };
+        if value != 0 || before >> index & 1 != 0 {
+            chip.set_list(index, value);
+        }
+        used |= u64::from(value != 0) << index;
+    }
+    used
+}
+
+/// Writes back to the page what the guest has done to its interrupts.
+fn fold(processor: &mut Processor) {
+    let list = in_page!(processor, interrupts);
+    let chip = processor.chip;
+    let used = guest(processor).map_or(0, |guest| guest.used);
+    for index in 0..LIST_REGISTERS {
+        if used >> index & 1 != 0 {
+            let state = virtual_interrupt::state(chip.list(index), chip.is_v2());
+            let folded = VirtualInterrupt { state, ..entry(list, index) };
+            let address = list + (index * size_of::<VirtualInterrupt>()) as u64;
+            write_word(address, zerocopy::transmute!(folded));
+        }
+    }
+}
+
+/// The current vCPU is left: everything of the guest's goes to memory.
+pub(crate) fn unload(processor: &mut Processor) {
+    let flags = processor.context().map_or(0, |context| context.flags);
+    if flags & IN_GUEST != 0 {
+        save_flip(processor);
+    } else if let Some(context) = processor.context() {
+        context::save_rest(&mut context.frame);
+    }
+    let (chip, pauth) = (processor.chip, processor.features.pauth);
+    if let Some(guest) = guest(processor) {
+        guest.system.save(pauth);
+        chip.save_virtual(&mut guest.interface);
+        if flags & IN_GUEST != 0 {
+            for (index, list) in guest.interface.lists.iter_mut().enumerate().take(chip.lists()) {
+                *list = chip.list(index);
+            }
+        }
+        if flags & FP_IS_GUESTS != 0 {
+            guest.fp.save();
+        }
+    }
+    if flags & FP != 0 && flags & FP_IS_GUESTS == 0 && let Some(context) = processor.context() {
+        context.fp.save();
+    }
+}
+
+/// The vCPU has become current; its host context is loaded but for FP.
+pub(crate) fn load(processor: &mut Processor) {
+    let (chip, pauth) = (processor.chip, processor.features.pauth);
+    let flags = processor.context().map_or(0, |context| context.flags);
+    if let Some(guest) = guest(processor) {
+        guest.system.load(pauth);
+        chip.load_virtual(&guest.interface);
+        VMPIDR_EL2.set(guest.mpidr);
+        for (index, list) in guest.interface.lists.iter().enumerate().take(chip.lists()) {
+            chip.set_list(index, if flags & IN_GUEST != 0 { *list } else { 0 });
+        }
+        if flags & FP_IS_GUESTS != 0 {
+            guest.fp.load();
+        }
+    }
+    if flags & FP_IS_GUESTS == 0 && let Some(context) = processor.context() {
+        context.fp.load();
+    }
+    if flags & IN_GUEST != 0 {
+        load_flip(processor);
+    } else {
+        if let Some(frame) = processor.context().map(|context| &raw mut context.frame) {
+            processor.frame = frame;
+        }
+        processor.allow_fp(flags & FP != 0 && flags & FP_IS_GUESTS == 0);
+    }
+}
+
+/// FP/SIMD was touched by the context that doesn't have the registers: swaps them. False when that
+/// context may not use them at all.
+pub(crate) fn swap_fp(processor: &mut Processor) -> bool {
+    let flags = processor.context().map_or(0, |context| context.flags);
+    let wanted = flags & IN_GUEST != 0;
+    if flags & context::GUEST == 0 || wanted == (flags & FP_IS_GUESTS != 0) {
+        return false;
+    }
+    if !wanted && flags & FP == 0 {
+        return false;
+    }
+    processor.allow_fp(true);
+    if wanted {
+        if flags & FP != 0 && let Some(context) = processor.context() {
+            context.fp.save();
+        }
+        if let Some(guest) = guest(processor) {
+            guest.fp.load();
+        }
+    } else {
+        if let Some(guest) = guest(processor) {
+            guest.fp.save();
+        }
+        if let Some(context) = processor.context() {
+            context.fp.load();
+        }
+    }
+    if let Some(context) = processor.context() {
+        context.flags ^= FP_IS_GUESTS;
+    }
+    true
+}
+
+const _: () = assert!(CPACR_HOST == 3 << 20);

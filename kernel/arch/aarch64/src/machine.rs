@@ -1,0 +1,316 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! The processor as the kernel core sees it.
+
+use crate::context::{self, Context, FP, FP_IS_GUESTS, GUEST, IN_GUEST, SHARED_VMID, host_pstate};
+use crate::control::{self, CPTR_FP, CPTR_TRAP};
+use crate::irqchip::IrqChip;
+use crate::memory;
+use crate::registers::flush_current_vmid;
+use crate::timer::Clock;
+use crate::{console, guest, halt};
+use aarch64_cpu::registers::{CPTR_EL2, VTTBR_EL2};
+use core::ptr;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use parzelle_abi::aarch64::{Frame, GuestExit};
+use parzelle_abi::call::Error;
+use parzelle_abi::vcpu_page::{FRAME, VcpuHead};
+use parzelle_core::machine::{Halt, Machine, Upcall};
+use parzelle_plan::{QuiesceRecord, VcpuRecord};
+use tock_registers::interfaces::Writeable;
+
+/// What a guest's exit tells beside its reason, taken from the processor when it happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Exit {
+    pub(crate) syndrome: u64,
+    pub(crate) address: u64,
+    pub(crate) ipa: u64,
+}
+
+/// A processor core and what it drives.
+pub(crate) struct Processor {
+    /// The frame that the exit loads (and the entry saved to): the current context's.
+    pub(crate) frame: *mut Frame,
+    /// The current vCPU's context, or null.
+    pub(crate) context: *mut Context,
+    /// The vCPUs of the plan.
+    pub(crate) vcpus: &'static [VcpuRecord],
+    pub(crate) clock: Clock,
+    pub(crate) chip: IrqChip,
+    /// MPIDRs of the cores, by number.
+    pub(crate) cores: &'static [AtomicU64],
+    pub(crate) features: control::Features,
+    pub(crate) exit: Exit,
+    /// CPTR_EL2 as it is loaded.
+    cptr: u64,
+    /// See [`Machine::longest_masked`].
+    pub(crate) longest: u64,
+}
+
+impl Processor {
+    pub(crate) fn new(
+        vcpus: &'static [VcpuRecord],
+        clock: Clock,
+        chip: IrqChip,
+        cores: &'static [AtomicU64],
+    ) -> Processor {
+        Processor {
+            frame: ptr::null_mut(),
+            context: ptr::null_mut(),
+            vcpus,
+            clock,
+            chip,
+            cores,
+            features: control::Features::read(),
+            exit: Exit::default(),
+            cptr: control::CPTR_FP,
+            longest: 0,
+        }
+    }
+
+    /// The current vCPU's context.
+    #[inline(always)]
+    pub(crate) fn context(&mut self) -> Option<&mut Context> {
+        // SAFETY: null, or the context page of a vCPU of this core (`switch`), which EL2 maps and
+        // nobody else uses; the reference ends before the processor is used again.
+        unsafe { self.context.as_mut() }
+    }
+
+    /// Lets FP/SIMD instructions below EL2 pass or trap.
+    #[inline(always)]
+    pub(crate) fn allow_fp(&mut self, allowed: bool) {
+        let wanted = if allowed { CPTR_FP } else { CPTR_TRAP };
+        if self.cptr != wanted {
+            self.cptr = wanted;
+            CPTR_EL2.set(wanted);
+        }
+    }
+
+    /// Leaves the current vCPU: its state goes to memory.
+    #[inline(always)]
+    fn leave(&mut self) {
+        let Some(context) = self.context() else { return };
+        let flags = context.flags;
+        if flags & GUEST != 0 {
+            guest::unload(self);
+        } else {
+            context::save_rest(&mut context.frame);
+            if flags & FP != 0 {
+                context.fp.save();
+            }
+        }
+    }
+
+    /// Makes a vCPU current.
+    #[inline(always)]
+    fn enter(&mut self, to: &VcpuRecord) {
+        self.context = to.context as *mut Context;
+        let Some(context) = self.context() else { return };
+        let flags = context.flags;
+        let frame = &raw mut context.frame;
+        VTTBR_EL2.set(context.vttbr);
+        context::load_rest(&context.frame, context.frame.pstate);
+        if flags & (GUEST | SHARED_VMID | FP) != 0 {
+            if flags & SHARED_VMID != 0 {
+                flush_current_vmid();
+            }
+            if flags & GUEST != 0 {
+                return guest::load(self);
+            }
+            // The kernel itself may use FP registers only where they don't trap.
+            if flags & FP != 0 {
+                context.fp.load();
+            }
+        }
+        self.frame = frame;
+        self.allow_fp(flags & FP != 0);
+    }
+
+    /// The frame of the host context. What lies in registers while it is current stays there.
+    #[inline(always)]
+    fn host_frame(&mut self) -> Option<&mut Frame> {
+        self.context().map(|context| &mut context.frame)
+    }
+
+    /// The physical address of a part of the current vCPU's page.
+    #[inline(always)]
+    pub(crate) fn page(&mut self, offset: u64) -> u64 {
+        self.context().map_or(0, |context| context.page + offset)
+    }
+
+    #[inline(always)]
+    fn write_head(&mut self, field: usize, value: u64) {
+        let page = self.page(0);
+        memory::write_word(page + field as u64, value);
+    }
+}
+
+/// The offset of a field in the head of the vCPU page.
+macro_rules! field {
+    ($name:ident) => {
+        core::mem::offset_of!(VcpuHead, $name)
+    };
+}
+
+impl Machine for Processor {
+    #[inline(always)]
+    fn now(&mut self) -> u64 {
+        self.clock.now()
+    }
+
+    #[inline(always)]
+    fn arm(&mut self, at: u64) {
+        self.clock.arm(at);
+    }
+
+    fn kick(&mut self, core: u32) {
+        let mpidr = self.cores.get(core as usize).map_or(0, |mpidr| mpidr.load(Relaxed));
+        self.chip.kick(core, mpidr);
+    }
+
+    #[inline]
+    fn switch(&mut self, _from: Option<u32>, to: Option<u32>) {
+        self.leave();
+        match to.and_then(|to| self.vcpus.get(to as usize)) {
+            Some(to) => self.enter(to),
+            None => {
+                self.context = ptr::null_mut();
+                self.frame = ptr::null_mut();
+            }
+        }
+    }
+
+    fn start(&mut self, entry: u64, stack: u64, arguments: [u64; 2], head: &VcpuHead) {
+        if self.in_guest() {
+            guest::leave(self, None);
+        }
+        let clock = self.clock;
+        let page = self.page(0);
+        memory::zero(page, parzelle_abi::PAGE);
+        let head = VcpuHead {
+            counter_frequency: clock.frequency,
+            counter_zero: clock.zero,
+            counter_scale: clock.scale,
+            ..*head
+        };
+        memory::write(page, zerocopy::IntoBytes::as_bytes(&head));
+        let Some(context) = self.context() else { return };
+        context.frame = Frame { sp: stack, pc: entry, ..Frame::default() };
+        let [first, second] = arguments;
+        context.frame.x[0] = first;
+        context.frame.x[1] = second;
+        context::load_rest(&context.frame, 0);
+        if context.flags & (FP | GUEST) != 0 {
+            context.fp = context::FpArea::zero();
+            context.fp.load();
+            context.flags &= !FP_IS_GUESTS;
+        }
+        if context.flags & GUEST != 0 {
+            guest::forget(self);
+        }
+    }
+
+    #[inline(always)]
+    fn set_result(&mut self, status: u64, value: u64) {
+        if let Some(frame) = self.host_frame() {
+            frame.x[0] = status;
+            frame.x[1] = value;
+        }
+    }
+
+    #[inline(always)]
+    fn upcalls_masked(&mut self) -> bool {
+        memory::read_word(self.page(field!(masked) as u64)) != 0
+    }
+
+    fn enter_upcall(&mut self, upcall: &Upcall, keep_frame: bool) {
+        let page = self.page(0);
+        let Some(frame) = self.host_frame() else { return };
+        if !keep_frame {
+            context::save_rest(frame);
+            memory::copy_words(page + FRAME, frame);
+        }
+        frame.x[0] = upcall.reason as u64;
+        frame.x[1] = upcall.events;
+        let rest = Frame {
+            sp: upcall.stack,
+            pc: upcall.entry,
+            tls: aarch64_cpu::registers::Readable::get(&aarch64_cpu::registers::TPIDR_EL0),
+            ..Frame::default()
+        };
+        context::load_rest(&rest, 0);
+        self.write_head(field!(masked), 1);
+        self.write_head(field!(reason), upcall.reason as u64);
+        self.write_head(field!(events), upcall.events);
+        if let Some(fault) = upcall.fault {
+            self.write_head(field!(error), fault.error as u64);
+            self.write_head(field!(syndrome), fault.syndrome);
+            self.write_head(field!(address), fault.address);
+        }
+    }
+
+    fn resume_frame(&mut self) {
+        let page = self.page(0);
+        let Some(frame) = self.host_frame() else { return };
+        memory::read_words(frame, page + FRAME);
+        context::load_rest(frame, host_pstate(frame.pstate));
+        self.write_head(field!(masked), 0);
+    }
+
+    #[inline(always)]
+    fn set_window_start(&mut self, start: u64) {
+        self.write_head(field!(window_start), start);
+    }
+
+    #[inline(always)]
+    fn in_guest(&self) -> bool {
+        // SAFETY: as in `context`.
+        unsafe { self.context.as_ref() }.is_some_and(|context| context.flags & IN_GUEST != 0)
+    }
+
+    fn enter_guest(&mut self) -> Result<(), Error> {
+        guest::enter(self)
+    }
+
+    fn leave_guest(&mut self, exit: GuestExit) {
+        if self.in_guest() {
+            guest::leave(self, Some(exit));
+        }
+    }
+
+    #[inline]
+    fn copy(&mut self, to: u64, from: u64, bytes: u32) {
+        memory::copy(to, from, u64::from(bytes));
+    }
+
+    #[inline]
+    fn write(&mut self, to: u64, bytes: &[u8]) {
+        memory::write(to, bytes);
+    }
+
+    #[inline(always)]
+    fn mask_line(&mut self, line: u32) {
+        self.chip.mask(line);
+    }
+
+    #[inline(always)]
+    fn unmask_line(&mut self, line: u32) {
+        self.chip.unmask(line);
+    }
+
+    fn quiesce(&mut self, write: &QuiesceRecord) {
+        memory::quiesce(write);
+    }
+
+    fn longest_masked(&self) -> u64 {
+        self.longest
+    }
+
+    fn halt(&mut self, how: Halt) {
+        if how == Halt::Fail {
+            console::print(format_args!("parzelle: module failed\n"));
+        }
+        halt::halt(how)
+    }
+}

@@ -1,0 +1,115 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! Memory of partitions and of the plan, by physical address. No references to it exist: whoever
+//! else has it mapped may write at any time. So: assembly, or volatile words.
+
+use parzelle_abi::aarch64::Frame;
+use parzelle_plan::QuiesceRecord;
+
+/// Reads one word; the address is a multiple of 8, or the read may be torn.
+#[inline(always)]
+pub(crate) fn read_word(address: u64) -> u64 {
+    // SAFETY: the callers name memory of the plan that EL2 maps; see the module's head.
+    unsafe { core::ptr::read_volatile(address as *const u64) }
+}
+
+/// Writes one word; the address is a multiple of 8.
+#[inline(always)]
+pub(crate) fn write_word(address: u64, value: u64) {
+    // SAFETY: the callers name memory of the plan that EL2 maps writable; see the module's head.
+    unsafe { core::ptr::write_volatile(address as *mut u64, value) }
+}
+
+/// Copies between ranges that do not overlap, of any alignment.
+#[inline]
+#[cfg_attr(not(target_arch = "aarch64"), allow(unused_variables))]
+pub(crate) fn copy(to: u64, from: u64, bytes: u64) {
+    // SAFETY: the kernel core has proved that both ranges are memory of the plan; EL2 maps them
+    // as normal memory, in which no alignment is needed.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        core::arch::asm!(
+            "subs {n}, {n}, #32",
+            "b.lo 3f",
+            "2: ldp {a}, {b}, [{from}], #16",
+            "ldp {c}, {d}, [{from}], #16",
+            "stp {a}, {b}, [{to}], #16",
+            "stp {c}, {d}, [{to}], #16",
+            "subs {n}, {n}, #32",
+            "b.hs 2b",
+            "3: tbz {n}, #4, 4f",
+            "ldp {a}, {b}, [{from}], #16",
+            "stp {a}, {b}, [{to}], #16",
+            "4: tbz {n}, #3, 5f",
+            "ldr {a}, [{from}], #8",
+            "str {a}, [{to}], #8",
+            "5: ands {n}, {n}, #7",
+            "b.eq 7f",
+            "6: ldrb {a:w}, [{from}], #1",
+            "strb {a:w}, [{to}], #1",
+            "subs {n}, {n}, #1",
+            "b.ne 6b",
+            "7:",
+            n = inout(reg) bytes => _, from = inout(reg) from => _, to = inout(reg) to => _,
+            a = out(reg) _, b = out(reg) _, c = out(reg) _, d = out(reg) _,
+            options(nostack)
+        )
+    };
+}
+
+/// Writes kernel data to a range.
+#[inline]
+pub(crate) fn write(to: u64, bytes: &[u8]) {
+    copy(to, bytes.as_ptr() as u64, bytes.len() as u64);
+}
+
+/// Fills a range with zeros; a multiple of 64 bytes.
+#[cfg_attr(not(target_arch = "aarch64"), allow(unused_variables))]
+pub(crate) fn zero(to: u64, bytes: u64) {
+    // SAFETY: the callers name memory of the plan that EL2 maps writable and nobody refers to.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        core::arch::asm!(
+            "cbz {n}, 3f",
+            "2: stp xzr, xzr, [{to}]",
+            "stp xzr, xzr, [{to}, #16]",
+            "stp xzr, xzr, [{to}, #32]",
+            "stp xzr, xzr, [{to}, #48]",
+            "add {to}, {to}, #64",
+            "subs {n}, {n}, #64",
+            "b.hi 2b",
+            "3:",
+            n = inout(reg) bytes => _, to = inout(reg) to => _,
+            options(nostack)
+        )
+    };
+}
+
+/// Copies a frame to a vCPU page.
+#[inline]
+pub(crate) fn copy_words(to: u64, frame: &Frame) {
+    copy(to, core::ptr::from_ref(frame) as u64, size_of::<Frame>() as u64);
+}
+
+/// Copies a frame from a vCPU page: each word is read once.
+#[inline]
+pub(crate) fn read_words(frame: &mut Frame, from: u64) {
+    copy(core::ptr::from_mut(frame) as u64, from, size_of::<Frame>() as u64);
+}
+
+/// Performs a write that silences a device.
+pub(crate) fn quiesce(write: &QuiesceRecord) {
+    let QuiesceRecord { address, value, width, .. } = *write;
+    match width {
+        // SAFETY: the plan names a device register that EL2 maps, and its width.
+        1 => unsafe { core::ptr::write_volatile(address as *mut u8, value as u8) },
+        // SAFETY: as above.
+        2 => unsafe { core::ptr::write_volatile(address as *mut u16, value as u16) },
+        // SAFETY: as above.
+        4 => unsafe { core::ptr::write_volatile(address as *mut u32, value as u32) },
+        // SAFETY: as above.
+        8 => unsafe { core::ptr::write_volatile(address as *mut u64, value) },
+        _ => {}
+    }
+}

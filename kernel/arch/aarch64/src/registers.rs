@@ -1,0 +1,193 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! System registers that `aarch64-cpu` does not have, and the few instructions that are no register
+//! accesses. On the host (where this crate's tests run) reads give 0 and writes do nothing.
+
+/// Declares registers: name, name for the assembler, what it is.
+macro_rules! system_registers {
+    ($($(#[$doc:meta])* $name:ident $asm:literal,)+) => { $(
+        $(#[$doc])*
+        pub(crate) struct $name;
+
+        #[allow(dead_code)]
+        impl $name {
+            /// Reads the register.
+            #[inline(always)]
+            pub(crate) fn get() -> u64 {
+                #[cfg(target_arch = "aarch64")]
+                {
+                    let value: u64;
+                    // SAFETY: reading a system register at EL2; those with effects (ICC_IAR1_EL1)
+                    // are read where the effect is wanted.
+                    unsafe { core::arch::asm!(concat!("mrs {}, ", $asm), out(reg) value, options(nostack)) };
+                    value
+                }
+                #[cfg(not(target_arch = "aarch64"))]
+                0
+            }
+
+            /// Writes the register.
+            #[inline(always)]
+            #[cfg_attr(not(target_arch = "aarch64"), allow(unused_variables))]
+            pub(crate) fn set(value: u64) {
+                // SAFETY: none of these registers changes what the kernel itself may access:
+                // they govern lower levels, interrupts and counters.
+                #[cfg(target_arch = "aarch64")]
+                unsafe {
+                    core::arch::asm!(concat!("msr ", $asm, ", {}"), in(reg) value, options(nostack))
+                };
+            }
+        }
+    )+ };
+}
+
+system_registers! {
+    /// Interrupt acknowledge, group 1.
+    IccIar1 "S3_0_C12_C12_0",
+    /// End of interrupt, group 1.
+    IccEoir1 "S3_0_C12_C12_1",
+    /// Binary point, group 1.
+    IccBpr1 "S3_0_C12_C12_3",
+    /// Enable of group 1.
+    IccIgrpen1 "S3_0_C12_C12_7",
+    /// Priority mask.
+    IccPmr "S3_0_C4_C6_0",
+    /// Generation of SGIs, group 1.
+    IccSgi1r "S3_0_C12_C11_5",
+    /// Compare value of the hypervisor's physical timer.
+    CnthpCval "cnthp_cval_el2",
+    /// What EL1 reads as MIDR_EL1.
+    Vpidr "vpidr_el2",
+    /// Traps of AArch32 coprocessor registers.
+    Hstr "hstr_el2",
+    /// Access of EL0 to the PMU.
+    Pmuserenr "pmuserenr_el0",
+    /// Control of the PMU.
+    Pmcr "pmcr_el0",
+    /// The cycle counter.
+    Pmccntr "pmccntr_el0",
+    /// Where the cycle counter counts.
+    Pmccfiltr "pmccfiltr_el0",
+    /// Enable of counters.
+    Pmcntenset "pmcntenset_el0",
+    /// Control of the CPU interface.
+    IccCtlr "S3_0_C12_C12_4",
+    /// Keys of pointer authentication, by number: the assembler wants the feature for their names.
+    ApiaLo "S3_0_C2_C1_0",
+    /// See `ApiaLo`.
+    ApiaHi "S3_0_C2_C1_1",
+    /// See `ApiaLo`.
+    ApibLo "S3_0_C2_C1_2",
+    /// See `ApiaLo`.
+    ApibHi "S3_0_C2_C1_3",
+    /// See `ApiaLo`.
+    ApdaLo "S3_0_C2_C2_0",
+    /// See `ApiaLo`.
+    ApdaHi "S3_0_C2_C2_1",
+    /// See `ApiaLo`.
+    ApdbLo "S3_0_C2_C2_2",
+    /// See `ApiaLo`.
+    ApdbHi "S3_0_C2_C2_3",
+    /// See `ApiaLo`.
+    ApgaLo "S3_0_C2_C3_0",
+    /// See `ApiaLo`.
+    ApgaHi "S3_0_C2_C3_1",
+    /// Instruction set features 2 (PAC by QARMA3), by number: old assemblers don't know it.
+    IdAa64Isar2 "S3_0_C0_C6_2",
+    /// Memory model features 4 (E2H0).
+    IdAa64Mmfr4 "S3_0_C0_C7_4",
+}
+
+/// Declares instructions without operands.
+macro_rules! instructions {
+    ($($(#[$doc:meta])* $name:ident $asm:literal,)+) => { $(
+        $(#[$doc])*
+        #[inline(always)]
+        pub(crate) fn $name() {
+            // SAFETY: barriers, hints and TLB maintenance change no memory and no rights.
+            #[cfg(target_arch = "aarch64")]
+            unsafe { core::arch::asm!($asm, options(nostack)) };
+        }
+    )+ };
+}
+
+instructions! {
+    /// Instruction synchronisation barrier.
+    isb "isb",
+    /// Completes all stores before the next instruction, for the inner shareable domain.
+    dsb_ishst "dsb ishst",
+    /// Completes all accesses before the next instruction, system-wide.
+    dsb_sy "dsb sy",
+    /// Sleeps until an interrupt is pending, masked or not.
+    wait_for_interrupt "wfi",
+    /// Drops this core's stage-1 and stage-2 entries of the current VMID.
+    flush_current_vmid "isb\n tlbi vmalls12e1\n dsb nsh\n isb",
+    /// Drops this core's entries of EL2 and of all VMIDs, and stale instructions.
+    flush_all "dsb ish\n tlbi alle2\n tlbi alle1\n ic iallu\n dsb ish\n isb",
+}
+
+/// Cleans and invalidates the data caches for a range, to the point of coherency, so that a core
+/// without caches sees it.
+#[cfg_attr(not(target_arch = "aarch64"), allow(unused_variables))]
+pub(crate) fn clean_to_memory(address: usize, bytes: usize) {
+    #[cfg(target_arch = "aarch64")]
+    for line in (address..address.saturating_add(bytes)).step_by(16) {
+        // SAFETY: cleaning a line changes no data; the caller names mapped memory.
+        unsafe { core::arch::asm!("dc civac, {}", in(reg) line, options(nostack)) };
+    }
+    dsb_sy();
+}
+
+/// Translates an address as a load at EL1 would, with the guest's stage 1; returns PAR_EL1.
+#[cfg_attr(not(target_arch = "aarch64"), allow(unused_variables))]
+pub(crate) fn translate_stage1(address: u64) -> u64 {
+    #[cfg(target_arch = "aarch64")]
+    {
+        let (result, kept): (u64, u64);
+        // SAFETY: AT only writes PAR_EL1, which is put back: it may hold a result of the guest's.
+        unsafe {
+            core::arch::asm!(
+                "mrs {kept}, par_el1",
+                "at s1e1r, {address}",
+                "isb",
+                "mrs {result}, par_el1",
+                "msr par_el1, {kept}",
+                address = in(reg) address,
+                kept = out(reg) kept,
+                result = out(reg) result,
+                options(nostack)
+            )
+        };
+        let _ = kept;
+        result
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    1
+}
+
+/// Calls the firmware (SMC Calling Convention, Arm DEN 0028).
+#[cfg_attr(not(target_arch = "aarch64"), allow(unused_variables))]
+pub(crate) fn secure_monitor_call(function: u64, arguments: [u64; 3]) -> u64 {
+    #[cfg(target_arch = "aarch64")]
+    {
+        let [first, second, third] = arguments;
+        let result;
+        // SAFETY: the device tree says that there is firmware that answers PSCI calls by SMC; it
+        // keeps to the convention, which leaves x18–x30 alone.
+        unsafe {
+            core::arch::asm!(
+                "smc #0",
+                inout("x0") function => result,
+                inout("x1") first => _, inout("x2") second => _, inout("x3") third => _,
+                out("x4") _, out("x5") _, out("x6") _, out("x7") _, out("x8") _, out("x9") _,
+                out("x10") _, out("x11") _, out("x12") _, out("x13") _, out("x14") _,
+                out("x15") _, out("x16") _, out("x17") _,
+                options(nostack)
+            )
+        };
+        result
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    u64::MAX
+}
