@@ -1,0 +1,83 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! MC146818 (Motorola data sheet): the clock notes each second in register C; the interrupt comes
+//! at once if it is enabled when that is noted already.
+
+use core::arch::asm;
+
+use parzelle_rt::time::{MILLISECOND, SECOND, sleep};
+use parzelle_rt::{Error, Partition, now};
+
+const REGISTER_B: u8 = 0x0b;
+/// 24 hours, and the interrupt at each second.
+const B_QUIET: u8 = 1 << 1;
+const B_UPDATE: u8 = 1 << 4;
+const REGISTER_C: u8 = 0x0c;
+const REGISTER_SECONDS: u8 = 0;
+
+/// The clock.
+#[derive(Debug)]
+pub struct Rtc(u16);
+
+impl Rtc {
+    /// Finds it.
+    ///
+    /// # Errors
+    /// `Missing` if the partition doesn't own `rtc0`.
+    pub fn open(me: &Partition) -> Result<Self, Error> {
+        let (first, count) = me.io_ports("rtc0")?;
+        if count < 2 {
+            return Err(Error::Bounds);
+        }
+        Ok(Self(first))
+    }
+
+    /// Waits until a second has been noted, so that the next [`Self::fire`] has something to tell.
+    pub fn prepare(&mut self) {
+        let before = self.read(REGISTER_SECONDS);
+        let deadline = now() + 2 * SECOND;
+        while self.read(REGISTER_SECONDS) == before && now() < deadline {
+            sleep(MILLISECOND);
+        }
+    }
+
+    /// Raises the interrupt.
+    pub fn fire(&mut self) {
+        self.write(REGISTER_B, B_QUIET | B_UPDATE);
+    }
+
+    /// Ends it.
+    pub fn quiet(&mut self) {
+        self.write(REGISTER_B, B_QUIET);
+        self.read(REGISTER_C);
+    }
+
+    /// Reads a register.
+    fn read(&self, register: u8) -> u8 {
+        let value;
+        // SAFETY: `open` has checked that the ports are this partition's; the device touches no
+        // memory.
+        unsafe {
+            asm!(
+                "out dx, al", "inc edx", "in al, dx",
+                inout("edx") u32::from(self.0) => _, inout("al") register => value,
+                options(nomem, nostack),
+            );
+        }
+        value
+    }
+
+    /// Writes a register.
+    fn write(&self, register: u8, value: u8) {
+        // SAFETY: as above.
+        unsafe {
+            asm!(
+                "out dx, al", "inc edx", "mov al, {value}", "out dx, al",
+                value = in(reg_byte) value, inout("edx") u32::from(self.0) => _,
+                inout("al") register => _,
+                options(nomem, nostack),
+            );
+        }
+    }
+}
