@@ -6,7 +6,9 @@
 mod assemble;
 mod build;
 mod cargo;
+mod check;
 mod describe;
+mod explain;
 mod house;
 mod image;
 mod inspect;
@@ -26,6 +28,10 @@ struct Parzelle {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Proves a description, for all its boards.
+    Check(check::Check),
+    /// Explains a rule.
+    Explain(explain::Explain),
     /// Builds an image of a description.
     Build(build::Build),
     /// Builds and starts the board's emulator.
@@ -37,6 +43,8 @@ enum Verb {
 fn main() -> ExitCode {
     let verb = Parzelle::parse().verb;
     let done = match &verb {
+        Verb::Check(args) => check::run(args),
+        Verb::Explain(args) => explain::run(args),
         Verb::Build(args) => build::run(args),
         Verb::Run(args) => run::run(args),
         Verb::Inspect(args) => inspect::run(args),

@@ -32,6 +32,8 @@ mod payload;
 mod program;
 mod report;
 mod rights;
+#[cfg(test)]
+mod tests;
 mod time;
 
 pub use guest::GuestFiles;

@@ -1,0 +1,42 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! `parzelle check`: proves a description, for all its boards.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use parzelle_resolve::check::check;
+use parzelle_resolve::environment::Environment;
+use parzelle_resolve::render::{json, status};
+
+use crate::describe::show;
+
+/// What `check` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The description.
+    file: PathBuf,
+    /// Prints findings as JSON on standard output, one object per line.
+    #[arg(long)]
+    json: bool,
+    /// `warnings`: fails on warnings too.
+    #[arg(long, value_name = "WHAT", value_parser = ["warnings"])]
+    deny: Option<String>,
+}
+
+/// Checks; the status is 0 without errors, 1 with errors, 2 if the file cannot be read.
+pub(crate) fn run(args: &Check) -> Result<ExitCode> {
+    let outcome = check(&args.file, &Environment::new(crate::house::root()));
+    let deny = args.deny.is_some();
+    if let Some(why) = &outcome.unreadable {
+        eprintln!("error: {why}");
+    } else if args.json {
+        print!("{}", json(&outcome));
+    } else {
+        show(&outcome, deny);
+    }
+    Ok(ExitCode::from(status(&outcome, deny)))
+}
