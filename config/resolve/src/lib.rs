@@ -9,6 +9,7 @@
 pub mod check;
 mod derive;
 pub mod environment;
+pub mod explain;
 pub mod lower;
 pub mod model;
 pub mod render;

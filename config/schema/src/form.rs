@@ -45,7 +45,7 @@ pub fn read(sources: &Sources, file: FileId, out: &mut Vec<Diagnostic>) -> Optio
         .counter_if(opened(text, file, place), "opened here");
         if text
             .get(..place.start as usize)
-            .is_some_and(|t| in_window(t))
+            .is_some_and(in_window)
         {
             d = d.note("a table inside of a list stays on one line");
         }

@@ -92,6 +92,21 @@ pub(super) fn derive(cx: &Ctx<'_>, order: &Order) -> Option<Board> {
     })
 }
 
+/// Fills `{cores}` and the options into the emulator's arguments.
+pub(super) fn fill_in(board: &mut Board, cores: u32) {
+    let Some(run) = &mut board.run else { return };
+    for argument in &mut run.arguments {
+        *argument = argument.replace("{cores}", &cores.to_string());
+        for (name, value) in &board.options {
+            let value = match value {
+                OptionValue::Number(n) => n.to_string(),
+                OptionValue::Word(w) => w.clone(),
+            };
+            *argument = argument.replace(&format!("{{{name}}}"), &value);
+        }
+    }
+}
+
 fn device(d: &Written) -> Device {
     Device {
         name: d.name.value.clone(),

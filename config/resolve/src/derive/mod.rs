@@ -212,6 +212,7 @@ pub(crate) fn system(cx: &Ctx<'_>, file_name: &str) -> Option<System> {
             }
         }
     }
+    board::fill_in(&mut board, cores);
     Some(System {
         name: match d.system.name.good() {
             Some(name) => Derived::written(name.value.text.clone()),
