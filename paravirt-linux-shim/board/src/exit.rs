@@ -7,6 +7,7 @@
 //! part needs no decoder; a wrong decoding here can only mislead this guest's own board.
 
 pub mod instruction;
+pub mod walk;
 
 use core::fmt;
 

@@ -109,6 +109,7 @@ impl Psci {
             Some(Function::SystemOff) => (status::SUCCESS, Action::PowerOff),
             Some(Function::SystemReset) => (status::SUCCESS, Action::Reset),
             Some(Function::Features) => (features(argument(1) as u32), Action::Resume),
+            Some(Function::Probe) => (status::NOT_SUPPORTED, Action::Resume),
             None => (status::NOT_SUPPORTED, Action::Unknown(function)),
         };
         registers.set_x(0, result as u64);
@@ -164,6 +165,8 @@ enum Function {
     SystemOff,
     SystemReset,
     Features,
+    /// Asks for something optional that isn't here: work-arounds for errata, random numbers, a hypervisor's own calls.
+    Probe,
 }
 
 impl Function {
@@ -179,6 +182,8 @@ impl Function {
             0x8400_0008 => Self::SystemOff,
             0x8400_0009 => Self::SystemReset,
             0x8400_000a => Self::Features,
+            // SMCCC_ARCH_FEATURES, TRNG_VERSION, the UID of the hypervisor's owner.
+            0x8000_0001 | 0x8400_0050 | 0x8600_ff01 => Self::Probe,
             _ => return None,
         })
     }
@@ -186,10 +191,9 @@ impl Function {
 
 /// `PSCI_FEATURES`: no function that is here has optional features.
 const fn features(function: u32) -> i64 {
-    if Function::decode(function).is_some() {
-        status::SUCCESS
-    } else {
-        status::NOT_SUPPORTED
+    match Function::decode(function) {
+        None | Some(Function::Probe) => status::NOT_SUPPORTED,
+        Some(_) => status::SUCCESS,
     }
 }
 
@@ -228,7 +232,11 @@ mod tests {
         );
         assert_eq!(
             call(&mut psci, [0x8000_0001, 0x8000_8000, 0, 0]),
-            (-1, Action::Unknown(0x8000_0001))
+            (-1, Action::Resume)
+        );
+        assert_eq!(
+            call(&mut psci, [0x8400_0099, 0, 0, 0]),
+            (-1, Action::Unknown(0x8400_0099))
         );
         assert_eq!(call(&mut psci, [0x8400_0008, 0, 0, 0]).1, Action::PowerOff);
         assert_eq!(call(&mut psci, [0x8400_0009, 0, 0, 0]).1, Action::Reset);

@@ -7,7 +7,8 @@
 
 use parzelle_abi::aarch64::{Guest, GuestExit, VirtualInterrupt};
 
-use crate::exit::{Exit, Syndrome};
+use crate::exit::walk::Tables;
+use crate::exit::{Exit, Fault, FaultKind, Syndrome};
 use crate::gic::{ListRegister, State};
 use crate::machine::unknown_exit;
 use crate::registers::GuestRegisters;
@@ -47,22 +48,45 @@ impl GuestRegisters for Guest {
 }
 
 impl Exit {
-    /// Reads from the vCPU page why the guest left. `instruction` is the word at the program counter; needed only if the
-    /// answer without it was [`crate::exit::FaultKind::UndescribedAccess`].
+    /// Reads from the vCPU page why the guest left. `read` reads a double word of guest memory at an aligned guest physical
+    /// address (nothing if there is none); only used to look at an instruction that the processor doesn't describe.
     #[must_use]
-    pub fn of(guest: &Guest, instruction: Option<u32>) -> Self {
+    pub fn of(guest: &Guest, mut read: impl FnMut(u64) -> Option<u64>) -> Self {
         match GuestExit::from_number(guest.exit) {
-            Some(GuestExit::Sync) => Self::decode(&Syndrome {
-                esr: guest.syndrome,
-                ipa: guest.ipa,
-                instruction,
-            }),
+            Some(GuestExit::Sync) => {
+                let syndrome = Syndrome {
+                    esr: guest.syndrome,
+                    ipa: guest.ipa,
+                    instruction: None,
+                };
+                match Self::decode(&syndrome) {
+                    Self::Fault(Fault {
+                        kind: FaultKind::UndescribedAccess,
+                        ..
+                    }) => Self::decode(&Syndrome {
+                        instruction: fetch(guest, &mut read),
+                        ..syndrome
+                    }),
+                    exit => exit,
+                }
+            }
             // The kernel has masked the timer: nothing physical is left to be ended.
             Some(GuestExit::Timer) => Self::VirtualTimer { linked: false },
             Some(GuestExit::Event | GuestExit::Maintenance) => Self::Interrupted,
             None => unknown_exit(guest.exit),
         }
     }
+}
+
+/// Reads the instruction at the guest's program counter, through its tables.
+fn fetch(guest: &Guest, read: &mut impl FnMut(u64) -> Option<u64>) -> Option<u32> {
+    let [control, lower, upper] = guest.translation;
+    let tables = Tables {
+        control,
+        roots: [lower, upper],
+    };
+    let address = tables.walk(guest.frame.pc & !3, &mut *read)?;
+    Some((read(address & !7)? >> (8 * (address & 4))) as u32)
 }
 
 impl From<ListRegister> for VirtualInterrupt {
@@ -106,6 +130,39 @@ impl From<VirtualInterrupt> for ListRegister {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::Mmio;
+    use zerocopy::FromZeros;
+
+    #[test]
+    fn an_undescribed_access_is_looked_up_in_the_guest() {
+        let mut guest = Guest::new_zeroed();
+        guest.syndrome = 0x24 << 26 | 0x07;
+        guest.ipa = 0x0900_0000;
+        guest.frame.pc = 0x1234;
+        // 4 KiB granules, 25 bits: two levels.
+        guest.translation = [39, 0x8000, 0];
+        let memory = |at| match at {
+            0x8000 => Some(0x9003),
+            0x9008 => Some(0x5003),
+            // stp w2, w3, [x1] in the upper half.
+            0x5230 => Some(0x2900_0c22_d503_201f),
+            _ => None,
+        };
+        let Exit::Mmio(Mmio { ipa, transfer }) = Exit::of(&guest, memory) else {
+            panic!()
+        };
+        assert_eq!(
+            (ipa, transfer.elements, transfer.registers),
+            (0x0900_0000, 2, [2, 3])
+        );
+        assert!(matches!(
+            Exit::of(&guest, |_| None),
+            Exit::Fault(Fault {
+                kind: FaultKind::UndescribedAccess,
+                ..
+            })
+        ));
+    }
 
     #[test]
     fn list_registers_survive_the_way_through_the_page() {

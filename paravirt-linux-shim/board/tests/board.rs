@@ -244,14 +244,14 @@ fn trapped_registers_and_calls_get_an_answer() {
         guest.exit(read(SysReg(3, 0, 1, 0, 0)));
         assert_eq!(guest.frame.x[5], 0);
     }
-    guest.frame.x[0] = 0x8600_ff01;
+    guest.frame.x[0] = 0x8600_1234;
     assert_eq!(guest.exit(Exit::Hvc { imm: 0 }), Next::Resume);
     assert_eq!(guest.frame.x[0], u64::MAX);
     assert_eq!(
         guest.io.notes,
         [
             Note::SystemRegister(SysReg(3, 0, 1, 0, 0)),
-            Note::Call(0x8600_ff01)
+            Note::Call(0x8600_1234)
         ]
     );
     assert_eq!(guest.vmm.strange_accesses(), 4);

@@ -14,6 +14,7 @@ mod common;
 
 use common::{GICD, GICR, RAM, UART, World};
 use parzelle_shim_board::exit::instruction::{Transfer, Writeback};
+use parzelle_shim_board::exit::walk::Tables;
 use parzelle_shim_board::exit::{Exit, Mmio, Syndrome, SysReg, SysRegAccess};
 use parzelle_shim_board::fdt::{Description, write};
 use parzelle_shim_board::gic::{ListRegister, State};
@@ -170,6 +171,22 @@ proptest! {
         } else {
             prop_assert!(room < 5600);
         }
+    }
+
+    #[test]
+    fn every_page_table_is_walked_to_an_end(
+        control in any::<u64>(),
+        roots in any::<[u64; 2]>(),
+        address in any::<u64>(),
+        entries in prop::collection::vec(any::<u64>(), 1..5),
+    ) {
+        let mut reads = 0;
+        let _ = Tables { control, roots }.walk(address, |at| {
+            assert_eq!(at % 8, 0);
+            reads += 1;
+            entries.get(reads % entries.len()).copied()
+        });
+        prop_assert!(reads <= 5);
     }
 
     #[test]
