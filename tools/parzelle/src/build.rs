@@ -41,7 +41,7 @@ pub(crate) fn image_of(file: &Path, board: Option<&str>, output: Option<&Path>) 
     let image = match assemble(system, &target)? {
         Outcome::Image(image) => image,
         Outcome::Findings(findings) => {
-            checked.print(findings);
+            checked.print(&findings);
             return Ok(None);
         }
     };

@@ -149,10 +149,8 @@ impl Builder {
     fn flags(&self, kind: Kind, jobs: &[(usize, &Job)]) -> Result<String> {
         let root = house::root();
         let script = match kind {
-            Kind::Kernel => {
-                let board = jobs.first().and_then(|(_, job)| job.manifest.parent());
-                board.map(|folder| folder.join("kernel.ld")).filter(|script| script.is_file())
-            }
+            // Its build script passes it.
+            Kind::Kernel => None,
             Kind::Loader => Some(root.join("partitions/loader/loader.ld")),
             Kind::Partition { .. } => Some(root.join("partitions/rt/partition.ld")),
         };
