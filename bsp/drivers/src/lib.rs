@@ -5,4 +5,5 @@
 //! they belong to a partition. So: polling only, no interrupts, and no state but an address.
 #![no_std]
 
+pub mod ns16550;
 pub mod pl011;

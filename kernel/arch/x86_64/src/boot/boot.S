@@ -1,0 +1,175 @@
+# SPDX-FileCopyrightText: The Parzelle authors
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+#
+# From the loader to Rust. Names that end in _physical are made by the board's kernel.ld.
+#
+#   PVH: 32 bits, paging off, ebx = start info  ─► boot root, long mode ─► parzelle_main(start info)
+#   another core: 16 bits, page TRAMPOLINE      ─► boot root, long mode ─► parzelle_secondary(block)
+#
+# The boot root maps the first 4 GiB twice: at 0, for the step into long mode, and at COMMON.
+
+# Xen's note of type 18, PHYS32_ENTRY: eight bytes, as QEMU reads them.
+.section .note.pvh, "a", @note
+    .balign 4
+    .long 4, 8, 18
+    .asciz "Xen"
+    .quad parzelle_pvh_physical
+
+.section .text.boot, "ax"
+.code32
+.global parzelle_pvh
+parzelle_pvh:
+    cli
+    cld
+    # The loader has cleared bss already; it costs little not to rely on it.
+    xorl %eax, %eax
+    movl $__bss_physical, %edi
+    movl $__bss_words, %ecx
+    rep stosl
+    movl $boot_stack_physical, %esp
+    movl %ebx, %esi
+
+    # Long mode and execute-disable, or silence: there is no console yet.
+    movl $0x80000000, %eax
+    cpuid
+    cmpl $0x80000001, %eax
+    jb boot_stop
+    movl $0x80000001, %eax
+    cpuid
+    andl $0x20100000, %edx
+    cmpl $0x20100000, %edx
+    jne boot_stop
+
+    movl $boot_pointers_physical + 3, %eax
+    movl %eax, boot_root_physical
+    movl %eax, boot_root_physical + 256 * 8
+    movl $boot_pointers_physical, %edi
+    movl $boot_directories_physical + 3, %eax
+    movl $4, %ecx
+1:  movl %eax, (%edi)
+    addl $4096, %eax
+    addl $8, %edi
+    loop 1b
+    movl $boot_directories_physical, %edi
+    movl $0x83, %eax
+    movl $2048, %ecx
+2:  movl %eax, (%edi)
+    addl $0x200000, %eax
+    addl $8, %edi
+    loop 2b
+
+    movl ${CR4}, %eax
+    movl %eax, %cr4
+    movl $boot_root_physical, %eax
+    movl %eax, %cr3
+    movl ${EFER}, %ecx
+    rdmsr
+    orl ${EFER_BITS}, %eax
+    wrmsr
+    movl ${CR0}, %eax
+    movl %eax, %cr0
+    lgdtl boot_gdt_pointer_physical
+    ljmpl $8, $boot_long_physical
+boot_stop:
+    hlt
+    jmp boot_stop
+
+.code64
+.global boot_long
+boot_long:
+    movabsq $boot_high, %rax
+    jmpq *%rax
+boot_high:
+    movl $16, %eax
+    movl %eax, %ss
+    xorl %eax, %eax
+    movl %eax, %ds
+    movl %eax, %es
+    movl %eax, %fs
+    movl %eax, %gs
+    leaq boot_stack(%rip), %rsp
+    movl %esi, %edi
+    xorl %ebp, %ebp
+    call parzelle_main
+    ud2
+
+.section .rodata.boot, "a"
+.balign 8
+.global boot_gdt
+boot_gdt:
+    .quad 0, {CODE}, {DATA}
+.global boot_gdt_pointer
+boot_gdt_pointer:
+    .word 23
+    .long boot_gdt_physical
+
+# --- Copied to TRAMPOLINE, with the words at its end filled in --------------------------------
+.balign 16
+.global parzelle_trampoline
+parzelle_trampoline:
+.code16
+    cli
+    cld
+    movw %cs, %ax
+    movw %ax, %ds
+    lgdtl trampoline_pointer - parzelle_trampoline
+    movl ${CR4}, %eax
+    movl %eax, %cr4
+    movl trampoline_root - parzelle_trampoline, %eax
+    movl %eax, %cr3
+    movl ${EFER}, %ecx
+    rdmsr
+    orl ${EFER_BITS}, %eax
+    wrmsr
+    movl ${CR0}, %eax
+    movl %eax, %cr0
+    ljmpl $8, ${TRAMPOLINE} + trampoline_long - parzelle_trampoline
+.code64
+trampoline_long:
+    movl $16, %eax
+    movl %eax, %ss
+    xorl %eax, %eax
+    movl %eax, %ds
+    movl %eax, %es
+    movl %eax, %fs
+    movl %eax, %gs
+    xorl %ebp, %ebp
+    movq trampoline_stack(%rip), %rsp
+    movq trampoline_block(%rip), %rdi
+    movq trampoline_entry(%rip), %rax
+    callq *%rax
+    ud2
+.balign 8
+trampoline_gdt:
+    .quad 0, {CODE}, {DATA}
+trampoline_pointer:
+    .word 23
+    .long {TRAMPOLINE} + trampoline_gdt - parzelle_trampoline
+.balign 8
+.global parzelle_trampoline_words
+parzelle_trampoline_words:
+trampoline_root:
+    .quad 0
+trampoline_stack:
+    .quad 0
+trampoline_block:
+    .quad 0
+trampoline_entry:
+    .quad 0
+.global parzelle_trampoline_end
+parzelle_trampoline_end:
+
+.section .bss.boot, "aw", @nobits
+.balign 4096
+.global boot_root
+boot_root:
+    .skip 4096
+.global boot_pointers
+boot_pointers:
+    .skip 4096
+.global boot_directories
+boot_directories:
+    .skip 4 * 4096
+    .skip 16384
+.global boot_stack
+boot_stack:

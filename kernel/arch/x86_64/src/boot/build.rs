@@ -1,0 +1,184 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! From the plan to what the machine runs on: kernel objects, roots, the cores' blocks.
+
+use super::acpi::Acpi;
+use super::calibrate::Clocks;
+use super::features::Features;
+use super::physical::BootWindow;
+use super::{Refusal, find};
+use crate::arena::Memory;
+use crate::irqchip::IoApic;
+use crate::layout::{COMMON, PAGE, common, private};
+use crate::machine::{Module, Processor, Slot};
+use crate::mmio::Registers;
+use crate::percore::PerCore;
+use crate::space::{self, Image};
+use parzelle_core::CoreState;
+use parzelle_core::machine::Arena as _;
+use parzelle_paging::{Arena as Frames, Frame, Pa};
+use parzelle_plan::{Plan, VCPU_FP};
+
+/// What was built.
+pub(crate) struct System {
+    /// What all cores share.
+    pub(crate) module: &'static Module,
+    /// The cores' blocks, by number; each has its state.
+    pub(crate) blocks: &'static [u64],
+}
+
+/// Builds.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn build(
+    plan: &Plan<'static>,
+    memory: &BootWindow,
+    image: &Image,
+    acpi: &Acpi,
+    count: usize,
+    clocks: Clocks,
+    features: &Features,
+) -> Result<System, Refusal> {
+    zero(plan, memory)?;
+    let system = plan.system;
+    // SAFETY: the plan gives these ranges to the kernel alone; `check_memory` has seen that they
+    // are RAM, and both the boot root and the kernel's map them.
+    let mut arena = unsafe { Memory::new(system.arena, system.arena_bytes, COMMON) };
+    let roots = roots(plan, image, &mut arena)?;
+    let (kernel, partitions) = roots;
+    let slots = arena
+        .take(plan.vcpus().len(), |_, index| Some(slot(plan, index, kernel, partitions)))
+        .ok_or(Refusal::Arena("vCPUs"))?;
+    // The core that runs this has number 0.
+    let boot_apic = clocks.local.id();
+    let mut others = acpi.apics().iter().copied().filter(|&apic| apic != boot_apic);
+    let apics = arena
+        .take(count, |_, core| match core {
+            0 => Some(boot_apic),
+            _ => others.next(),
+        })
+        .ok_or(Refusal::Arena("cores"))?;
+    let io = io_apic(plan, &mut arena)?;
+    let module = Module {
+        slots,
+        root: kernel,
+        clock: clocks.clock,
+        timer: clocks.timer,
+        rate: clocks.rate,
+        local: clocks.local,
+        io,
+        apics,
+        fsgsbase: features.fsgsbase,
+        cr4: features.cr4,
+    };
+    let module: &'static Module = arena.put(module).ok_or(Refusal::Arena("the module"))?;
+    let blocks = cores(plan, module, count, &mut arena)?;
+    Ok(System {
+        module,
+        blocks,
+    })
+}
+
+/// Zeroes what the plan wants zero, and all contexts: the first switch to a vCPU restores from
+/// there.
+fn zero(plan: &Plan<'_>, memory: &BootWindow) -> Result<(), Refusal> {
+    let ranges = plan.memory().iter().filter(|record| record.zero == 1);
+    let ranges = ranges.map(|record| (record.name, record.address, record.bytes));
+    let contexts = plan.vcpus().iter().map(|vcpu| (plan.system.name, vcpu.context, PAGE));
+    for (name, address, bytes) in ranges.chain(contexts) {
+        // SAFETY: memory of partitions, none of which runs yet.
+        if !unsafe { memory.zero(address, bytes) } {
+            return Err(Refusal::Window { name, address });
+        }
+    }
+    Ok(())
+}
+
+/// Builds all roots: the kernel's, and those of the partitions.
+fn roots(
+    plan: &Plan<'static>,
+    image: &Image,
+    arena: &mut Memory,
+) -> Result<(u64, &'static [u64]), Refusal> {
+    let system = plan.system;
+    let count = (system.tables_bytes / PAGE) as usize;
+    let first = common(system.tables) as *const Frame;
+    if system.tables % PAGE != 0 {
+        return Err(Refusal::Arena("page tables: it begins in the middle of a page"));
+    }
+    // SAFETY: RAM that the plan gives to the kernel alone, aligned, mapped by the boot root. Any
+    // bytes are a frame. The reference ends with boot; the roots stay.
+    let frames = unsafe { core::slice::from_raw_parts(first, count) };
+    let mut tables = Frames::new(frames, Pa(system.tables));
+    let kernel = space::kernel(plan, image, &mut tables)?;
+    let shared = space::shared(&tables, kernel)?;
+    let mut refusal = Refusal::Arena("roots");
+    let roots = arena
+        .take(plan.partitions().len(), |_, index| {
+            match space::partition(plan, index, shared, &mut tables) {
+                Ok(root) => Some(root.0),
+                Err(found) => {
+                    refusal = found;
+                    None
+                }
+            }
+        });
+    match roots {
+        Some(roots) => Ok((kernel.0, roots)),
+        None => Err(refusal),
+    }
+}
+
+fn slot(plan: &Plan<'static>, index: usize, kernel: u64, roots: &[u64]) -> Slot {
+    let vcpu = plan.vcpus().get(index).copied().unwrap_or_default();
+    let partition = plan.partitions().get(vcpu.partition as usize);
+    let ports = partition.and_then(|partition| plan.io_ports().get(partition.io_ports.range()));
+    Slot {
+        root: roots.get(vcpu.partition as usize).copied().unwrap_or(kernel),
+        context: private(vcpu.context),
+        page: private(vcpu.page),
+        fp: vcpu.flags & VCPU_FP != 0,
+        ports: ports.unwrap_or(&[]),
+    }
+}
+
+fn io_apic(plan: &Plan<'_>, arena: &mut Memory) -> Result<IoApic, Refusal> {
+    // SAFETY: the address was compared with the firmware's; boot's root and all later map it.
+    let registers = unsafe { Registers::new(common(plan.system.irqchip_cpu)) };
+    let count = IoApic::count(registers);
+    find::check_lines(plan, count)?;
+    let lines = arena
+        .take(count as usize, |_, line| Some(IoApic::line(find::is_edge(plan, line as u32))))
+        .ok_or(Refusal::Arena("interrupt lines"))?;
+    Ok(IoApic::new(registers, lines))
+}
+
+/// Makes the blocks and states of all cores.
+fn cores(
+    plan: &Plan<'static>,
+    module: &'static Module,
+    count: usize,
+    arena: &mut Memory,
+) -> Result<&'static [u64], Refusal> {
+    let booted = parzelle_core::boot(*plan, arena).map_err(Refusal::Core)?;
+    let blocks = arena.take(count, |_, _| Some(0u64)).ok_or(Refusal::Arena("cores"))?;
+    for (number, (data, at)) in booted.cores.iter_mut().zip(blocks.iter_mut()).enumerate() {
+        let block = arena
+            .put(PerCore::new(number as u64))
+            .ok_or(Refusal::Arena("a core's stacks"))?;
+        block.settle();
+        *at = core::ptr::from_mut(block) as u64;
+        // The processor owns the block from here on; the entry reads and writes its first words,
+        // between the processor's turns.
+        let owned = *at as *mut PerCore;
+        // SAFETY: taken from the arena just now; `block` isn't used any more.
+        let processor = Processor::new(module, unsafe { &mut *owned });
+        let state = arena
+            .put(CoreState::new(booted.shared, data, processor))
+            .ok_or(Refusal::Arena("a core's state"))?;
+        let state = core::ptr::from_mut(state) as u64;
+        // SAFETY: no core uses the block yet; the processor keeps its reference asleep.
+        unsafe { (*owned).core = state };
+    }
+    Ok(blocks)
+}

@@ -1,0 +1,118 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! The plan, and whether it is for this machine.
+
+use super::Refusal;
+use super::acpi::Acpi;
+use super::physical::Physical;
+use super::pvh::StartInfo;
+use crate::layout::PAGE;
+use crate::space;
+use parzelle_abi::info::Name;
+use parzelle_plan::{ARCH_X86_64, NONE, Plan, PlanError, digest};
+
+/// Reads the plan that begins at physical address `at`; returns its digest, too.
+pub(crate) fn plan(memory: &impl Physical, at: u64) -> Result<(Plan<'static>, u64), Refusal> {
+    let nothing = Refusal::Plan(PlanError::Magic);
+    let head = memory.bytes(at, Plan::HEADER_BYTES as u64).ok_or(nothing)?;
+    let bytes = Plan::total_bytes(head)?;
+    let whole = memory.bytes(at, bytes).ok_or(Refusal::Plan(PlanError::Truncated {
+        needed: bytes,
+        found: 0,
+    }))?;
+    let plan = Plan::read(whole)?;
+    let (words, _) = head.as_chunks::<8>();
+    let digest = words.get(1).map_or(0, |word| u64::from_le_bytes(*word));
+    Ok((plan, digest))
+}
+
+/// Architecture and board.
+pub(crate) fn check_identity(plan: &Plan<'_>, board: &'static str) -> Result<(), Refusal> {
+    if plan.system.arch != ARCH_X86_64 {
+        return Err(Refusal::Arch(plan.system.arch));
+    }
+    if plan.system.board.as_str() != board {
+        return Err(Refusal::Board {
+            plan: plan.system.board,
+            board,
+        });
+    }
+    Ok(())
+}
+
+/// All memory that the plan uses is RAM, and boot reaches it.
+pub(crate) fn check_memory(plan: &Plan<'_>, info: &StartInfo) -> Result<(), Refusal> {
+    space::check_reach(plan)?;
+    let system = plan.system;
+    let name = |text| Name::new(text).unwrap_or(plan.system.name);
+    let own = [
+        (name("the image"), system.image, system.image_bytes),
+        (name("kernel objects"), system.arena, system.arena_bytes),
+        (name("page tables"), system.tables, system.tables_bytes),
+    ];
+    let planned = plan.memory().iter().map(|record| (record.name, record.address, record.bytes));
+    for (name, address, bytes) in own.into_iter().chain(planned) {
+        if !info.is_ram(address, bytes) {
+            return Err(Refusal::Memory {
+                name,
+                address,
+                bytes,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Every part of the image is as the tool wrote it.
+pub(crate) fn check_segments(plan: &Plan<'_>, memory: &impl Physical) -> Result<(), Refusal> {
+    for segment in plan.segments() {
+        let bytes = memory.bytes(segment.address, segment.bytes);
+        if bytes.map(digest) != Some(segment.digest) {
+            return Err(Refusal::Segment(segment.name));
+        }
+    }
+    Ok(())
+}
+
+/// Cores and interrupt controllers; returns how many cores the plan has.
+pub(crate) fn check_controllers(plan: &Plan<'_>, acpi: &Acpi) -> Result<usize, Refusal> {
+    let count = plan.cores().len();
+    if count > acpi.apics().len() || count == 0 {
+        return Err(Refusal::Cores {
+            plan: count as u32,
+            found: acpi.apics().len() as u32,
+        });
+    }
+    let io = acpi.io.ok_or(Refusal::Firmware("MADT names no IO-APIC for line 0"))?;
+    let system = plan.system;
+    for (what, plan, found) in [
+        ("local APIC", system.irqchip_base, acpi.local),
+        ("IO-APIC", system.irqchip_cpu, io),
+    ] {
+        if plan != found || plan % PAGE != 0 {
+            return Err(Refusal::Controller { what, plan, found });
+        }
+    }
+    Ok(count)
+}
+
+/// Which of `count` lines the plan calls edge-triggered; refuses lines that don't exist.
+pub(crate) fn is_edge(plan: &Plan<'_>, line: u32) -> bool {
+    let edge = |record: &&parzelle_plan::LineRecord| record.line == line;
+    plan.lines()
+        .iter()
+        .find(edge)
+        .is_some_and(|record| record.flags & parzelle_plan::LINE_EDGE != 0)
+}
+
+/// Refuses lines that the IO-APIC doesn't have.
+pub(crate) fn check_lines(plan: &Plan<'_>, lines: u32) -> Result<(), Refusal> {
+    match plan.lines().iter().find(|record| record.line >= lines && record.line != NONE) {
+        Some(record) => Err(Refusal::Line {
+            line: record.line,
+            lines,
+        }),
+        None => Ok(()),
+    }
+}

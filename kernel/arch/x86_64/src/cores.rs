@@ -1,0 +1,242 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! Starting cores: the others wake up one after the other, then all begin at the same time.
+
+use crate::boot::{BootWindow, Refusal, symbol};
+use crate::descriptors::{Gate, Gdt, STAR, TASK, TablePointer};
+use crate::instructions as cpu;
+use crate::irqchip::Wake;
+use crate::layout::{PAGE, TRAMPOLINE, physical};
+use crate::machine::{Core, Module};
+use crate::percore::PerCore;
+use crate::registers::{apic_base, cr0, efer, flags, msr};
+use crate::trap::gates;
+use core::mem::size_of;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Release};
+use parzelle_abi::NEVER;
+use spin::Once;
+
+/// Nanoseconds between INIT and the first start-up message (SDM Vol. 3A, §9.4.4.1).
+const AFTER_INIT: u64 = 10_000_000;
+/// Nanoseconds between the two start-up messages.
+const AFTER_START: u64 = 200_000;
+/// Nanoseconds that a core may take to say that it is there.
+const PATIENCE: u64 = 1_000_000_000;
+/// Nanoseconds from "all are there" to the first window.
+const TO_EPOCH: u64 = 1_000_000;
+
+/// What a core that wakes up needs.
+struct Waking {
+    module: &'static Module,
+    blocks: &'static [u64],
+}
+
+static WAKING: Once<Waking> = Once::new();
+/// Cores that are there.
+static AWAKE: AtomicU32 = AtomicU32::new(0);
+/// When time begins; [`NEVER`] until all are there.
+static EPOCH: AtomicU64 = AtomicU64::new(NEVER);
+
+fn wait(module: &Module, nanoseconds: u64, done: impl Fn() -> bool) -> bool {
+    let end = module.clock.now().saturating_add(nanoseconds);
+    while !done() {
+        if module.clock.now() >= end {
+            return false;
+        }
+        core::hint::spin_loop();
+    }
+    true
+}
+
+/// Wakes all cores but the one that runs this, and sets up this one. Afterwards the boot root is
+/// gone.
+///
+/// # Errors
+/// A core that doesn't answer.
+pub(crate) fn wake(
+    memory: &BootWindow,
+    module: &'static Module,
+    blocks: &'static [u64],
+) -> Result<(), Refusal> {
+    quiet_pic();
+    WAKING.call_once(|| Waking { module, blocks });
+    let Some((&own, others)) = blocks.split_first() else {
+        return Err(Refusal::Silent(0));
+    };
+    if !others.is_empty() {
+        put_code(memory)?;
+    }
+    for (index, &block) in others.iter().enumerate() {
+        let core = index as u32 + 1;
+        put_words(memory, block)?;
+        let Some(&apic) = module.apics.get(core as usize) else {
+            return Err(Refusal::Silent(core));
+        };
+        let there = || AWAKE.load(Acquire) == core;
+        module.local.wake(apic, Wake::Init);
+        wait(module, AFTER_INIT, || false);
+        let start = Wake::Start((TRAMPOLINE / PAGE) as u8);
+        module.local.wake(apic, start);
+        if !wait(module, AFTER_START, there) {
+            module.local.wake(apic, start);
+            if !wait(module, PATIENCE, there) {
+                return Err(Refusal::Silent(core));
+            }
+        }
+    }
+    set_up(module, own);
+    // Nobody is on the boot root any more: what it mapped is forgotten.
+    let tables = symbol::root();
+    let words = (symbol::tables_end() - tables) / 8;
+    // SAFETY: the tables lie in the kernel's data, which its own root maps; nobody refers to them.
+    unsafe { cpu::zero(tables as *mut u64, words as usize) };
+    Ok(())
+}
+
+/// The old interrupt controllers stay silent.
+fn quiet_pic() {
+    for port in [0x21, 0xa1] {
+        // SAFETY: the mask registers of the two 8259A; all lines masked.
+        unsafe { cpu::out8(port, 0xff) };
+    }
+}
+
+fn put_code(memory: &BootWindow) -> Result<(), Refusal> {
+    let length = symbol::trampoline_end() - symbol::trampoline();
+    // SAFETY: the trampoline lies in the image's constants.
+    let code = unsafe {
+        core::slice::from_raw_parts(symbol::trampoline() as *const u8, length as usize)
+    };
+    // SAFETY: the page is left free by the plan and by the firmware; no core runs there now.
+    if unsafe { memory.put(TRAMPOLINE, code) } {
+        Ok(())
+    } else {
+        Err(Refusal::Silent(0))
+    }
+}
+
+fn put_words(memory: &BootWindow, block: u64) -> Result<(), Refusal> {
+    let at = TRAMPOLINE + (symbol::trampoline_words() - symbol::trampoline());
+    // SAFETY: the block is the other core's, which sleeps.
+    let stack = unsafe { (*(block as *const PerCore)).stack_top };
+    let words = [
+        physical(symbol::root()),
+        stack,
+        block,
+        parzelle_secondary as *const () as u64,
+    ];
+    let bytes = words.map(u64::to_le_bytes);
+    // SAFETY: as in `put_code`.
+    if unsafe { memory.put(at, bytes.as_flattened()) } {
+        Ok(())
+    } else {
+        Err(Refusal::Silent(0))
+    }
+}
+
+/// Another core's first Rust: `block` is its block.
+///
+/// # Safety
+/// Only for the trampoline.
+unsafe extern "C" fn parzelle_secondary(block: u64) -> ! {
+    let Some(waking) = WAKING.get() else {
+        cpu::stop();
+    };
+    set_up(waking.module, block);
+    AWAKE.fetch_add(1, Release);
+    run(waking.module, block)
+}
+
+/// Agrees with the others on when time begins, and begins.
+pub(crate) fn begin(module: &'static Module) -> ! {
+    EPOCH.store(module.clock.now() + TO_EPOCH, Release);
+    match WAKING.get().and_then(|waking| waking.blocks.first()) {
+        Some(&block) => run(module, block),
+        None => cpu::stop(),
+    }
+}
+
+/// Waits for the epoch to be known, starts the core's state and leaves for its first vCPU.
+fn run(_module: &'static Module, block: u64) -> ! {
+    let epoch = loop {
+        match EPOCH.load(Acquire) {
+            NEVER => core::hint::spin_loop(),
+            epoch => break epoch,
+        }
+    };
+    // SAFETY: this core's block; the field was written before the core was woken.
+    let core = unsafe { (*(block as *const PerCore)).core } as *mut Core;
+    // SAFETY: this core's state, which only this core uses; interrupts are masked.
+    let core = unsafe { &mut *core };
+    core.start(epoch);
+    let context = core.machine.end();
+    leave(context)
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "none"))]
+fn leave(context: u64) -> ! {
+    unsafe extern "C" {
+        fn parzelle_leave(context: u64) -> !;
+    }
+    // SAFETY: GS is this core's block, and the context that of its current vCPU.
+    unsafe { parzelle_leave(context) }
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_os = "none")))]
+fn leave(_context: u64) -> ! {
+    cpu::stop()
+}
+
+/// Gives this core its registers: root, descriptor tables, control and model-specific registers,
+/// local APIC.
+fn set_up(module: &'static Module, block: u64) {
+    // SAFETY: the kernel's root maps all that this code uses: image, arena, both APICs.
+    unsafe { cpu::write_cr3(module.root) };
+    // SAFETY: bits that CPUID tells of.
+    unsafe { cpu::write_cr4(module.cr4) };
+    // SAFETY: what the kernel runs with; no vCPU with FP registers is current.
+    unsafe { cpu::write_cr0(cr0::KERNEL | cr0::TS) };
+    // SAFETY: no breakpoints.
+    unsafe { cpu::write_dr7(0x400) };
+    load_tables(block);
+    // SAFETY: bases are written below.
+    unsafe { cpu::null_segments() };
+    let enabled = efer::SCE | efer::LME | efer::LMA | efer::NXE;
+    for (register, value) in [
+        (msr::EFER, enabled),
+        (msr::STAR, STAR),
+        (msr::LSTAR, symbol::entry_call()),
+        (msr::CSTAR, symbol::entry_compat()),
+        (msr::FMASK, flags::SYSCALL_MASK),
+        (msr::SYSENTER_CS, 0),
+        (msr::FS_BASE, 0),
+        (msr::GS_BASE, block),
+        (msr::KERNEL_GS_BASE, 0),
+    ] {
+        // SAFETY: every x86-64 processor has them (SDM Vol. 4, table 2-2); the values are ours.
+        unsafe { cpu::write_msr(register, value) };
+    }
+    // SAFETY: there is an APIC, says CPUID.
+    let base = unsafe { cpu::read_msr(msr::APIC_BASE) };
+    if base & apic_base::ENABLE == 0 {
+        // SAFETY: switches it on where it is.
+        unsafe { cpu::write_msr(msr::APIC_BASE, base | apic_base::ENABLE) };
+    }
+    module.local.begin(module.timer);
+}
+
+fn load_tables(block: u64) {
+    let gates = gates(symbol::stubs());
+    let idt = TablePointer {
+        limit: (size_of::<[Gate; 256]>() - 1) as u16,
+        base: gates.as_ptr() as u64,
+    };
+    let gdt = TablePointer {
+        limit: (size_of::<Gdt>() - 1) as u16,
+        base: block + core::mem::offset_of!(PerCore, gdt) as u64,
+    };
+    // SAFETY: the block has settled, the gates lead to the stubs; both stay for ever. The code and
+    // stack selectors that are loaded mean the same in this table as in boot's.
+    unsafe { cpu::load_tables(&gdt, &idt, TASK) };
+}

@@ -1,0 +1,211 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! The IO-APIC (82093AA datasheet, §3): lines, each masked from its interrupt until its owner
+//! has acknowledged.
+//!
+//! *Level*: the redirection entry is masked before the interrupt is ended; while a device still
+//! asks, unmasking interrupts again. *Edge*: an edge that comes while the entry is masked would
+//! be lost. So the entry stays open, and the line is masked in a word here; if an edge comes, it
+//! is noted, and only then is the entry masked. Unmasking delivers what was noted.
+//!
+//! A line has one owner on one core, so its word has one writer; the lock is for the pair of
+//! index and data register, which the cores share, and is held for two accesses.
+
+use super::{LINES, LINES_MAX, Local};
+use crate::mmio::Registers;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use spin::mutex::TicketMutex;
+
+const INDEX: u16 = 0x00;
+const DATA: u16 = 0x10;
+/// Version register.
+const VERSION: u32 = 1;
+/// First redirection entry; two registers each.
+const ENTRY: u32 = 0x10;
+
+/// Redirection entry: level-triggered.
+const LEVEL: u32 = 1 << 15;
+/// Redirection entry: masked.
+const MASKED: u32 = 1 << 16;
+
+/// State of a line: edge-triggered.
+const STATE_EDGE: u32 = 1 << 8;
+/// State of a line: its owner waits for no interrupt.
+const STATE_MASKED: u32 = 1 << 9;
+/// State of a line: the redirection entry is masked.
+const STATE_CLOSED: u32 = 1 << 10;
+/// State of a line: an edge came while it was masked.
+const STATE_NOTED: u32 = 1 << 11;
+/// State of a line: the APIC it is routed to.
+const STATE_APIC: u32 = 0xff;
+
+/// What an interrupt means for the hardware and for the owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Step {
+    state: u32,
+    close: bool,
+    deliver: bool,
+}
+
+/// The line's state after an interrupt.
+const fn interrupted(state: u32) -> Step {
+    let masked = state & STATE_MASKED != 0;
+    if state & STATE_EDGE == 0 {
+        Step {
+            state: state | STATE_MASKED | STATE_CLOSED,
+            close: state & STATE_CLOSED == 0,
+            deliver: !masked,
+        }
+    } else if masked {
+        Step {
+            state: state | STATE_NOTED | STATE_CLOSED,
+            close: state & STATE_CLOSED == 0,
+            deliver: false,
+        }
+    } else {
+        Step {
+            state: state | STATE_MASKED,
+            close: false,
+            deliver: true,
+        }
+    }
+}
+
+/// The redirection entry's low word.
+const fn entry(line: u32, edge: bool, masked: bool) -> u32 {
+    (LINES as u32 + line) | if edge { 0 } else { LEVEL } | if masked { MASKED } else { 0 }
+}
+
+/// The IO-APIC.
+pub(crate) struct IoApic {
+    registers: TicketMutex<Registers>,
+    lines: &'static [AtomicU32],
+}
+
+impl IoApic {
+    /// Reads how many lines the IO-APIC behind `registers` has.
+    pub(crate) fn count(registers: Registers) -> u32 {
+        registers.write(INDEX, VERSION);
+        ((registers.read(DATA) >> 16 & 0xff) + 1).min(LINES_MAX)
+    }
+
+    /// The state of a line before anybody has bound it; `edge` as the plan says.
+    pub(crate) fn line(edge: bool) -> AtomicU32 {
+        let edge = if edge { STATE_EDGE } else { 0 };
+        AtomicU32::new(edge | STATE_MASKED | STATE_CLOSED)
+    }
+
+    /// Takes the registers, and masks all lines.
+    pub(crate) fn new(registers: Registers, lines: &'static [AtomicU32]) -> IoApic {
+        let chip = IoApic {
+            registers: TicketMutex::new(registers),
+            lines,
+        };
+        for (line, state) in lines.iter().enumerate() {
+            chip.write(line as u32, state.load(Relaxed));
+        }
+        chip
+    }
+
+    fn write(&self, line: u32, state: u32) {
+        let edge = state & STATE_EDGE != 0;
+        let low = entry(line, edge, state & STATE_CLOSED != 0);
+        let index = ENTRY + 2 * line;
+        let registers = self.registers.lock();
+        registers.write(INDEX, index + 1);
+        registers.write(DATA, (state & STATE_APIC) << 24);
+        registers.write(INDEX, index);
+        registers.write(DATA, low);
+    }
+
+    /// Closes an entry that is open: only the word with the mask bit.
+    #[inline]
+    fn close(&self, line: u32, state: u32) {
+        let low = entry(line, state & STATE_EDGE != 0, true);
+        let registers = self.registers.lock();
+        registers.write(INDEX, ENTRY + 2 * line);
+        registers.write(DATA, low);
+    }
+
+    /// Takes an interrupt and ends it: the line that asks, or `None` if its owner shall not hear
+    /// it now.
+    #[inline]
+    pub(crate) fn acknowledge(&self, vector: u64, local: Local) -> Option<u32> {
+        let line = vector.wrapping_sub(LINES) as u32;
+        let step = self.lines.get(line as usize).map(|state| {
+            let step = interrupted(state.load(Relaxed));
+            state.store(step.state, Relaxed);
+            if step.close {
+                self.close(line, step.state);
+            }
+            step
+        });
+        local.end();
+        step.filter(|step| step.deliver).map(|_| line)
+    }
+
+    /// Masks a line.
+    pub(crate) fn mask(&self, line: u32) {
+        let Some(state) = self.lines.get(line as usize) else {
+            return;
+        };
+        let old = state.load(Relaxed);
+        if old & (STATE_EDGE | STATE_CLOSED) == 0 {
+            state.store(old | STATE_MASKED | STATE_CLOSED, Relaxed);
+            self.close(line, old);
+        } else {
+            state.store(old | STATE_MASKED, Relaxed);
+        }
+    }
+
+    /// Unmasks a line, routed to the core whose APIC has number `apic`, which is this one.
+    pub(crate) fn unmask(&self, line: u32, apic: u8, local: Local) {
+        let Some(state) = self.lines.get(line as usize) else {
+            return;
+        };
+        let old = state.load(Relaxed);
+        let open = (old & STATE_EDGE) | u32::from(apic);
+        state.store(open, Relaxed);
+        if old & STATE_CLOSED != 0 || old & STATE_APIC != u32::from(apic) {
+            self.write(line, open);
+        }
+        if old & STATE_NOTED != 0 {
+            local.interrupt_self((LINES as u32 + line) as u8);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_those_of_the_datasheet() {
+        assert_eq!(entry(4, true, false), 0x34);
+        assert_eq!(entry(4, true, true), 0x1_0034);
+        assert_eq!(entry(16, false, false), 0x8040);
+    }
+
+    #[test]
+    fn a_level_is_masked_in_hardware_at_once() {
+        let step = interrupted(3);
+        assert!(step.close && step.deliver);
+        assert_eq!(step.state, 3 | STATE_MASKED | STATE_CLOSED);
+        // The mask came while the interrupt was on its way.
+        assert!(!interrupted(step.state).deliver);
+    }
+
+    #[test]
+    fn an_edge_while_masked_is_noted_not_lost() {
+        let open = STATE_EDGE | 1;
+        let first = interrupted(open);
+        assert!(first.deliver && !first.close);
+        let second = interrupted(first.state);
+        assert!(!second.deliver && second.close);
+        assert_ne!(second.state & STATE_NOTED, 0);
+        // A third can't come, since the entry is closed; if one was on its way, it changes nothing.
+        let third = interrupted(second.state);
+        assert_eq!((third.state, third.close), (second.state, false));
+    }
+}

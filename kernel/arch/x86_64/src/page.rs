@@ -1,0 +1,149 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! The vCPU page of the current vCPU: shared with the partition, which may write it at any moment
+//! from another core. So each word is read once and written once, volatile, and no reference to
+//! the page exists.
+
+use crate::instructions as cpu;
+use core::mem::offset_of;
+use parzelle_abi::PAGE;
+use parzelle_abi::vcpu_page::{FRAME, HEAD, VcpuHead};
+use parzelle_abi::x86_64::Frame;
+use parzelle_core::machine::Upcall;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// The page.
+#[derive(Clone, Copy)]
+pub(crate) struct VcpuPage(*mut u64);
+
+impl VcpuPage {
+    /// Names the page at `address`.
+    ///
+    /// # Safety
+    /// While the value is used, a page of a partition's memory is mapped there, writable, and Rust
+    /// holds no reference to it.
+    pub(crate) unsafe fn new(address: u64) -> VcpuPage {
+        VcpuPage(address as *mut u64)
+    }
+
+    /// The word at `offset` (a multiple of 8 in the page; it is made one).
+    #[inline]
+    fn word(self, offset: u64) -> *mut u64 {
+        self.0.wrapping_byte_add((offset & (PAGE - 8)) as usize)
+    }
+
+    #[inline]
+    fn read(self, offset: u64) -> u64 {
+        // SAFETY: in the page, by the contract of `new`.
+        unsafe { self.word(offset).read_volatile() }
+    }
+
+    #[inline]
+    fn write(self, offset: u64, value: u64) {
+        // SAFETY: in the page, by the contract of `new`.
+        unsafe { self.word(offset).write_volatile(value) };
+    }
+
+    /// Writes a structure of words.
+    fn put<T: IntoBytes + Immutable>(self, offset: u64, value: &T) {
+        let bytes = value.as_bytes();
+        let (words, _) = bytes.as_chunks::<8>();
+        for (index, word) in words.iter().enumerate() {
+            self.write(offset + 8 * index as u64, u64::from_le_bytes(*word));
+        }
+    }
+
+    /// Zeroes the page.
+    pub(crate) fn clear(self) {
+        // SAFETY: the page, by the contract of `new`.
+        unsafe { cpu::zero(self.0, (PAGE / 8) as usize) };
+    }
+
+    /// Writes the head.
+    pub(crate) fn set_head(self, head: &VcpuHead) {
+        self.put(HEAD, head);
+    }
+
+    /// Whether upcalls are masked.
+    #[inline]
+    pub(crate) fn masked(self) -> bool {
+        self.read(HEAD + offset_of!(VcpuHead, masked) as u64) != 0
+    }
+
+    /// Masks (1) or unmasks (0) upcalls.
+    pub(crate) fn set_masked(self, masked: u64) {
+        self.write(HEAD + offset_of!(VcpuHead, masked) as u64, masked);
+    }
+
+    /// Writes the planned start of the window.
+    pub(crate) fn set_window_start(self, start: u64) {
+        self.write(HEAD + offset_of!(VcpuHead, window_start) as u64, start);
+    }
+
+    /// Writes what an upcall handler is told, and masks upcalls.
+    pub(crate) fn set_upcall(self, upcall: &Upcall) {
+        let write = |field: usize, value| self.write(HEAD + field as u64, value);
+        write(offset_of!(VcpuHead, reason), upcall.reason as u64);
+        write(offset_of!(VcpuHead, events), upcall.events);
+        if let Some(fault) = &upcall.fault {
+            write(offset_of!(VcpuHead, error), fault.error as u64);
+            write(offset_of!(VcpuHead, syndrome), fault.syndrome);
+            write(offset_of!(VcpuHead, address), fault.address);
+        }
+        write(offset_of!(VcpuHead, masked), 1);
+    }
+
+    /// Writes the interrupted frame.
+    pub(crate) fn set_frame(self, frame: &Frame) {
+        self.put(FRAME, frame);
+    }
+
+    /// Reads the frame, each word once: the copy can be trusted to stay, not to make sense.
+    pub(crate) fn frame(self) -> Frame {
+        let mut words = [0u64; size_of::<Frame>() / 8];
+        for (index, word) in words.iter_mut().enumerate() {
+            *word = self.read(FRAME + 8 * index as u64);
+        }
+        Frame::read_from_bytes(words.as_bytes()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parzelle_abi::health::ErrorId;
+    use parzelle_abi::vcpu_page::UpcallReason;
+    use parzelle_core::machine::Fault;
+
+    #[test]
+    fn words_go_where_the_interface_says() {
+        let mut memory = vec![0xffu64; 512];
+        // SAFETY: the vector is a page long and outlives the value.
+        let page = unsafe { VcpuPage::new(memory.as_mut_ptr() as u64) };
+        page.clear();
+        page.set_upcall(&Upcall {
+            entry: 1,
+            stack: 2,
+            reason: UpcallReason::Fault,
+            events: 5,
+            fault: Some(Fault {
+                error: ErrorId::MemoryViolation,
+                syndrome: 14,
+                address: 99,
+            }),
+        });
+        assert!(page.masked());
+        page.set_masked(0);
+        let frame = Frame {
+            pc: 7,
+            gs: 9,
+            ..Frame::default()
+        };
+        page.set_frame(&frame);
+        assert_eq!(page.frame().as_bytes(), frame.as_bytes());
+        assert_eq!(&memory[..6], [0, 1, 5, 5, 14, 99]);
+        assert_eq!(memory[FRAME as usize / 8 + size_of::<Frame>() / 8 - 1], 9);
+        assert_eq!(memory[511], 0);
+    }
+}

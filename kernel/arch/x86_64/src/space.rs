@@ -1,0 +1,313 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! Roots: one without a partition, one for each partition.
+//!
+//! ```text
+//!   the kernel's root        a partition's root
+//!    [256] ─► image            [0–255] ─► its regions (host space)
+//!             plan, payload    [256] = the kernel's, linked
+//!             arena            [257] ─► its private kernel maps
+//!             irq chip
+//!             common maps
+//! ```
+
+use crate::boot::Refusal;
+use crate::layout::{BOOT_WINDOW, COMMON_SLOT, PAGE, WINDOW, common, private};
+use core::ops::Range;
+use parzelle_abi::info::{NAME, Name};
+use parzelle_abi::info::layout::END;
+use parzelle_paging::{Access, LongMode, Mapping, Memory, Pa, Subtree, Tables, link, map, subtree, translate};
+use parzelle_plan::{DEVICE, EXECUTE, NONE, Plan, SPACE_HOST, WRITE};
+
+/// The parts of the kernel's image, as physical ranges that begin and end at pages.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// Code.
+    pub text: Range<u64>,
+    /// Constants.
+    pub constants: Range<u64>,
+    /// Data, zeros included; it ends where the plan begins.
+    pub data: Range<u64>,
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap_or(Name([0; NAME]))
+}
+
+/// Maps a physical range at `window` + address.
+fn put(
+    tables: &mut impl Tables,
+    root: Pa,
+    what: Name,
+    mapping: &Mapping,
+) -> Result<(), Refusal> {
+    let end = mapping.pa.0.checked_add(mapping.len);
+    if end.is_none_or(|end| end > WINDOW) {
+        return Err(Refusal::Window {
+            name: what,
+            address: mapping.pa.0,
+        });
+    }
+    map::<LongMode>(tables, root, mapping).map_err(|error| Refusal::Map { name: what, error })
+}
+
+fn rights(access: u32) -> (Access, Memory) {
+    let rights = Access {
+        read: true,
+        write: access & WRITE != 0,
+        execute: access & EXECUTE != 0,
+        user: false,
+    };
+    let memory = if access & DEVICE != 0 {
+        Memory::Device
+    } else {
+        Memory::Normal
+    };
+    (rights, memory)
+}
+
+/// Builds the root without a partition.
+///
+/// # Errors
+/// A mapping that is refused.
+pub fn kernel(plan: &Plan<'_>, image: &Image, tables: &mut impl Tables) -> Result<Pa, Refusal> {
+    let root = tables.alloc().ok_or(Refusal::Arena("the kernel's root"))?;
+    let system = plan.system;
+    let rest = image.data.end..system.image.saturating_add(system.image_bytes).next_multiple_of(PAGE);
+    let arena = system.arena..system.arena.saturating_add(system.arena_bytes);
+    let page = |at: u64| at..at.saturating_add(PAGE);
+    let own = [
+        ("kernel code", image.text.clone(), Access::READ_EXECUTE, Memory::Normal),
+        ("kernel constants", image.constants.clone(), Access::READ, Memory::Normal),
+        ("kernel data", image.data.clone(), Access::READ_WRITE, Memory::Normal),
+        ("plan and programs", rest, Access::READ, Memory::Normal),
+        ("kernel objects", arena, Access::READ_WRITE, Memory::Normal),
+        ("local APIC", page(system.irqchip_base), Access::READ_WRITE, Memory::Device),
+        ("IO-APIC", page(system.irqchip_cpu), Access::READ_WRITE, Memory::Device),
+    ];
+    for (what, range, access, memory) in own {
+        if range.is_empty() {
+            continue;
+        }
+        let mapping = Mapping {
+            va: common(range.start),
+            pa: Pa(range.start),
+            len: range.end - range.start,
+            access,
+            memory,
+        };
+        put(tables, root, name(what), &mapping)?;
+    }
+    for record in plan.kernel_maps().iter().filter(|record| record.partition == NONE) {
+        let (access, memory) = rights(record.access & !EXECUTE);
+        let mapping = Mapping {
+            va: common(record.address),
+            pa: Pa(record.address),
+            len: record.bytes,
+            access,
+            memory,
+        };
+        put(tables, root, name("common kernel map"), &mapping)?;
+    }
+    // What silences a device must be reachable whoever is current.
+    for write in plan.quiesces() {
+        let port = write.width & crate::power::QUIESCE_PORT != 0;
+        if !port && translate::<LongMode>(tables, root, common(write.address)).is_none() {
+            return Err(Refusal::Quiesce(write.address));
+        }
+    }
+    Ok(root)
+}
+
+/// Finds the subtree that all roots share.
+///
+/// # Errors
+/// When `root` was not built by [`kernel`].
+pub fn shared(tables: &impl Tables, root: Pa) -> Result<Subtree, Refusal> {
+    subtree::<LongMode>(tables, root, COMMON_SLOT).ok_or(Refusal::Arena("the kernel's half"))
+}
+
+/// Builds the root of partition `index`.
+///
+/// # Errors
+/// A mapping that is refused.
+pub fn partition(
+    plan: &Plan<'_>,
+    index: usize,
+    kernel: Subtree,
+    tables: &mut impl Tables,
+) -> Result<Pa, Refusal> {
+    let root = tables.alloc().ok_or(Refusal::Arena("a partition's root"))?;
+    link::<LongMode>(tables, root, kernel).map_err(|error| Refusal::Map {
+        name: name("the kernel's half"),
+        error,
+    })?;
+    let Some(record) = plan.partitions().get(index) else {
+        return Ok(root);
+    };
+    let regions = plan.regions().get(record.regions.range()).unwrap_or(&[]);
+    for region in regions.iter().filter(|region| region.space == SPACE_HOST) {
+        let end = region.address.checked_add(region.bytes);
+        if end.is_none_or(|end| end > END) {
+            return Err(Refusal::Window {
+                name: region.name,
+                address: region.address,
+            });
+        }
+        let (access, memory) = rights(region.access);
+        let mapping = Mapping {
+            va: region.address,
+            pa: Pa(region.physical),
+            len: region.bytes,
+            access: access.for_user(),
+            memory,
+        };
+        put(tables, root, region.name, &mapping)?;
+    }
+    let maps = plan.kernel_maps().get(record.kernel_maps.range()).unwrap_or(&[]);
+    for record in maps.iter().filter(|record| record.partition == index as u32) {
+        let (access, memory) = rights(record.access & !EXECUTE);
+        let mapping = Mapping {
+            va: private(record.address),
+            pa: Pa(record.address),
+            len: record.bytes,
+            access,
+            memory,
+        };
+        put(tables, root, name("private kernel map"), &mapping)?;
+    }
+    Ok(root)
+}
+
+/// Checks that boot itself can reach all that the plan names: it runs under a root with 4 GiB.
+///
+/// # Errors
+/// The first range that lies beyond.
+pub fn check_reach(plan: &Plan<'_>) -> Result<(), Refusal> {
+    for memory in plan.memory() {
+        let end = memory.address.checked_add(memory.bytes);
+        if end.is_none_or(|end| end > BOOT_WINDOW) {
+            return Err(Refusal::Window {
+                name: memory.name,
+                address: memory.address,
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parzelle_paging::{Arena, Frame, audit, leaves};
+    use parzelle_plan::{KernelMapRecord, PartitionRecord, PlanBuilder, READ, RegionRecord, Span};
+    use zerocopy::IntoBytes;
+
+    const IMAGE: u64 = 0x20_0000;
+
+    fn image() -> Image {
+        Image {
+            text: IMAGE..IMAGE + 0x3000,
+            constants: IMAGE + 0x3000..IMAGE + 0x4000,
+            data: IMAGE + 0x4000..IMAGE + 0x8000,
+        }
+    }
+
+    fn builder() -> PlanBuilder {
+        let mut builder = PlanBuilder::default();
+        builder.system.image = IMAGE;
+        builder.system.image_bytes = 0x2_0000;
+        builder.system.arena = 0x100_0000;
+        builder.system.arena_bytes = 0x20_0000;
+        builder.system.irqchip_base = 0xfee0_0000;
+        builder.system.irqchip_cpu = 0xfec0_0000;
+        for index in 0..2u64 {
+            builder.partitions.push(PartitionRecord {
+                regions: Span { first: index as u32, count: 1 },
+                kernel_maps: Span { first: index as u32, count: 1 },
+                ..Default::default()
+            });
+            builder.regions.push(RegionRecord {
+                address: 0x40_0000,
+                physical: 0x200_0000 + index * 0x10_0000,
+                bytes: 0x4000,
+                access: READ | WRITE,
+                ..Default::default()
+            });
+            builder.kernel_maps.push(KernelMapRecord {
+                address: 0x200_0000 + index * 0x10_0000,
+                bytes: 0x1_0000,
+                access: READ | WRITE,
+                partition: index as u32,
+            });
+        }
+        builder
+    }
+
+    fn with_plan(builder: &PlanBuilder, test: impl FnOnce(&Plan<'_>, &mut Arena<'_>)) {
+        let blob = builder.write();
+        let mut words = vec![0u64; blob.len().div_ceil(8)];
+        words.as_mut_bytes()[..blob.len()].copy_from_slice(&blob);
+        let plan = Plan::read(words.as_bytes()).unwrap();
+        let frames: Vec<Frame> = (0..64).map(|_| Frame::new()).collect();
+        test(&plan, &mut Arena::new(&frames, Pa(0x5000_0000)));
+    }
+
+    #[test]
+    fn a_partition_sees_its_own_and_the_kernel_nothing_of_it_elsewhere() {
+        with_plan(&builder(), |plan, tables| {
+            let root = kernel(plan, &image(), tables).unwrap();
+            let tree = shared(tables, root).unwrap();
+            let first = partition(plan, 0, tree, tables).unwrap();
+            let second = partition(plan, 1, tree, tables).unwrap();
+            for (root, own) in [(first, 0x200_0000u64), (second, 0x210_0000)] {
+                let range = own..own + 0x10_0000;
+                audit::<LongMode>(tables, root, |leaf| {
+                    let kernel_half = leaf.va >> 63 == 1;
+                    let shared = (common(0)..private(0)).contains(&leaf.va);
+                    leaf.access.user != kernel_half
+                        && (shared || range.contains(&leaf.pa.0))
+                        && !(shared && (0x200_0000..0x220_0000).contains(&leaf.pa.0))
+                })
+                .unwrap();
+                assert!(translate::<LongMode>(tables, root, private(own)).is_some());
+            }
+            assert_eq!(
+                leaves::<LongMode, _>(tables, root).filter(|leaf| leaf.is_ok_and(|leaf| leaf.access.user)).count(),
+                0
+            );
+        });
+    }
+
+    #[test]
+    fn the_kernel_is_not_writable_where_it_executes() {
+        with_plan(&builder(), |plan, tables| {
+            let root = kernel(plan, &image(), tables).unwrap();
+            let at = |pa: u64| translate::<LongMode>(tables, root, common(pa)).unwrap().access;
+            assert_eq!(at(IMAGE), Access::READ_EXECUTE);
+            assert_eq!(at(IMAGE + 0x3000), Access::READ);
+            assert_eq!(at(IMAGE + 0x4000), Access::READ_WRITE);
+            assert_eq!(at(IMAGE + 0x8000), Access::READ, "the plan");
+            assert!(translate::<LongMode>(tables, root, common(IMAGE + 0x2_0000)).is_none());
+        });
+    }
+
+    #[test]
+    fn what_lies_too_high_is_refused() {
+        let mut high = builder();
+        high.regions[1].address = END;
+        with_plan(&high, |plan, tables| {
+            let root = kernel(plan, &image(), tables).unwrap();
+            let tree = shared(tables, root).unwrap();
+            assert!(matches!(partition(plan, 1, tree, tables), Err(Refusal::Window { .. })));
+        });
+        let mut far = builder();
+        far.kernel_maps[0].address = WINDOW;
+        with_plan(&far, |plan, tables| {
+            let root = kernel(plan, &image(), tables).unwrap();
+            let tree = shared(tables, root).unwrap();
+            assert!(matches!(partition(plan, 0, tree, tables), Err(Refusal::Window { .. })));
+        });
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! Time: the time-stamp counter as clock, the local APIC's timer as alarm.
+//!
+//! All conversions are a multiplication and a shift by 32; the factors are made once, at boot,
+//! from frequencies that were measured against the ACPI timer (`boot::calibrate`).
+
+use crate::instructions::read_tsc;
+
+/// Nanoseconds per second.
+pub(crate) const SECOND: u64 = 1_000_000_000;
+
+/// The clock of the module: the same numbers on all cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Clock {
+    /// The counter at time 0.
+    pub(crate) zero: u64,
+    /// Nanoseconds per tick, 32 bits behind the point.
+    pub(crate) scale: u64,
+    /// Ticks per second.
+    pub(crate) frequency: u64,
+}
+
+impl Clock {
+    /// Makes a clock that is 0 at `zero`. A frequency of 0 counts as 1 Hz.
+    pub(crate) const fn new(zero: u64, frequency: u64) -> Clock {
+        let frequency = if frequency == 0 { 1 } else { frequency };
+        Clock {
+            zero,
+            scale: ((SECOND as u128) << 32).div_euclid(frequency as u128) as u64,
+            frequency,
+        }
+    }
+
+    /// The time at which the counter shows `ticks`.
+    #[inline]
+    pub(crate) const fn at(&self, ticks: u64) -> u64 {
+        ((ticks.wrapping_sub(self.zero) as u128 * self.scale as u128) >> 32) as u64
+    }
+
+    /// The time.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.at(read_tsc())
+    }
+}
+
+/// Ticks per nanosecond of a timer, 32 bits behind the point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rate(u64);
+
+impl Rate {
+    /// The rate of `frequency` ticks per second.
+    pub(crate) const fn new(frequency: u64) -> Rate {
+        Rate(((frequency as u128) << 32).div_ceil(SECOND as u128) as u64)
+    }
+
+    /// The ticks that `nanoseconds` take, rounded up: an alarm is never early by calculation.
+    #[inline]
+    pub(crate) const fn ticks(self, nanoseconds: u64) -> u64 {
+        let product = nanoseconds as u128 * self.0 as u128 + u32::MAX as u128;
+        let ticks = product >> 32;
+        if ticks > u64::MAX as u128 {
+            u64::MAX
+        } else {
+            ticks as u64
+        }
+    }
+
+    /// The count for a timer of 32 bits: at least 1; what is too far comes early, and the alarm is
+    /// set again then.
+    #[inline]
+    pub(crate) const fn count(self, nanoseconds: u64) -> u32 {
+        match self.ticks(nanoseconds) {
+            0 => 1,
+            far if far > u32::MAX as u64 => u32::MAX,
+            near => near as u32,
+        }
+    }
+}
+
+/// What a measured frequency was meant to be: whole megahertz if those are within 100 ppm (the
+/// crystal is better than our measurement), else as measured.
+pub(crate) const fn rounded(measured: u64) -> u64 {
+    const MEGAHERTZ: u64 = 1_000_000;
+    let whole = (measured + MEGAHERTZ / 2) / MEGAHERTZ * MEGAHERTZ;
+    if whole != 0 && whole.abs_diff(measured) <= measured / 10_000 {
+        whole
+    } else {
+        measured
+    }
+}
+
+/// Frequency of the ACPI timer (ACPI specification, §4.8.3.3).
+pub(crate) const ACPI_TIMER: u64 = 3_579_545;
+
+/// The frequency of a counter that advanced by `ticks` while the ACPI timer advanced by `reference`.
+pub(crate) const fn frequency(ticks: u64, reference: u64) -> u64 {
+    if reference == 0 {
+        return 0;
+    }
+    (ticks as u128 * ACPI_TIMER as u128 / reference as u128) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_gigahertz_is_exact() {
+        let clock = Clock::new(1000, SECOND);
+        assert_eq!(clock.scale, 1 << 32);
+        assert_eq!(clock.at(1000), 0);
+        assert_eq!(clock.at(u64::MAX), u64::MAX - 1000);
+        assert_eq!(Rate::new(SECOND).ticks(123_456_789), 123_456_789);
+        assert_eq!(Rate::new(SECOND).count(0), 1);
+        assert_eq!(Rate::new(SECOND).count(u64::MAX), u32::MAX);
+    }
+
+    #[test]
+    fn measured_frequencies_are_rounded_to_what_was_meant() {
+        assert_eq!(rounded(999_960_000), SECOND);
+        assert_eq!(rounded(1_000_040_001), SECOND);
+        assert_eq!(rounded(2_399_870_000), 2_400_000_000);
+        assert_eq!(rounded(2_394_454_000), 2_394_454_000, "too far from 2394");
+        assert_eq!(rounded(0), 0);
+        assert_eq!(frequency(SECOND / 50, ACPI_TIMER / 50), 1_000_000_251);
+    }
+
+    proptest! {
+        #[test]
+        fn time_never_goes_back(frequency in 1_000_000u64..10_000_000_000, ticks in 0u64..1 << 60) {
+            let clock = Clock::new(0, frequency);
+            prop_assert!(clock.at(ticks) <= clock.at(ticks + 1));
+        }
+
+        #[test]
+        fn an_alarm_is_not_early(frequency in 1_000_000u64..10_000_000_000, wait in 0u64..1 << 40) {
+            let clock = Clock::new(0, frequency);
+            let ticks = Rate::new(frequency).ticks(wait);
+            // The clock's factor is rounded down by less than 2⁻³² per tick.
+            prop_assert!(clock.at(ticks) + (ticks >> 32) + 1 >= wait);
+            prop_assert!(clock.at(ticks) <= wait + SECOND / frequency + 1 + wait / 1_000_000);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! What the entry calls, and the table of gates that leads there.
+//!
+//! The three functions here are the unsafe shell: each turns what the assembly hands over into a
+//! reference and calls the safe kernel core at once. Interrupts stay masked from entry to exit.
+
+use crate::context::Context;
+#[cfg(all(target_arch = "x86_64", target_os = "none"))]
+use crate::percore::PerCore;
+use crate::descriptors::Gate;
+use crate::fault;
+use crate::instructions::read_cr2;
+use crate::irqchip::{KICK, LINES, SPURIOUS, TIMER};
+use crate::machine::Core;
+use spin::Once;
+
+#[cfg(all(target_arch = "x86_64", target_os = "none"))]
+core::arch::global_asm!(
+    include_str!("trap.S"),
+    USER_SP = const core::mem::offset_of!(PerCore, user_sp),
+    FRAME = const core::mem::offset_of!(PerCore, frame),
+    CORE = const core::mem::offset_of!(PerCore, core),
+    STACK_TOP = const core::mem::offset_of!(PerCore, stack_top),
+    SYSCALL = const crate::context::SYSCALL,
+    EXCEPTIONS = const fault::EXCEPTIONS,
+    DB = const fault::DB,
+    VECTOR = const core::mem::offset_of!(Context, vector),
+    RIP = const core::mem::offset_of!(Context, rip),
+    RFLAGS = const core::mem::offset_of!(Context, rflags),
+    RSP = const core::mem::offset_of!(Context, rsp),
+    RAX = const core::mem::offset_of!(Context, rax),
+    RBX = const core::mem::offset_of!(Context, rbx),
+    RDX = const core::mem::offset_of!(Context, rdx),
+    RSI = const core::mem::offset_of!(Context, rsi),
+    RDI = const core::mem::offset_of!(Context, rdi),
+    RBP = const core::mem::offset_of!(Context, rbp),
+    R8 = const core::mem::offset_of!(Context, r8),
+    R9 = const core::mem::offset_of!(Context, r9),
+    R10 = const core::mem::offset_of!(Context, r10),
+    R12 = const core::mem::offset_of!(Context, r12),
+    R13 = const core::mem::offset_of!(Context, r13),
+    R14 = const core::mem::offset_of!(Context, r14),
+    R15 = const core::mem::offset_of!(Context, r15),
+);
+
+/// The gates, the same for all cores.
+static GATES: Once<[Gate; 256]> = Once::new();
+
+/// Which stack of its own an exception has: 0 = none.
+const fn stack_of(vector: u64) -> u8 {
+    match vector {
+        fault::NMI => 1,
+        fault::MC => 2,
+        fault::DB => 3,
+        fault::DF => 4,
+        _ => 0,
+    }
+}
+
+/// The gates; `stubs` is where the first of 256 stubs lies, 16 bytes apart.
+pub(crate) fn gates(stubs: u64) -> &'static [Gate; 256] {
+    GATES.call_once(|| {
+        core::array::from_fn(|vector| {
+            let vector = vector as u64;
+            Gate::new(stubs + vector * 16, stack_of(vector))
+        })
+    })
+}
+
+/// A kernel call: returns the context to go on with, or 0 to wait for an interrupt.
+///
+/// # Safety
+/// Only for the entry: `core` is this core's state, and nobody else uses it until this returns.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn parzelle_call(core: *mut Core, number: u64) -> u64 {
+    // SAFETY: see above; interrupts are masked, so no other entry makes a second reference.
+    let core = unsafe { &mut *core };
+    core.machine.begin();
+    let arguments = core.machine.arguments();
+    core.on_call(number, arguments);
+    core.machine.end()
+}
+
+/// An interrupt, or an exception of the current vCPU: returns as [`parzelle_call`].
+///
+/// # Safety
+/// As [`parzelle_call`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn parzelle_trap(core: *mut Core, vector: u64) -> u64 {
+    // SAFETY: see above; interrupts are masked, so no other entry makes a second reference.
+    let core = unsafe { &mut *core };
+    core.machine.begin();
+    match vector {
+        0..fault::EXCEPTIONS => {
+            let (error, rip) = core.machine.cause();
+            core.on_fault(fault::decode(vector, error, rip, read_cr2()));
+        }
+        TIMER => {
+            if core.machine.timer_due() {
+                core.on_timer();
+            }
+        }
+        KICK => {
+            core.machine.end_interrupt();
+            core.on_kick();
+        }
+        SPURIOUS => {}
+        LINES.. => {
+            if let Some(line) = core.machine.acknowledge(vector) {
+                core.on_line(line);
+            }
+        }
+        _ => {}
+    }
+    core.machine.end()
+}
+
+/// An exception of the kernel itself, or one that nobody survives: prints and ends the module.
+///
+/// # Safety
+/// Only for the entry: `registers` points at a [`Context`] on some stack.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn parzelle_end(registers: *const Context) -> ! {
+    // SAFETY: the entry has just pushed it. (Its last two words, the bases, are whatever lies
+    // above on the stack; they are not printed.)
+    let registers = unsafe { &*registers };
+    crate::fatal::exception(registers, read_cr2())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_come_at_any_time_has_a_stack_of_its_own() {
+        let stacks: Vec<u8> = (0..256).map(stack_of).filter(|&stack| stack != 0).collect();
+        assert_eq!(stacks.len(), crate::percore::ISTS);
+        for vector in [fault::NMI, fault::MC, fault::DB, fault::DF] {
+            assert_ne!(stack_of(vector), 0);
+        }
+        assert_eq!(gates(0x1000)[3], Gate::new(0x1030, 0));
+    }
+}
