@@ -103,6 +103,37 @@ impl Bank {
         self.pending() & self.enabled & self.group1 & !self.held & !one_more
     }
 
+    /// An interrupt goes into a list register. What is pending once is pending there now.
+    pub(super) fn give(&mut self, bit: u32, pending: bool) {
+        self.held |= bit;
+        if pending {
+            self.latch &= !(bit & self.once());
+        }
+    }
+
+    /// An interrupt comes back from a list register; nothing happens if it wasn't in one.
+    pub(super) fn take_back(&mut self, bit: u32, pending: bool, active: bool) {
+        if self.held & bit == 0 {
+            return;
+        }
+        let given_pending = self.active & bit == 0;
+        self.held &= !bit;
+        self.active = if active {
+            self.active | bit
+        } else {
+            self.active & !bit
+        };
+        if self.once() & bit != 0 {
+            self.latch |= if pending { bit } else { 0 };
+        } else if given_pending && !pending {
+            // Level-triggered: pending as long as its line is high. One that was set by hand has been taken now.
+            self.latch &= !bit;
+        }
+        if !pending && !active {
+            self.linked &= !bit;
+        }
+    }
+
     /// Reads a register.
     pub(super) fn read(&self, register: Register) -> u32 {
         match register {

@@ -7,7 +7,7 @@
 //! partition's). Folding everything back at each exit and choosing anew at each entry costs a few instructions when little
 //! is pending, and leaves one truth instead of two.
 
-use super::{Gic, INTIDS, Redistributor, Shared};
+use super::{Bank, Gic, Redistributor, Shared};
 
 /// How far an interrupt in a list register is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +54,16 @@ impl ListRegister {
     }
 }
 
+impl State {
+    fn is_pending(self) -> bool {
+        matches!(self, Self::Pending | Self::PendingActive)
+    }
+
+    fn is_active(self) -> bool {
+        matches!(self, Self::Active | Self::PendingActive)
+    }
+}
+
 impl Gic {
     /// Tells whether an interrupt waits for `vcpu` that isn't in one of its list registers.
     #[must_use]
@@ -61,13 +71,8 @@ impl Gic {
         let private = self
             .redistributors
             .get(vcpu)
-            .map_or(0, |redistributor| redistributor.bank.deliverable());
-        self.enabled
-            && (private != 0
-                || self
-                    .shared
-                    .iter()
-                    .any(|shared| shared.deliverable_to(vcpu) != 0))
+            .is_some_and(|one| one.bank.deliverable() != 0);
+        self.enabled && (private || self.shared.iter().any(|one| one.deliverable_to(vcpu) != 0))
     }
 
     /// Fills `registers` with what `vcpu` shall see next and returns how many are used; the rest become invalid.
@@ -83,9 +88,7 @@ impl Gic {
             list.offer(bank, 0, bank.active, bank.deliverable() & gate);
         }
         for (shared, base) in self.shared.iter().zip((32..).step_by(32)) {
-            let active = shared.only(shared.bank.active, |bit| {
-                usize::from(shared.owner[bit]) == vcpu
-            });
+            let active = shared.active_on(vcpu);
             list.offer(
                 &shared.bank,
                 base,
@@ -100,19 +103,12 @@ impl Gic {
         } = list;
         for register in registers.iter_mut().take(used) {
             register.eoi_maintenance |= overflow && register.hw.is_none();
-            let (bank, bit) = match (self.redistributors.get_mut(vcpu), register.intid) {
-                (Some(redistributor), intid @ 0..=31) => (&mut redistributor.bank, intid),
-                (_, intid) => match self.shared.get_mut((intid as usize / 32).wrapping_sub(1)) {
-                    Some(shared) => {
-                        shared.owner[intid as usize % 32] = vcpu as u8;
-                        (&mut shared.bank, intid % 32)
-                    }
-                    None => continue,
-                },
-            };
-            bank.held |= 1 << bit;
-            if register.state != State::Active {
-                bank.latch &= !(1 << bit & bank.once());
+            let bit = register.intid % 32;
+            if let Some(shared) = self.shared_of(register.intid) {
+                shared.owner[bit as usize] = vcpu as u8;
+            }
+            if let Some(bank) = self.bank_of(vcpu, register.intid) {
+                bank.give(1 << bit, register.state.is_pending());
             }
         }
         used
@@ -120,54 +116,48 @@ impl Gic {
 
     /// Takes the list registers of `vcpu` back after an exit. What was not filled by [`Gic::fill`] is ignored.
     pub fn fold(&mut self, vcpu: usize, registers: &[ListRegister]) {
-        for register in registers.iter().filter(|register| register.intid < INTIDS) {
-            let bank = match (self.redistributors.get_mut(vcpu), register.intid) {
-                (Some(redistributor), 0..=31) => &mut redistributor.bank,
-                (_, intid) => match self.shared.get_mut((intid as usize / 32).wrapping_sub(1)) {
-                    Some(shared) if usize::from(shared.owner[intid as usize % 32]) == vcpu => {
-                        &mut shared.bank
-                    }
-                    _ => continue,
-                },
-            };
-            let bit = 1 << (register.intid % 32);
-            if bank.held & bit == 0 {
+        for register in registers {
+            let bit = register.intid % 32;
+            if self
+                .shared_of(register.intid)
+                .is_some_and(|one| usize::from(one.owner[bit as usize]) != vcpu)
+            {
                 continue;
             }
-            bank.held &= !bit;
-            let (pending, active) = match register.state {
-                State::Invalid => (false, false),
-                State::Pending => (true, false),
-                State::Active => (false, true),
-                State::PendingActive => (true, true),
-            };
-            let was_given_pending = bank.active & bit == 0;
-            bank.active = if active {
-                bank.active | bit
-            } else {
-                bank.active & !bit
-            };
-            match (bank.once() & bit != 0, pending) {
-                (true, true) => bank.latch |= bit,
-                // A level-triggered interrupt is pending as long as its line is high; one set by hand was taken now.
-                (false, false) if was_given_pending => bank.latch &= !bit,
-                _ => {}
+            if let Some(bank) = self.bank_of(vcpu, register.intid) {
+                bank.take_back(
+                    1 << bit,
+                    register.state.is_pending(),
+                    register.state.is_active(),
+                );
             }
-            if register.state == State::Invalid {
-                bank.linked &= !bit;
-            }
+        }
+    }
+
+    /// Finds the bank of an interrupt as `vcpu` sees it.
+    fn bank_of(&mut self, vcpu: usize, intid: u32) -> Option<&mut Bank> {
+        match intid {
+            0..=31 => self
+                .redistributors
+                .get_mut(vcpu)
+                .map(|redistributor| &mut redistributor.bank),
+            _ => self.shared_of(intid).map(|shared| &mut shared.bank),
         }
     }
 }
 
 impl Shared {
+    /// The interrupts of this bank that `vcpu` handles.
+    fn active_on(&self, vcpu: usize) -> u32 {
+        self.only(self.bank.active, |bit| usize::from(self.owner[bit]) == vcpu)
+    }
+
     /// The interrupts of this bank that want to be delivered to `vcpu`.
     fn deliverable_to(&self, vcpu: usize) -> u32 {
-        self.only(self.bank.deliverable(), |bit| {
-            let active_elsewhere =
-                self.bank.active >> bit & 1 == 1 && usize::from(self.owner[bit]) != vcpu;
-            self.route[bit] as usize == vcpu && !active_elsewhere
-        })
+        let routed = self.only(self.bank.deliverable(), |bit| {
+            self.route[bit] as usize == vcpu
+        });
+        routed & (!self.bank.active | self.active_on(vcpu))
     }
 
     /// Keeps those of `bits` for which `keep` holds.
@@ -197,7 +187,7 @@ struct List<'a> {
 
 impl List<'_> {
     /// Offers the interrupts of one bank: those that are active and those that shall be delivered.
-    fn offer(&mut self, bank: &super::Bank, base: u32, active: u32, deliverable: u32) {
+    fn offer(&mut self, bank: &Bank, base: u32, active: u32, deliverable: u32) {
         for bit in each(active | deliverable) {
             let linked = bank.linked >> bit & 1 == 1;
             self.insert(ListRegister {
