@@ -1,0 +1,82 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! What the tool has laid out for the guest: its memory and its files, as slices.
+
+use core::slice;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use parzelle_rt::{Partition, Volatile};
+use parzelle_shim_board::map::Range;
+
+/// The guest's memory.
+#[derive(Debug)]
+pub struct GuestRam {
+    memory: Volatile,
+    /// Where the guest sees it.
+    pub at: Range,
+}
+
+impl GuestRam {
+    /// All of it, before the guest runs for the first time.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        let (address, bytes) = (self.memory.address(), self.memory.len());
+        // SAFETY: the tool maps the guest's memory there, writable and for nothing else (condition
+        // of `GuestInfo`); this is its only owner (`Files::take`), borrowed exclusively, and `Runner`,
+        // which runs the guest, needs it for itself.
+        unsafe { slice::from_raw_parts_mut(address as *mut u8, bytes as usize) }
+    }
+
+    /// Reads a double word at an aligned guest physical address. Afterwards as well: what is read
+    /// may be anything.
+    #[must_use]
+    pub fn read(&self, address: u64) -> Option<u64> {
+        self.memory.load_u64(address.checked_sub(self.at.start)?)
+    }
+}
+
+/// The guest's memory and files.
+#[derive(Debug)]
+pub struct Files {
+    /// Its memory.
+    pub ram: GuestRam,
+    /// The kernel's file.
+    pub kernel: &'static [u8],
+    /// The initrd, or nothing.
+    pub initrd: &'static [u8],
+    /// The command line.
+    pub cmdline: &'static str,
+}
+
+/// Handed out already: there is one owner of the memory.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+impl Files {
+    /// Finds them by the information pages. `None` in a partition without a guest, and the second
+    /// time.
+    pub fn take() -> Option<Self> {
+        let me = Partition::get();
+        let info = me.guest()?;
+        if TAKEN.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        // SAFETY: the tool maps the guest's memory there for as long as the partition runs, and
+        // nothing else lies in it.
+        let memory = unsafe { Volatile::new(info.ram, info.ram_bytes) };
+        Some(Self {
+            ram: GuestRam { memory, at: Range { start: info.ram_guest, size: info.ram_bytes } },
+            kernel: file(info.kernel, info.kernel_bytes),
+            initrd: file(info.initrd, info.initrd_bytes),
+            cmdline: me.text(info.cmdline, info.cmdline_bytes),
+        })
+    }
+}
+
+/// A file of the image; empty if there is none.
+fn file(address: u64, bytes: u64) -> &'static [u8] {
+    if address == 0 {
+        return &[];
+    }
+    // SAFETY: the information pages name files that are mapped read-only from the image, for good.
+    unsafe { slice::from_raw_parts(address as *const u8, bytes as usize) }
+}

@@ -1,0 +1,30 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! The shim: an unprivileged program that runs an operating system in the guest context of its own
+//! vCPU.
+//!
+//! ```text
+//!   image ──► loading ──► guest memory          (once)
+//!
+//!                       run
+//!   console ring ◄── output ◄──┬──────────────┐
+//!   input ring   ──► input  ──►│ virtual board│ ◄──► Vcpu ── run-guest ──► guest
+//!                              └──────────────┘
+//! ```
+//! What the board decides lies in `parzelle-shim-board`; here is what needs the kernel: memory,
+//! calls, rings. Neither trusts the guest, and nobody trusts the shim: it can harm its own partition
+//! only.
+#![no_std]
+
+pub mod cache;
+pub mod clock;
+pub mod failure;
+pub mod files;
+pub mod input;
+pub mod loading;
+pub mod output;
+pub mod run;
+pub mod vcpu;
+
+pub use failure::Failure;

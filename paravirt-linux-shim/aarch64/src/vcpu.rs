@@ -1,0 +1,81 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! A guest vCPU: its context in the vCPU page, and the call that runs it.
+
+use core::ptr::NonNull;
+
+use parzelle_abi::aarch64::{Guest, LIST_REGISTERS, VirtualInterrupt};
+use parzelle_abi::vcpu_page::GUEST;
+use parzelle_abi::{Call, Error};
+use parzelle_rt::VcpuPage;
+use parzelle_shim_board::gic::ListRegister;
+use parzelle_shim_board::machine::Vmm;
+
+/// [`Guest::traps`]: WFI exits, so that the partition sleeps when its guest does.
+const EXIT_ON_WFI: u64 = 1;
+
+/// A vCPU that is not running: as long as this is borrowed, the guest's registers are the shim's.
+#[derive(Debug)]
+pub struct Vcpu {
+    index: usize,
+    guest: NonNull<Guest>,
+    lists: [ListRegister; LIST_REGISTERS],
+}
+
+impl Vcpu {
+    /// The vCPU of this page; `None` on a host.
+    #[must_use]
+    pub fn first(page: &VcpuPage) -> Option<Self> {
+        let memory = page.memory().part(GUEST, size_of::<Guest>() as u64)?;
+        let guest = NonNull::new(memory.address() as *mut Guest)?;
+        let index = page.vcpu() as usize;
+        Some(Self { index, guest, lists: [ListRegister::default(); LIST_REGISTERS] })
+    }
+
+    /// Its number, which is also its affinity.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The guest's registers.
+    #[inline]
+    pub fn guest(&mut self) -> &mut Guest {
+        // SAFETY: `first` proved that the vCPU page holds a `Guest` there, at an aligned place; any
+        // bytes are one. The kernel touches it only while this vCPU is in `run`, which takes `self`
+        // exclusively, and `Vcpu` is not made twice for one page (`first` is called once, by main).
+        unsafe { self.guest.as_mut() }
+    }
+
+    /// Makes it a processor that was just reset and begins at `entry`, with `x0` = `argument`.
+    pub fn reset(&mut self, entry: u64, argument: u64) {
+        let mpidr = self.index as u64;
+        let guest = self.guest();
+        guest.frame.x = [0; 31];
+        guest.frame.x[0] = argument;
+        guest.frame.pc = entry;
+        guest.interrupts = [VirtualInterrupt::default(); LIST_REGISTERS];
+        (guest.mpidr, guest.traps, guest.reset) = (mpidr, EXIT_ON_WFI, 1);
+    }
+
+    /// Runs the guest until it exits or an event of `interest` is pending.
+    ///
+    /// # Errors
+    /// The kernel's; then the guest did not run.
+    #[inline]
+    pub fn run(&mut self, vmm: &mut Vmm, interest: u64) -> Result<(), parzelle_rt::Error> {
+        let (index, mut lists) = (self.index, self.lists);
+        vmm.enter(index, &mut lists);
+        self.guest().interrupts = lists.map(VirtualInterrupt::from);
+        // SAFETY: the kernel writes to the guest's context only, to which no reference lives here;
+        // the guest itself reaches its own memory only, of which the shim holds none any more.
+        let (status, _) = unsafe { parzelle_sys::call(Call::RunGuest as u64, [interest, 0, 0, 0, 0]) };
+        self.lists = self.guest().interrupts.map(ListRegister::from);
+        vmm.leave(index, &self.lists);
+        match status {
+            0 => Ok(()),
+            _ => Err(Error::from_number(status).unwrap_or(Error::NotSupported).into()),
+        }
+    }
+}
