@@ -10,7 +10,7 @@
 //!   loader      the same                             partitions/loader/loader.ld
 //!   partition   aarch64-… (fp) or as above           partitions/rt/partition.ld
 //! ```
-//! All share one target folder: Cargo keeps artifacts of different flags apart by their hash.
+//! Each kind has a target folder of its own, as each has flags of its own.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -112,8 +112,8 @@ impl Builder {
             .arg("--manifest-path")
             .arg(workspace)
             .arg("--target-dir")
-            .arg(self.target.join("cargo"))
-            .env("CARGO_ENCODED_RUSTFLAGS", self.flags(kind, jobs)?)
+            .arg(self.folder(workspace, kind))
+            .env("CARGO_ENCODED_RUSTFLAGS", self.flags(workspace, kind)?)
             .env_remove("RUSTFLAGS")
             .stderr(Stdio::inherit());
         if workspace != house::root().join("Cargo.toml") {
@@ -145,8 +145,21 @@ impl Builder {
             .collect()
     }
 
+    /// Cargo's folder. One for each set of flags: build scripts run again when flags change, and
+    /// all that depends on them is built again.
+    fn folder(&self, workspace: &Path, kind: Kind) -> PathBuf {
+        let kind = match kind {
+            Kind::Kernel => "kernel",
+            Kind::Loader => "loader",
+            Kind::Partition { .. } => "partitions",
+        };
+        let other = format!("{kind}-{:08x}", parzelle_plan::digest(workspace.as_os_str().as_encoded_bytes()));
+        let own = workspace == house::root().join("Cargo.toml");
+        self.target.join("cargo").join(if own { kind } else { &other })
+    }
+
     /// The flags for rustc, as `CARGO_ENCODED_RUSTFLAGS` wants them.
-    fn flags(&self, kind: Kind, jobs: &[(usize, &Job)]) -> Result<String> {
+    fn flags(&self, workspace: &Path, kind: Kind) -> Result<String> {
         let root = house::root();
         let script = match kind {
             // Its build script passes it.
@@ -158,9 +171,8 @@ impl Builder {
         if let Some(home) = cargo_home() {
             flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
         }
-        for job in jobs.iter().map(|(_, job)| job) {
-            let folder = job.manifest.parent().filter(|folder| !folder.starts_with(&root));
-            flags.extend(folder.map(|folder| format!("--remap-path-prefix={}=/{}", folder.display(), job.package)));
+        if let Some(folder) = workspace.parent().filter(|folder| *folder != root) {
+            flags.push(format!("--remap-path-prefix={}=/workspace", folder.display()));
         }
         if let Some(script) = script {
             flags.push(format!("-Clink-arg=-T{}", self.keep(&script)?.display()));
