@@ -3,8 +3,9 @@
 
 //! Why a guest left: `ESR_EL2` as a type.
 //!
-//! Fields after the Arm ARM (DDI 0487), D24.2.40 "ESR_EL2". The kernel hands the register on as it is, so that the trusted
-//! part needs no decoder; a wrong decoding here can only mislead this guest's own board.
+//! Fields after the Arm ARM (DDI 0487), D24.2.40 "ESR_EL2". The kernel hands the register on as it
+//! is, so that the trusted part needs no decoder; a wrong decoding here can only mislead this
+//! guest's own board.
 
 pub mod instruction;
 pub mod walk;
@@ -18,14 +19,16 @@ use instruction::Transfer;
 pub struct Syndrome {
     /// `ESR_EL2`.
     pub esr: u64,
-    /// The intermediate physical address that faulted, see [`fault_ipa`]. Only looked at for aborts that have one.
+    /// The intermediate physical address that faulted, see [`fault_ipa`]. Only looked at for aborts
+    /// that have one.
     pub ipa: u64,
-    /// The instruction that faulted, if the caller could read it. Needed for the accesses that the processor does not
-    /// describe in the syndrome (`ISV = 0`: pairs, writeback).
+    /// The instruction that faulted, if the caller could read it. Needed for the accesses that the
+    /// processor does not describe in the syndrome (`ISV = 0`: pairs, writeback).
     pub instruction: Option<u32>,
 }
 
-/// Puts the faulting guest physical address together from `HPFAR_EL2` (the page) and `FAR_EL2` (the offset in it).
+/// Puts the faulting guest physical address together from `HPFAR_EL2` (the page) and `FAR_EL2` (the
+/// offset in it).
 #[must_use]
 pub const fn fault_ipa(hpfar: u64, far: u64) -> u64 {
     ((hpfar & 0x0fff_ffff_fff0) << 8) | (far & 0xfff)
@@ -54,10 +57,12 @@ pub enum Exit {
     SysReg(SysRegAccess),
     /// The guest's virtual timer fired while it ran.
     VirtualTimer {
-        /// The kernel left the physical interrupt active, to be ended by the guest through a list register with `hw`.
+        /// The kernel left the physical interrupt active, to be ended by the guest through a list
+        /// register with `hw`.
         linked: bool,
     },
-    /// Nothing that the guest did: an event for the shim, a maintenance interrupt, the end of a window.
+    /// Nothing that the guest did: an event for the shim, a maintenance interrupt, the end of a
+    /// window.
     Interrupted,
     /// Something that the board has no answer for.
     Fault(Fault),
@@ -203,7 +208,8 @@ fn fault(syndrome: &Syndrome, kind: FaultKind) -> Exit {
     })
 }
 
-/// Decodes a data abort (EC 0x24). The status decides first: with some of them the address is stale.
+/// Decodes a data abort (EC 0x24). The status decides first: with some of them the address is
+/// stale.
 fn data_abort(syndrome: &Syndrome) -> Exit {
     let esr = syndrome.esr;
     let bit = |n: u32| esr >> n & 1 == 1;

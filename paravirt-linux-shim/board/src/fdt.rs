@@ -3,7 +3,8 @@
 
 //! The device tree of the virtual board, written into a buffer that the caller gives.
 //!
-//! It says what [`crate::map`] says, in the words of the Devicetree Specification 0.4 and of Linux's bindings.
+//! It says what [`crate::map`] says, in the words of the Devicetree Specification 0.4 and of
+//! Linux's bindings.
 
 mod writer;
 
@@ -37,7 +38,8 @@ pub struct Description<'a> {
     pub bootargs: &'a str,
     /// Where its initrd lies.
     pub initrd: Option<Range>,
-    /// Entropy for its random number generator. Without it a guest may wait long for its first random numbers.
+    /// Entropy for its random number generator. Without it a guest may wait long for its first
+    /// random numbers.
     pub rng_seed: Option<&'a [u8]>,
     /// Where in its address space it shall put itself.
     pub kaslr_seed: Option<u64>,

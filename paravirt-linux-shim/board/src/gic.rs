@@ -1,12 +1,13 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! The virtual interrupt controller: a GICv3 with one security state (`GICD_CTLR.DS = 1`), affinity routing, 64 shared
-//! interrupts, no LPIs.
+//! The virtual interrupt controller: a GICv3 with one security state (`GICD_CTLR.DS = 1`), affinity
+//! routing, 64 shared interrupts, no LPIs.
 //!
-//! The guest talks to the processor's own virtual CPU interface (`ICC_*`) without exits; only the distributor, the
-//! redistributors and `ICC_SGI1R_EL1` are emulated. Between two runs of a vCPU the whole truth is in here: [`Gic::fold`]
-//! takes the list registers back after an exit, [`Gic::fill`] gives out the most urgent interrupts before the next entry.
+//! The guest talks to the processor's own virtual CPU interface (`ICC_*`) without exits; only the
+//! distributor, the redistributors and `ICC_SGI1R_EL1` are emulated. Between two runs of a vCPU the
+//! whole truth is in here: [`Gic::fold`] takes the list registers back after an exit, [`Gic::fill`]
+//! gives out the most urgent interrupts before the next entry.
 //!
 //! ```text
 //!   device line ─▶ line ──┐
@@ -15,8 +16,9 @@
 //!                    └──── not taken yet ◀── fold ── taken, not ended ─▶ active
 //! ```
 //!
-//! Everything is delivered as group 1. An interrupt that the guest leaves in group 0 would be an FIQ: this board has none.
-//! Registers after the GIC architecture specification (IHI 0069H), chapter 12.
+//! Everything is delivered as group 1. An interrupt that the guest leaves in group 0 would be an
+//! FIQ: this board has none. Registers after the GIC architecture specification (IHI 0069H),
+//! chapter 12.
 
 mod bank;
 mod list;
@@ -66,7 +68,8 @@ pub struct Gic {
 }
 
 impl Gic {
-    /// Makes a controller for `vcpus` vCPUs (one to [`MAX_VCPUS`]; what is outside is brought inside), as after reset.
+    /// Makes a controller for `vcpus` vCPUs (one to [`MAX_VCPUS`]; what is outside is brought
+    /// inside), as after reset.
     #[must_use]
     pub fn new(vcpus: usize) -> Self {
         const ASLEEP: Redistributor = Redistributor {
@@ -87,7 +90,8 @@ impl Gic {
         }
     }
 
-    /// Sets the level of a shared line (`intid` from 32 on). An edge-triggered interrupt becomes pending as it rises.
+    /// Sets the level of a shared line (`intid` from 32 on). An edge-triggered interrupt becomes
+    /// pending as it rises.
     pub fn set_line(&mut self, intid: u32, high: bool) {
         if let Some(shared) = self.shared_of(intid) {
             shared.bank.set_line(1 << (intid % 32), high);
@@ -101,8 +105,8 @@ impl Gic {
         }
     }
 
-    /// Makes a private interrupt of `vcpu` pending that is physically active: the kernel left it to the guest to end it,
-    /// through a list register that names it as `hw`.
+    /// Makes a private interrupt of `vcpu` pending that is physically active: the kernel left it to
+    /// the guest to end it, through a list register that names it as `hw`.
     pub fn raise_linked(&mut self, vcpu: usize, intid: u32) {
         if let (Some(redistributor), 16..=31) = (self.redistributors.get_mut(vcpu), intid) {
             redistributor.bank.raise_linked(1 << intid);
@@ -116,7 +120,8 @@ impl Gic {
         }
     }
 
-    /// Performs a write of `ICC_SGI1R_EL1` by `vcpu` (IHI 0069H, 12.2.22). vCPU `n` has the affinity 0.0.0.n.
+    /// Performs a write of `ICC_SGI1R_EL1` by `vcpu` (IHI 0069H, 12.2.22). vCPU `n` has the
+    /// affinity 0.0.0.n.
     pub fn send_sgi(&mut self, vcpu: usize, value: u64) {
         let intid = value >> 24 & 0xf;
         let to_all_others = value >> 40 & 1 == 1;
@@ -133,8 +138,8 @@ impl Gic {
         }
     }
 
-    /// Takes the physical interrupts that `vcpu` deactivated by writing `ICACTIVER`, as a mask of private interrupts: no
-    /// list register will end them, the kernel has to.
+    /// Takes the physical interrupts that `vcpu` deactivated by writing `ICACTIVER`, as a mask of
+    /// private interrupts: no list register will end them, the kernel has to.
     pub fn take_released(&mut self, vcpu: usize) -> u32 {
         self.redistributors
             .get_mut(vcpu)

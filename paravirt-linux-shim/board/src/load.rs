@@ -3,8 +3,8 @@
 
 //! Where the guest's kernel, device tree and initrd go in its memory.
 //!
-//! After Linux's `Documentation/arch/arm64/booting.rst`: the image `text_offset` bytes above a 2 MiB boundary, the tree
-//! within one 2 MiB block of its own, the initrd anywhere near.
+//! After Linux's `Documentation/arch/arm64/booting.rst`: the image `text_offset` bytes above a 2
+//! MiB boundary, the tree within one 2 MiB block of its own, the initrd anywhere near.
 //!
 //! ```text
 //!   RAM ┬ 2 MiB boundary
@@ -65,7 +65,8 @@ impl fmt::Display for RamTooSmall {
 
 impl core::error::Error for RamTooSmall {}
 
-/// Lays out a kernel whose file has `kernel_bytes` and an initrd of `initrd_bytes` (0: none) in `ram`.
+/// Lays out a kernel whose file has `kernel_bytes` and an initrd of `initrd_bytes` (0: none) in
+/// `ram`.
 ///
 /// # Errors
 /// Says how much memory it would take, if `ram` is too small.

@@ -12,9 +12,9 @@
 //!   }
 //! ```
 //!
-//! Each call is a bounded number of steps, whatever the guest does. What the board doesn't have reads as zero and ignores
-//! writes; the first time at each address it is worth a [`Note`], and all of it is counted.
-//! A guest on several cores needs a lock around its `Vmm`.
+//! Each call is a bounded number of steps, whatever the guest does. What the board doesn't have
+//! reads as zero and ignores writes; the first time at each address it is worth a [`Note`], and all
+//! of it is counted. A guest on several cores needs a lock around its `Vmm`.
 
 mod bus;
 mod notes;
@@ -37,7 +37,8 @@ pub trait Io {
     fn console(&mut self, byte: u8);
     /// Takes a remark for the integrator about something odd that the guest did.
     fn note(&mut self, note: Note);
-    /// Reads an identification register of the processor; 0 (the plain ARMv8.0 processor) where the caller can't.
+    /// Reads an identification register of the processor; 0 (the plain ARMv8.0 processor) where the
+    /// caller can't.
     fn identification(&mut self, register: crate::exit::SysReg) -> u64;
 }
 
@@ -46,13 +47,14 @@ pub trait Io {
 pub enum Next {
     /// Enter it again.
     Resume,
-    /// Enter it again when [`Vmm::is_awake`]: after input, an interrupt from another vCPU, or when the guest's virtual
-    /// counter has reached `until` (its timer fires then).
+    /// Enter it again when [`Vmm::is_awake`]: after input, an interrupt from another vCPU, or when
+    /// the guest's virtual counter has reached `until` (its timer fires then).
     WaitForInterrupt {
         /// Ticks of the guest's virtual counter.
         until: Option<u64>,
     },
-    /// Start another vCPU: EL1, MMU off, interrupts masked, `pc` = `entry`, `x0` = `context`. Enter the caller again.
+    /// Start another vCPU: EL1, MMU off, interrupts masked, `pc` = `entry`, `x0` = `context`. Enter
+    /// the caller again.
     Start {
         /// Its index, which is also its affinity.
         vcpu: usize,
@@ -106,7 +108,8 @@ pub struct Vmm {
 }
 
 impl Vmm {
-    /// Makes the board of a guest with `vcpus` vCPUs (one to eight) and the memory `ram`, as after reset.
+    /// Makes the board of a guest with `vcpus` vCPUs (one to eight) and the memory `ram`, as after
+    /// reset.
     #[must_use]
     pub fn new(vcpus: usize, ram: Range, features: Features) -> Self {
         let vcpus = vcpus.clamp(1, MAX_VCPUS);
@@ -130,13 +133,15 @@ impl Vmm {
         self.gic.fold(vcpu, lists);
     }
 
-    /// Tells whether `vcpu` is on and has an interrupt waiting: its end of [`Next::WaitForInterrupt`].
+    /// Tells whether `vcpu` is on and has an interrupt waiting: its end of
+    /// [`Next::WaitForInterrupt`].
     #[must_use]
     pub fn is_awake(&self, vcpu: usize) -> bool {
         self.psci.is_on(vcpu) && self.gic.is_deliverable(vcpu)
     }
 
-    /// Returns the vCPUs other than `vcpu` that have an interrupt waiting, as a mask: to be woken or interrupted.
+    /// Returns the vCPUs other than `vcpu` that have an interrupt waiting, as a mask: to be woken
+    /// or interrupted.
     #[must_use]
     pub fn others_awake(&self, vcpu: usize) -> u32 {
         (0..self.vcpus)
@@ -144,7 +149,8 @@ impl Vmm {
             .fold(0, |mask, n| mask | 1 << n)
     }
 
-    /// Takes a byte of console input. Returns false if the guest can't take it now: offer it again after its next exit.
+    /// Takes a byte of console input. Returns false if the guest can't take it now: offer it again
+    /// after its next exit.
     #[must_use]
     pub fn console_input(&mut self, byte: u8) -> bool {
         let taken = self.uart.receive(byte);
@@ -152,7 +158,8 @@ impl Vmm {
         taken
     }
 
-    /// The virtual timer of `vcpu` has fired. `linked`: the physical interrupt is left active for the guest to end.
+    /// The virtual timer of `vcpu` has fired. `linked`: the physical interrupt is left active for
+    /// the guest to end.
     pub fn timer_fired(&mut self, vcpu: usize, linked: bool) {
         if linked {
             self.gic.raise_linked(vcpu, VIRTUAL_TIMER_INTID);
@@ -161,7 +168,8 @@ impl Vmm {
         }
     }
 
-    /// Takes the physical interrupts of `vcpu` that the kernel has to end, see [`Gic::take_released`].
+    /// Takes the physical interrupts of `vcpu` that the kernel has to end, see
+    /// [`Gic::take_released`].
     pub fn take_released(&mut self, vcpu: usize) -> u32 {
         self.gic.take_released(vcpu)
     }
@@ -205,7 +213,8 @@ impl Vmm {
                 Next::Resume
             }
             Exit::Hvc { imm: 0 } => self.firmware_call(vcpu, registers, io),
-            // The device tree says hvc. An smc finds the same firmware: some boot loaders don't read device trees.
+            // The device tree says hvc. An smc finds the same firmware: some boot loaders don't
+            // read device trees.
             Exit::Smc { imm: 0 } => {
                 registers.skip_instruction();
                 self.firmware_call(vcpu, registers, io)
@@ -227,6 +236,9 @@ impl Vmm {
         }
     }
 
+    /// An interrupt that the guest can't take yet (it handles one of the same priority) ends the
+    /// wait too: the processor knows priorities better than we do, and a wait may always end early,
+    /// but never late.
     fn wait(&self, vcpu: usize, registers: &impl GuestRegisters) -> Next {
         if self.gic.is_deliverable(vcpu) {
             Next::Resume
@@ -299,7 +311,8 @@ impl Vmm {
     }
 }
 
-/// Makes the fault of an access that the kernel could not even describe; for shims that meet an unknown exit reason.
+/// Makes the fault of an access that the kernel could not even describe; for shims that meet an
+/// unknown exit reason.
 #[must_use]
 pub fn unknown_exit(reason: u64) -> Exit {
     Exit::Fault(Fault {

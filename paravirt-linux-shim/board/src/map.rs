@@ -3,8 +3,9 @@
 
 //! Where things are on the virtual board: guest physical addresses and interrupt numbers.
 //!
-//! The device tree ([`crate::fdt`]) and the run loop ([`crate::machine`]) both read them from here, so they can't disagree.
-//! The numbers are those of a board that every distribution kernel is tested on.
+//! The device tree ([`crate::fdt`]) and the run loop ([`crate::machine`]) both read them from here,
+//! so they can't disagree. The numbers are those of a board that every distribution kernel is
+//! tested on.
 //!
 //! ```text
 //!   0x0800_0000  distributor                       64 KiB
@@ -13,7 +14,8 @@
 //!   0x4000_0000  RAM (where the plan puts it; this is the usual place)
 //! ```
 
-/// The most vCPUs that one guest can have: one `ICC_SGI1R_EL1` target list and one redistributor row serve them.
+/// The most vCPUs that one guest can have: one `ICC_SGI1R_EL1` target list and one redistributor
+/// row serve them.
 pub const MAX_VCPUS: usize = 8;
 
 /// Guest physical address of the interrupt distributor.
@@ -47,7 +49,8 @@ pub struct Range {
 }
 
 impl Range {
-    /// Returns the address behind the last byte; a range that leaves the address space ends at its top.
+    /// Returns the address behind the last byte; a range that leaves the address space ends at its
+    /// top.
     #[must_use]
     pub const fn end(self) -> u64 {
         self.start.saturating_add(self.size)

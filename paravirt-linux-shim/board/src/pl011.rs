@@ -3,9 +3,9 @@
 
 //! An emulated UART, Arm PrimeCell PL011 r1p5 (DDI 0183G, chapter 3), with input.
 //!
-//! Output leaves at once, so the transmitter is always ready. Input arrives without the pauses of a wire, so the receive
-//! timeout ("data is waiting and nothing more comes") is raised together with the data: a driver that waits for a full
-//! FIFO would otherwise wait for ever for a single key.
+//! Output leaves at once, so the transmitter is always ready. Input arrives without the pauses of a
+//! wire, so the receive timeout ("data is waiting and nothing more comes") is raised together with
+//! the data: a driver that waits for a full FIFO would otherwise wait for ever for a single key.
 
 /// Bytes of the receive FIFO: 32 from revision r1p5 on, which the identification register promises.
 const FIFO: usize = 32;
@@ -72,7 +72,8 @@ impl Pl011 {
         self.raised & self.mask != 0
     }
 
-    /// Takes a byte of input. Returns false if the guest can't take it now (FIFO full, receiver off): offer it again later.
+    /// Takes a byte of input. Returns false if the guest can't take it now (FIFO full, receiver
+    /// off): offer it again later.
     #[must_use]
     pub fn receive(&mut self, byte: u8) -> bool {
         if self.control & RECEIVING != RECEIVING || self.waiting >= self.depth() {
@@ -108,7 +109,8 @@ impl Pl011 {
         })
     }
 
-    /// Writes the register at `offset`; output goes to `sink`. Returns false if there is no such register.
+    /// Writes the register at `offset`; output goes to `sink`. Returns false if there is no such
+    /// register.
     pub fn write(&mut self, offset: u64, value: u32, sink: impl FnOnce(u8)) -> bool {
         match offset {
             // Also while the transmitter is off: early consoles don't ask.

@@ -1,10 +1,11 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! The guest's firmware: PSCI 1.1 (DEN 0022E, chapter 5) and the version call of the SMC calling convention (DEN 0028E),
-//! reached by `hvc #0`.
+//! The guest's firmware: PSCI 1.1 (DEN 0022E, chapter 5) and the version call of the SMC calling
+//! convention (DEN 0028E), reached by `hvc #0`.
 //!
-//! It decides and keeps which vCPUs are on; what follows from a call is returned as an [`Action`] for the shim to perform.
+//! It decides and keeps which vCPUs are on; what follows from a call is returned as an [`Action`]
+//! for the shim to perform.
 
 use crate::map::{MAX_VCPUS, Range};
 use crate::registers::GuestRegisters;
@@ -60,7 +61,8 @@ pub struct Psci {
 }
 
 impl Psci {
-    /// Makes the firmware of a guest with `vcpus` vCPUs, of which the first is on, and with the memory `ram`.
+    /// Makes the firmware of a guest with `vcpus` vCPUs, of which the first is on, and with the
+    /// memory `ram`.
     #[must_use]
     pub fn new(vcpus: usize, ram: Range) -> Self {
         let mut on = [false; MAX_VCPUS];
@@ -92,7 +94,8 @@ impl Psci {
         let (result, action) = match Function::decode(function) {
             Some(Function::SmcccVersion) => (SMCCC_VERSION as i64, Action::Resume),
             Some(Function::Version) => (PSCI_VERSION as i64, Action::Resume),
-            // The caller wakes with all its state: a standby, which also a power-down request may become.
+            // The caller wakes with all its state: a standby, which also a power-down request may
+            // become.
             Some(Function::CpuSuspend) => (status::SUCCESS, Action::Wait),
             Some(Function::CpuOff) => {
                 if let Some(on) = self.on.get_mut(vcpu) {
@@ -165,7 +168,8 @@ enum Function {
     SystemOff,
     SystemReset,
     Features,
-    /// Asks for something optional that isn't here: work-arounds for errata, random numbers, a hypervisor's own calls.
+    /// Asks for something optional that isn't here: work-arounds for errata, random numbers, a
+    /// hypervisor's own calls.
     Probe,
 }
 

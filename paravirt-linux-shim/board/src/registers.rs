@@ -3,8 +3,8 @@
 
 //! The guest's registers as the run loop needs them.
 //!
-//! A trait, because the real ones lie in the vCPU page that the kernel shares with the shim: copying 31 registers to look
-//! at two of them would cost more than the rest of an exit.
+//! A trait, because the real ones lie in the vCPU page that the kernel shares with the shim:
+//! copying 31 registers to look at two of them would cost more than the rest of an exit.
 
 /// The registers of a guest that has just left.
 pub trait GuestRegisters {
@@ -16,8 +16,9 @@ pub trait GuestRegisters {
     fn pc(&self) -> u64;
     /// Moves the program counter.
     fn set_pc(&mut self, pc: u64);
-    /// Returns when the guest's virtual timer will fire, in ticks of the guest's virtual counter (`CNTV_CVAL_EL0`), or
-    /// nothing if it is off or masked (`CNTV_CTL_EL0` is not `ENABLE` without `IMASK`).
+    /// Returns when the guest's virtual timer will fire, in ticks of the guest's virtual counter
+    /// (`CNTV_CVAL_EL0`), or nothing if it is off or masked (`CNTV_CTL_EL0` is not `ENABLE` without
+    /// `IMASK`).
     fn timer_deadline(&self) -> Option<u64>;
 
     /// Steps over the instruction that trapped. Guests are AArch64 only, so it has four bytes.

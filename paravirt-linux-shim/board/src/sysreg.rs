@@ -3,10 +3,11 @@
 
 //! What a guest reads from the system registers that the kernel traps.
 //!
-//! Identification registers show the processor without what a guest can't have: levels above its own, AArch32, and every
-//! extension with state that the kernel doesn't switch or with controls that it doesn't open (SVE, SME, MTE, PMU, AMU,
-//! tracing, …). What isn't in the lists below is hidden, so an extension that is invented tomorrow is hidden too.
-//! Debug, performance-counter and implementation-defined registers read as zero and ignore writes.
+//! Identification registers show the processor without what a guest can't have: levels above its
+//! own, AArch32, and every extension with state that the kernel doesn't switch or with controls
+//! that it doesn't open (SVE, SME, MTE, PMU, AMU, tracing, …). What isn't in the lists below is
+//! hidden, so an extension that is invented tomorrow is hidden too. Debug, performance-counter and
+//! implementation-defined registers read as zero and ignore writes.
 //!
 //! Fields after the Arm ARM (DDI 0487), D24.2 "General system control registers".
 
@@ -33,8 +34,8 @@ pub enum Answer {
     Unknown,
 }
 
-/// Decides about the trapped register `register`. `real` reads an identification register of this processor; a caller
-/// that can't gives zeros, which describe the plain ARMv8.0 processor.
+/// Decides about the trapped register `register`. `real` reads an identification register of this
+/// processor; a caller that can't gives zeros, which describe the plain ARMv8.0 processor.
 #[must_use]
 pub fn answer(register: SysReg, features: Features, real: impl FnOnce(SysReg) -> u64) -> Answer {
     match register {
@@ -79,7 +80,8 @@ const fn at_most(value: u64, low: u32, most: u64) -> u64 {
     }
 }
 
-/// Returns what the guest sees of the identification register `register`, whose real value is `real`.
+/// Returns what the guest sees of the identification register `register`, whose real value is
+/// `real`.
 #[must_use]
 pub fn identification(register: SysReg, real: u64, features: Features) -> u64 {
     let authentication = if features.pointer_authentication {
@@ -88,7 +90,8 @@ pub fn identification(register: SysReg, real: u64, features: Features) -> u64 {
         0
     };
     match register {
-        // PFR0: FP, AdvSIMD, DIT, CSV2 (without SCXTNUM), CSV3; EL0 and EL1 in AArch64; GICv3 system registers.
+        // PFR0: FP, AdvSIMD, DIT, CSV2 (without SCXTNUM), CSV3; EL0 and EL1 in AArch64; GICv3
+        // system registers.
         SysReg(3, 0, 0, 4, 0) => {
             at_most(real & fields(&[16, 20, 48, 56, 60]), 56, 1) | 1 << 24 | 0x11
         }
@@ -100,7 +103,8 @@ pub fn identification(register: SysReg, real: u64, features: Features) -> u64 {
         SysReg(3, 0, 0, 6, 0) => {
             real & fields(&[4, 8, 12, 16, 20, 28, 32, 36, 40, 44, 48, 52, 56, 60])
         }
-        // ISAR1: DPB, JSCVT, FCMA, LRCPC, FRINTTS, SB, SPECRES, BF16, DGH, I8MM; APA, API, GPA, GPI.
+        // ISAR1: DPB, JSCVT, FCMA, LRCPC, FRINTTS, SB, SPECRES, BF16, DGH, I8MM; APA, API, GPA,
+        // GPI.
         SysReg(3, 0, 0, 6, 1) => {
             real & (fields(&[0, 12, 16, 20, 32, 36, 40, 44, 48, 52])
                 | fields(&[4, 8, 24, 28]) & authentication)

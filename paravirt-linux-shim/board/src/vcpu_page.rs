@@ -3,7 +3,8 @@
 
 //! The guest context of the vCPU page ([`parzelle_abi::aarch64::Guest`]) in this crate's terms.
 //!
-//! All that ties the board to the kernel's interface is here; the rest doesn't know how the kernel is asked.
+//! All that ties the board to the kernel's interface is here; the rest doesn't know how the kernel
+//! is asked.
 
 use parzelle_abi::aarch64::{Guest, GuestExit, VirtualInterrupt};
 
@@ -48,8 +49,9 @@ impl GuestRegisters for Guest {
 }
 
 impl Exit {
-    /// Reads from the vCPU page why the guest left. `read` reads a double word of guest memory at an aligned guest physical
-    /// address (nothing if there is none); only used to look at an instruction that the processor doesn't describe.
+    /// Reads from the vCPU page why the guest left. `read` reads a double word of guest memory at
+    /// an aligned guest physical address (nothing if there is none); only used to look at an
+    /// instruction that the processor doesn't describe.
     #[must_use]
     pub fn of(guest: &Guest, mut read: impl FnMut(u64) -> Option<u64>) -> Self {
         match GuestExit::from_number(guest.exit) {

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! The interrupt controller against a model so simple that it can be read: one struct per interrupt and vCPU, lists made by
-//! sorting, nothing in bits. Guests take and end interrupts in their list registers; devices, other vCPUs and register
-//! writes come at any moment.
+//! The interrupt controller against a model so simple that it can be read: one struct per interrupt
+//! and vCPU, lists made by sorting, nothing in bits. Guests take and end interrupts in their list
+//! registers; devices, other vCPUs and register writes come at any moment.
 
 #![allow(clippy::unwrap_used, reason = "a panic is a test's verdict")]
 
@@ -266,7 +266,8 @@ impl Both {
                 self.model.get(vcpu, intid).latch = true;
             }
             Step::Linked(vcpu) => {
-                // The kernel takes the physical interrupt only when it is not active, and the guest has left by then.
+                // The kernel takes the physical interrupt only when it is not active, and the guest
+                // has left by then.
                 let one = self.model.get(vcpu, 27);
                 if !one.linked && !one.active && !one.held {
                     (one.linked, one.latch) = (true, true);
@@ -416,8 +417,8 @@ proptest! {
         }
     }
 
-    /// Whatever happened before: a guest that enables everything, takes and ends what it is given, sees each edge that was
-    /// sent, and then has peace.
+    /// Whatever happened before: a guest that enables everything, takes and ends what it is given,
+    /// sees each edge that was sent, and then has peace.
     #[test]
     fn nothing_is_lost_and_nothing_stays(steps in prop::collection::vec(step(), 0..200), room in 1..5usize) {
         let mut both = Both::new();

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! A guest that does anything: random syndromes, random accesses near and far from the devices, random calls and files.
-//! The board may answer what it likes, but it answers.
+//! A guest that does anything: random syndromes, random accesses near and far from the devices,
+//! random calls and files. The board may answer what it likes, but it answers.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,18 +1,20 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! Loads and stores that the syndrome doesn't describe (`ISV = 0`), decoded from the instruction itself.
+//! Loads and stores that the syndrome doesn't describe (`ISV = 0`), decoded from the instruction
+//! itself.
 //!
-//! The processor describes single-register accesses without writeback. A compiler may use others on a device all the same:
-//! pairs, and pre- or post-indexed forms. Encodings after the Arm ARM (DDI 0487), C4.1.94 "Loads and Stores".
+//! The processor describes single-register accesses without writeback. A compiler may use others on
+//! a device all the same: pairs, and pre- or post-indexed forms. Encodings after the Arm ARM (DDI
+//! 0487), C4.1.94 "Loads and Stores".
 //!
 //! ```text
 //!   single, writeback   size 111 V 00 opc 0 imm9 x1 Rn Rt        x: 0 post-index, 1 pre-index
 //!   pair                opc 101 V 0 mode L imm7 Rt2 Rn Rt        mode: 01 post-index, 10 offset, 11 pre-index
 //! ```
 //!
-//! Vector registers (V = 1), exclusives, atomics and a stack pointer that points at a device are left out: no sane driver
-//! uses them there.
+//! Vector registers (V = 1), exclusives, atomics and a stack pointer that points at a device are
+//! left out: no sane driver uses them there.
 
 use crate::registers::GuestRegisters;
 

@@ -1,17 +1,20 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! A walk of the guest's own page tables: from a virtual address of the guest to a guest physical one.
+//! A walk of the guest's own page tables: from a virtual address of the guest to a guest physical
+//! one.
 //!
-//! Needed to read the instruction of an access that the processor doesn't describe. After the Arm ARM (DDI 0487), D8.2
-//! "Translation process": 4, 16 and 64 KiB granules, up to 48 bits, EL1's regime.
+//! Needed to read the instruction of an access that the processor doesn't describe. After the Arm
+//! ARM (DDI 0487), D8.2 "Translation process": 4, 16 and 64 KiB granules, up to 48 bits, EL1's
+//! regime.
 //!
 //! ```text
 //!   address  │ … │ index 1 │ index 2 │ index 3 │ offset │      each index: granule bits − 3
 //!                     ▼         ▼         ▼
 //!             root ─▶ table ─▶ table ─▶ page, or a block earlier
 //! ```
-//! The guest may change its tables while we look: whatever comes out only decides what this guest's board does.
+//! The guest may change its tables while we look: whatever comes out only decides what this guest's
+//! board does.
 
 /// The registers that say where the guest's tables are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +26,9 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Finds the guest physical address of `address`. `read` reads a double word of guest memory at an (aligned) guest
-    /// physical address. Nothing if it isn't mapped, or in a way that we don't know.
+    /// Finds the guest physical address of `address`. `read` reads a double word of guest memory at
+    /// an (aligned) guest physical address. Nothing if it isn't mapped, or in a way that we don't
+    /// know.
     #[must_use]
     pub fn walk(&self, address: u64, mut read: impl FnMut(u64) -> Option<u64>) -> Option<u64> {
         // Bit 55 chooses the half, also for tagged addresses.

@@ -1,16 +1,18 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! A writer of flattened device trees, version 17 (Devicetree Specification 0.4, chapter 5), without a heap.
+//! A writer of flattened device trees, version 17 (Devicetree Specification 0.4, chapter 5),
+//! without a heap.
 //!
 //! ```text
 //!   header (40) │ no reservations (16) │ structure: nodes, properties │ strings: names of properties
 //! ```
-//! The structure is written as the calls come; names are remembered (each once) and written at the end. Running out of room
-//! is remembered too and reported once, by [`Writer::finish`]: a tree has no useful half.
+//! The structure is written as the calls come; names are remembered (each once) and written at the
+//! end. Running out of room is remembered too and reported once, by [`Writer::finish`]: a tree has
+//! no useful half.
 //!
-//! Not a crate, because those that write trees build them on a heap first, with hash maps; forty properties in a fixed
-//! order need neither. The tests read the result back with a crate.
+//! Not a crate, because those that write trees build them on a heap first, with hash maps; forty
+//! properties in a fixed order need neither. The tests read the result back with a crate.
 
 const BEGIN_NODE: u32 = 1;
 const END_NODE: u32 = 2;

@@ -5,7 +5,8 @@
 
 /// The private interrupts that are SGIs: always edge-triggered.
 const SGIS: u32 = 0xffff;
-/// Priorities have five bits: the fewest that a processor's virtual CPU interface has, so none is lost on the way.
+/// Priorities have five bits: the fewest that a processor's virtual CPU interface has, so none is
+/// lost on the way.
 const PRIORITY_MASK: u8 = 0xf8;
 
 /// A register that holds something for each of 32 interrupts (or for those of them that fit).
@@ -96,8 +97,8 @@ impl Bank {
         self.latch | (self.line & !self.edge)
     }
 
-    /// What wants to be delivered now. An interrupt that is active can't be delivered again before its end, but the
-    /// processor can remember one more edge of it.
+    /// What wants to be delivered now. An interrupt that is active can't be delivered again before
+    /// its end, but the processor can remember one more edge of it.
     pub(super) fn deliverable(&self) -> u32 {
         let one_more = self.active & !(self.edge & !self.linked);
         self.pending() & self.enabled & self.group1 & !self.held & !one_more
@@ -126,7 +127,8 @@ impl Bank {
         if self.once() & bit != 0 {
             self.latch |= if pending { bit } else { 0 };
         } else if given_pending && !pending {
-            // Level-triggered: pending as long as its line is high. One that was set by hand has been taken now.
+            // Level-triggered: pending as long as its line is high. One that was set by hand has
+            // been taken now.
             self.latch &= !bit;
         }
         if !pending && !active {
@@ -150,7 +152,8 @@ impl Bank {
         }
     }
 
-    /// Writes those bits of a register that are set in `lanes`. Returns the linked interrupts that were deactivated.
+    /// Writes those bits of a register that are set in `lanes`. Returns the linked interrupts that
+    /// were deactivated.
     pub(super) fn write(&mut self, register: Register, value: u32, lanes: u32) -> u32 {
         let bits = value & lanes;
         match register {

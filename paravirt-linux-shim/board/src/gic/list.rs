@@ -3,9 +3,9 @@
 
 //! From the controller's state to list registers, and back.
 //!
-//! The shim says what a list register shall mean; the kernel composes the real one (and refuses a `hw` that isn't the
-//! partition's). Folding everything back at each exit and choosing anew at each entry costs a few instructions when little
-//! is pending, and leaves one truth instead of two.
+//! The shim says what a list register shall mean; the kernel composes the real one (and refuses a
+//! `hw` that isn't the partition's). Folding everything back at each exit and choosing anew at each
+//! entry costs a few instructions when little is pending, and leaves one truth instead of two.
 
 use super::{Bank, Gic, Redistributor, Shared};
 
@@ -34,14 +34,14 @@ pub struct ListRegister {
     pub state: State,
     /// The physical interrupt that ends with it.
     pub hw: Option<u32>,
-    /// The guest shall leave when it ends the interrupt: its line may still be high, or others wait for a free register.
-    /// Never set together with `hw`.
+    /// The guest shall leave when it ends the interrupt: its line may still be high, or others wait
+    /// for a free register. Never set together with `hw`.
     pub eoi_maintenance: bool,
 }
 
 impl ListRegister {
-    /// Tells whether the guest needs this one more than `other`. What it already handles goes first: without its list
-    /// register it could not end it.
+    /// Tells whether the guest needs this one more than `other`. What it already handles goes
+    /// first: without its list register it could not end it.
     fn is_before(&self, other: &Self) -> bool {
         let key = |register: &Self| {
             (
@@ -75,7 +75,8 @@ impl Gic {
         self.enabled && (private || self.shared.iter().any(|one| one.deliverable_to(vcpu) != 0))
     }
 
-    /// Fills `registers` with what `vcpu` shall see next and returns how many are used; the rest become invalid.
+    /// Fills `registers` with what `vcpu` shall see next and returns how many are used; the rest
+    /// become invalid.
     pub fn fill(&mut self, vcpu: usize, registers: &mut [ListRegister]) -> usize {
         registers.fill(ListRegister::default());
         let gate = if self.enabled { u32::MAX } else { 0 };
@@ -114,7 +115,8 @@ impl Gic {
         used
     }
 
-    /// Takes the list registers of `vcpu` back after an exit. What was not filled by [`Gic::fill`] is ignored.
+    /// Takes the list registers of `vcpu` back after an exit. What was not filled by [`Gic::fill`]
+    /// is ignored.
     pub fn fold(&mut self, vcpu: usize, registers: &[ListRegister]) {
         for register in registers {
             let bit = register.intid % 32;

@@ -3,8 +3,8 @@
 
 //! The controller's memory-mapped registers: which offset means what.
 //!
-//! All registers are words. Bytes (of priorities) and double words (`IROUTER`, `GICR_TYPER`) are parts and pairs of them,
-//! so one table serves every width.
+//! All registers are words. Bytes (of priorities) and double words (`IROUTER`, `GICR_TYPER`) are
+//! parts and pairs of them, so one table serves every width.
 
 use super::bank::Register;
 use super::{Gic, INTIDS};
@@ -79,7 +79,8 @@ impl Gic {
         match offset {
             // EnableGrp1, ARE, DS.
             0x0000 => Some(u32::from(self.enabled) << 1 | 1 << 4 | 1 << 6),
-            // ITLinesNumber, CPUNumber 0 (affinity routing), ten bits of interrupt numbers, no 1-of-N.
+            // ITLinesNumber, CPUNumber 0 (affinity routing), ten bits of interrupt numbers, no
+            // 1-of-N.
             0x0004 => Some((INTIDS / 32 - 1) | 9 << 19 | 1 << 25),
             0x0008 => Some(IIDR),
             // TYPER2, STATUSR.
@@ -170,7 +171,8 @@ impl Gic {
     }
 }
 
-/// Finds the bank of 32 interrupts and the register that an offset means. The layout is that of both frames with interrupts.
+/// Finds the bank of 32 interrupts and the register that an offset means. The layout is that of
+/// both frames with interrupts.
 fn locate(offset: u32) -> Option<(usize, Register)> {
     let register = match offset {
         0x080..=0x0ff => Register::Group,

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! The header of an arm64 `Image` (Linux, `Documentation/arch/arm64/booting.rst`), and names for what isn't one.
+//! The header of an arm64 `Image` (Linux, `Documentation/arch/arm64/booting.rst`), and names for
+//! what isn't one.
 //!
 //! ```text
 //!    0  code0, code1         16  image_size (with what it clears; 0 before Linux 3.17)

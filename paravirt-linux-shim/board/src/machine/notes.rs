@@ -3,8 +3,9 @@
 
 //! Odd things that a guest does, each reported once.
 //!
-//! A driver that probes for a device that isn't there does so thousands of times; one line in the log says all. What has
-//! been reported is remembered in a table of fixed size: when it is full, the rest is only counted.
+//! A driver that probes for a device that isn't there does so thousands of times; one line in the
+//! log says all. What has been reported is remembered in a table of fixed size: when it is full,
+//! the rest is only counted.
 
 use core::fmt;
 
