@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   kind        target                               linker script
-//!   kernel      aarch64-…-softfloat / x86_64-…       bsp/<board>/kernel.ld
+//!   kernel      aarch64-…-softfloat / x86_64-…       bsp/<board>/kernel.ld, by its build script
 //!   loader      the same                             partitions/loader/loader.ld
 //!   partition   aarch64-… (fp) or as above           partitions/rt/partition.ld
 //! ```
@@ -177,13 +177,10 @@ impl Builder {
         if let Some(script) = script {
             flags.push(format!("-Clink-arg=-T{}", self.keep(&script)?.display()));
         }
-        match (self.arch, kind) {
-            // Position-independent code, linked to stay where it is.
-            (Arch::X86_64, Kind::Kernel) => flags.push("-Clink-arg=--no-pie".to_owned()),
-            (Arch::X86_64, _) => {
-                flags.extend(["-Crelocation-model=static", "-Ccode-model=small"].map(str::to_owned));
-            }
-            (Arch::Aarch64, _) => flags.push("-Crelocation-model=static".to_owned()),
+        if kind != Kind::Kernel {
+            // The script says where a program lies; nobody relocates it. (What a kernel needs, its
+            // build script says.)
+            flags.push("-Crelocation-model=static".to_owned());
         }
         Ok(flags.join("\x1f"))
     }

@@ -79,14 +79,19 @@ fn aligned(bytes: &[u8]) -> Vec<u64> {
 fn head(plan: &Plan<'_>, bytes: &[u8]) {
     let system = plan.system;
     println!(
-        "{} on {}: {} partitions, {} cores, plan {:#018x} of {}",
+        "{} on {}: {} partitions, {} cores, plan digest {:016x}, {}",
         system.name.as_str(),
         system.board.as_str(),
         plan.partitions().len(),
         plan.cores().len(),
-        parzelle_plan::digest(bytes),
+        digest(bytes),
         size(bytes.len() as u64),
     );
+}
+
+/// The plan's digest, as the kernel prints it: the second word.
+fn digest(bytes: &[u8]) -> u64 {
+    bytes.get(8..16).and_then(|word| word.try_into().ok()).map_or(0, u64::from_le_bytes)
 }
 
 /// A size, for people.
