@@ -26,7 +26,11 @@ impl fmt::Display for Rule {
         writeln!(f, "{}: {}\n", self.code, self.rule)?;
         writeln!(f, "Why:    {}", self.why)?;
         writeln!(f, "Labels: {}", self.labels)?;
-        write!(f, "A wrong file and what is said about it: tests/rejects/{}.toml", self.code)
+        write!(
+            f,
+            "A wrong file and what is said about it: tests/rejects/{}.toml",
+            self.code
+        )
     }
 }
 
@@ -69,16 +73,20 @@ rules! {
 "PZ0202" "The crate is in the workspace of the file or comes with Parzelle, and has one program." "A partition runs one program." "the name · the head of the partition"
 "PZ0203" "A program is for the architecture of each board." "It would fault at its first instruction." "the path · the board"
 "PZ0204" "A partition runs exactly one of `crate`, `elf`, `c`, `guest`." "One partition, one program: that is the fence." "the second of them · the first"
+"PZ0205" "A program was built against this revision of the kernel interface." "Calls and the vCPU page would not mean the same on both sides." "the program · the kernel's revision"
 "PZ0206" "No segment of a program is writable and executable." "Written data must never run." "the program · the head of the partition"
 "PZ0207" "Segments don't overlap; the entry lies in an executable one." "Otherwise the program is damaged as it is loaded." "the program · the head of the partition"
 "PZ0208" "A core that is named is on every board." "A vCPU is fixed to its core." "the core · `cores` of the board"
 "PZ0209" "A board option and its value exist." "It would silently have no effect." "the option · the options of the board"
+"PZ0301" "Everything together fits the board's RAM." "Nothing is swapped, nothing is overcommitted." "the largest consumer · `ram` of the board"
+"PZ0302" "Program and stacks fit `memory`." "The loader could not place them." "`memory` · the program, with its size"
 "PZ0303" "No two physical ranges overlap." "Memory belongs to one, or is declared shared." "the second · the first"
 "PZ0304" "A physical range lies in RAM and outside of kernel and firmware." "The kernel would refuse the plan at boot." "the range · the board's range that it misses or hits"
 "PZ0305" "Addresses and sizes are multiples of the page." "The hardware's fence is made of pages." "the value · the key"
 "PZ0306" "Kernel and initrd fit the guest's memory." "The shim could not load them." "`memory` of the guest · `initrd`"
 "PZ0308" "The stack is at least what the program asks for." "The program's author measured it." "`stack` · the program"
 "PZ0309" "`dma-memory` is a part of `memory`." "Devices reach nothing outside of the partition." "`dma-memory` · `memory`"
+"PZ0310" "A program's own addresses don't meet what the tool maps for it." "Two things can't be at one address." "the program · what is mapped there"
 "PZ0401" "Windows end within the frame." "The next frame begins then." "the window · `frame`"
 "PZ0402" "Windows on one core don't overlap, repetitions included." "A core does one thing at a time." "the second · the first, or its `period`"
 "PZ0403" "A window's period divides the frame." "Frames are all alike." "`period` · `frame`"

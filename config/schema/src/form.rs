@@ -7,14 +7,22 @@ use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Place, Sources};
 use crate::tree::{self, Table};
 
-/// Reads a file. `Err` if it is not TOML, and then nothing follows from it.
+/// Reads a file. `None` if it is not TOML, and then nothing follows from it.
 pub fn read(sources: &Sources, file: FileId, out: &mut Vec<Diagnostic>) -> Option<Table> {
     let text = sources.text(file);
     let (table, errors) = tree::parse(file, text);
     let mut broken = false;
-    let mut last_line = 0;
+    // The head of a table that is given twice: its keys are no second mistake.
+    let mut again_from: Option<usize> = None;
     for (message, place) in errors {
         if message.starts_with("duplicate key") {
+            let head = head_before(text, place.start as usize);
+            if head.is_some() && head == again_from {
+                continue;
+            }
+            if head.is_some_and(|at| text[at..place.start as usize].lines().count() <= 1) {
+                again_from = head;
+            }
             let key = sources.at(place).to_owned();
             let first = first_use(text, file, place);
             out.push(
@@ -27,31 +35,57 @@ pub fn read(sources: &Sources, file: FileId, out: &mut Vec<Diagnostic>) -> Optio
                 .counter_if(first, "first here")
                 .help("remove one of them"),
             );
-            continue;
+        } else if !broken {
+            broken = true;
+            syntax(sources, file, out);
         }
-        let (line, _) = sources.line_column(place);
-        if line == last_line {
-            continue;
-        }
-        last_line = line;
-        broken = true;
+    }
+    if broken { None } else { Some(table) }
+}
+
+/// Reports errors of syntax (PZ0001): after each, the rest is read as if its line were empty.
+/// Where a bracket is open, nothing can be said of the rest.
+fn syntax(sources: &Sources, file: FileId, out: &mut Vec<Diagnostic>) {
+    let text = sources.text(file);
+    let mut rest = text.to_owned();
+    let mut least = 0;
+    for _ in 0..20 {
+        let (_, errors) = tree::parse(file, &rest);
+        let next = errors
+            .into_iter()
+            .find(|(m, p)| !m.starts_with("duplicate key") && p.start as usize >= least);
+        let Some((message, place)) = next else { return };
         let place = visible(text, place);
+        let start = place.start as usize;
+        let open = opened(text, file, place);
         let mut d = Diagnostic::error(
             "PZ0001",
             format!("this is not TOML: {message}"),
             place,
             "reading stopped here",
         )
-        .counter_if(opened(text, file, place), "opened here");
-        if text
-            .get(..place.start as usize)
-            .is_some_and(in_window)
-        {
+        .counter_if(open, "opened here");
+        if text.get(..start).is_some_and(in_window) {
             d = d.note("a table inside of a list stays on one line");
         }
         out.push(d);
+        let line = text[..start].rfind('\n').map_or(0, |n| n + 1);
+        let end = text[start..].find('\n').map_or(text.len(), |n| start + n);
+        if open.is_some() && !text[line..start].contains('"') || end <= line {
+            return;
+        }
+        rest.replace_range(line..end, &" ".repeat(end - line));
+        least = end;
     }
-    if broken { None } else { Some(table) }
+}
+
+/// The start of the line with the head `[…]` of the table around a place.
+fn head_before(text: &str, at: usize) -> Option<usize> {
+    let line = text.get(..at)?.rfind('\n').map_or(0, |n| n + 1);
+    if text.get(line..)?.trim_start().starts_with('[') {
+        return Some(line);
+    }
+    text.get(..line)?.rfind("\n[").map(|n| n + 1)
 }
 
 /// A place that can be shown: inside of the text, on a character's boundary.

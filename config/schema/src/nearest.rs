@@ -5,7 +5,7 @@
 
 /// The most similar of some words, if one is similar enough to be a slip.
 pub fn nearest<'a>(word: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (word.chars().count() / 3).max(1) + 1;
+    let limit = (word.chars().count() / 3).max(1);
     among
         .into_iter()
         .map(|other| (strsim::damerau_levenshtein(word, other), other))

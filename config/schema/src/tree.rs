@@ -109,7 +109,7 @@ impl Table {
         for (key, node) in &self.entries {
             let place = match &node.value {
                 Value::Table(t) if t.is_dotted(key) => t.tail(),
-                Value::Table(t) if t.head.end < key.place.end => continue,
+                Value::Table(t) if t.has_own_head(key) => continue,
                 _ => node.place,
             };
             if place.file == self.head.file
@@ -123,6 +123,12 @@ impl Table {
             start: end.end,
             ..end
         }
+    }
+
+    /// Whether the table has a head `[a.b]` of its own, with the key inside of it.
+    fn has_own_head(&self, key: &Key) -> bool {
+        self.head.file != key.place.file
+            || self.head.start < key.place.start && key.place.end < self.head.end
     }
 
     /// Whether the table exists only through dotted keys (`core.0 = …`).

@@ -176,8 +176,8 @@ fn pages(cx: &mut Ctx<'_>, owned: &[Owned<'_>]) {
             }
             let what = match clash {
                 Some((page, _)) => format!(
-                    "both have registers in the page at {:#x}",
-                    page.saturating_mul(PAGE)
+                    "both have registers in the page at {}",
+                    super::written_address(page.saturating_mul(PAGE))
                 ),
                 None => "both have the same I/O ports".to_owned(),
             };

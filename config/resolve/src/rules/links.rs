@@ -49,11 +49,11 @@ fn ends(cx: &mut Ctx<'_>, channel: &Channel) {
     let head = channel.table.head;
     let from = channel.from.good().map(|f| &f.value);
     let mut source = None;
-    if let Some(end) = from {
-        if !star(cx, end, head) {
-            source = cx.resolve(end, &format!("named here as the source of `{name}`"));
-            native(cx, end, source);
-        }
+    if let Some(end) = from
+        && !star(cx, end, head)
+    {
+        source = cx.resolve(end, &format!("named here as the source of `{name}`"));
+        native(cx, end, source);
     }
     let Some(to) = channel.to.good() else { return };
     if to.value.is_empty() {
@@ -75,19 +75,19 @@ fn ends(cx: &mut Ctx<'_>, channel: &Channel) {
         }
         let at = cx.resolve(end, &format!("named here as a destination of `{name}`"));
         native(cx, end, at);
-        if let (Some(at), Some(from)) = (at, from) {
-            if Some(at) == source {
-                cx.push(
-                    Diagnostic::error(
-                        "PZ0601",
-                        format!("`{name}` leads from `{0}` to `{0}`", end.end.partition),
-                        end.partition_place,
-                        "the same partition",
-                    )
-                    .counter(from.place, "the source")
-                    .help("another partition; within one, a variable does"),
-                );
-            }
+        if let (Some(at), Some(from)) = (at, from)
+            && Some(at) == source
+        {
+            cx.push(
+                Diagnostic::error(
+                    "PZ0601",
+                    format!("`{name}` leads from `{0}` to `{0}`", end.end.partition),
+                    end.partition_place,
+                    "the same partition",
+                )
+                .counter(from.place, "the source")
+                .help("another partition; within one, a variable does"),
+            );
         }
         if let Some(first) = seen.iter().find(|s| s.end.partition == end.end.partition) {
             twice(cx, name, end, first);

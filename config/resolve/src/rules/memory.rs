@@ -7,7 +7,7 @@ use parzelle_schema::diagnostic::Diagnostic;
 use parzelle_schema::source::{At, Place};
 use parzelle_schema::text::show_size;
 
-use super::{Ctx, written_size};
+use super::{Ctx, written_address, written_size};
 use crate::model::Region;
 
 /// The page of both architectures.
@@ -27,40 +27,40 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
                 whole_pages(cx, at, p.table.entry(key).map(|(k, _)| k.place));
             }
         }
-        if let Some(at) = p.physical.good() {
-            if let (Some(start), Some(memory)) = (
+        if let Some(at) = p.physical.good()
+            && let (Some(start), Some(memory)) = (
                 address(cx, at, p.table.entry("physical").map(|(k, _)| k.place)),
                 p.memory.good(),
-            ) {
-                physical.push((
-                    Region {
-                        start,
-                        size: memory.value,
-                    },
-                    at.place,
-                    name,
-                ));
-            }
+            )
+        {
+            physical.push((
+                Region {
+                    start,
+                    size: memory.value,
+                },
+                at.place,
+                name,
+            ));
         }
     }
     for s in &d.shared {
         if let Some(at) = s.size.good() {
             whole_pages(cx, at, s.table.entry("size").map(|(k, _)| k.place));
         }
-        if let Some(at) = s.physical.good() {
-            if let (Some(start), Some(size)) = (
+        if let Some(at) = s.physical.good()
+            && let (Some(start), Some(size)) = (
                 address(cx, at, s.table.entry("physical").map(|(k, _)| k.place)),
                 s.size.good(),
-            ) {
-                physical.push((
-                    Region {
-                        start,
-                        size: size.value,
-                    },
-                    at.place,
-                    s.name.value.clone(),
-                ));
-            }
+            )
+        {
+            physical.push((
+                Region {
+                    start,
+                    size: size.value,
+                },
+                at.place,
+                s.name.value.clone(),
+            ));
         }
     }
     ranges(cx, &physical);
@@ -95,12 +95,12 @@ fn address(cx: &mut Ctx<'_>, at: &At<i64>, key: Option<Place>) -> Option<u64> {
     cx.push(
         Diagnostic::error(
             "PZ0305",
-            format!("{value:#x} is not the address of a page"),
+            format!("{} is not the address of a page", written_address(value)),
             at.place,
             "not a multiple of 4 KiB",
         )
         .counter_if(key, "memory is given in pages")
-        .fix("rounded up", at.place, format!("{up:#x}")),
+        .fix("rounded up", at.place, written_address(up)),
     );
     None
 }
@@ -116,16 +116,13 @@ fn ranges(cx: &mut Ctx<'_>, physical: &[(Region, Place, String)]) {
                     "PZ0303",
                     format!("the memory of `{name}` and of `{other_name}` overlap"),
                     *place,
-                    format!("{:#x} to {:#x}", region.start, region.end()),
+                    span(*region),
                 )
-                .counter(
-                    *other_place,
-                    format!("{:#x} to {:#x}", other.start, other.end()),
-                )
+                .counter(*other_place, span(*other))
                 .fix(
                     "the next free address",
                     *place,
-                    format!("{:#x}", other.end().div_ceil(PAGE).saturating_mul(PAGE)),
+                    written_address(other.end().div_ceil(PAGE).saturating_mul(PAGE)),
                 )
                 .help("or delete `physical`: the tool chooses"),
             );
@@ -164,7 +161,7 @@ fn ranges(cx: &mut Ctx<'_>, physical: &[(Region, Place, String)]) {
                         cx.board_name
                     ),
                     *place,
-                    format!("{:#x} to {:#x}", region.start, region.end()),
+                    span(*region),
                 )
                 .counter_if(line, "all the RAM of this board")
                 .help("delete `physical`: the tool chooses"),
@@ -195,16 +192,13 @@ fn ranges(cx: &mut Ctx<'_>, physical: &[(Region, Place, String)]) {
                     "PZ0304",
                     format!("the memory of `{name}` is not free on `{}`", cx.board_name),
                     *place,
-                    format!("{:#x} to {:#x}", region.start, region.end()),
+                    span(*region),
                 )
                 .counter(taken_place, why)
                 .fix(
                     "an address behind it",
                     *place,
-                    format!(
-                        "{:#x}",
-                        taken.end().div_ceil(16 << 20).saturating_mul(16 << 20)
-                    ),
+                    written_address(taken.end().div_ceil(16 << 20).saturating_mul(16 << 20)),
                 )
                 .help("or delete `physical`: the tool chooses"),
             );
@@ -218,53 +212,61 @@ fn metadata(cx: &mut Ctx<'_>) {
     for (at, p) in d.partitions.iter().enumerate() {
         let metadata = cx.facts.packages.get(at).cloned().flatten();
         let wants = metadata.as_ref().and_then(|m| m.metadata.stack);
-        if let (Some(stack), Some(wants)) = (p.stack.good(), wants) {
-            if stack.value < wants {
-                cx.push(
-                    Diagnostic::error(
-                        "PZ0308",
-                        format!(
-                            "the stack of `{}` is smaller than its program needs",
-                            p.name.value
-                        ),
-                        stack.place,
-                        format!("the program asks for {}", show_size(wants)),
-                    )
-                    .counter_if(
-                        p.krate.place(),
-                        format!(
-                            "`stack = \"{}\"` in this crate's metadata",
-                            written_size(wants)
-                        ),
-                    )
-                    .fix(
-                        "that size",
-                        stack.place,
-                        format!("\"{}\"", written_size(wants)),
+        if let (Some(stack), Some(wants)) = (p.stack.good(), wants)
+            && stack.value < wants
+        {
+            cx.push(
+                Diagnostic::error(
+                    "PZ0308",
+                    format!(
+                        "the stack of `{}` is smaller than its program needs",
+                        p.name.value
                     ),
-                );
-            }
+                    stack.place,
+                    format!("the program asks for {}", show_size(wants)),
+                )
+                .counter_if(
+                    p.krate.place(),
+                    format!(
+                        "`stack = \"{}\"` in this crate's metadata",
+                        written_size(wants)
+                    ),
+                )
+                .fix(
+                    "that size",
+                    stack.place,
+                    format!("\"{}\"", written_size(wants)),
+                ),
+            );
         }
-        if let (Some(dma), Some(memory)) = (p.dma_memory.good(), p.memory.good()) {
-            if dma.value > memory.value {
-                cx.push(
-                    Diagnostic::error(
-                        "PZ0309",
-                        format!(
-                            "the devices of `{}` shall reach more than its memory",
-                            p.name.value
-                        ),
-                        dma.place,
-                        show_size(dma.value),
-                    )
-                    .counter(memory.place, format!("of {}", show_size(memory.value)))
-                    .fix(
-                        "a larger memory",
-                        memory.place,
-                        format!("\"{}\"", written_size(dma.value.saturating_mul(2))),
+        if let (Some(dma), Some(memory)) = (p.dma_memory.good(), p.memory.good())
+            && dma.value > memory.value
+        {
+            cx.push(
+                Diagnostic::error(
+                    "PZ0309",
+                    format!(
+                        "the devices of `{}` shall reach more than its memory",
+                        p.name.value
                     ),
-                );
-            }
+                    dma.place,
+                    show_size(dma.value),
+                )
+                .counter(memory.place, format!("of {}", show_size(memory.value)))
+                .fix(
+                    "a larger memory",
+                    memory.place,
+                    format!("\"{}\"", written_size(dma.value.saturating_mul(2))),
+                ),
+            );
         }
     }
+}
+
+fn span(region: Region) -> String {
+    format!(
+        "{} to {}",
+        written_address(region.start),
+        written_address(region.end())
+    )
 }

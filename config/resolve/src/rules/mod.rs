@@ -175,3 +175,16 @@ pub(crate) fn written_size(bytes: u64) -> String {
     }
     format!("{bytes}B")
 }
+
+/// An address as it is written in the file: `0x4800_0000`.
+pub(crate) fn written_address(address: u64) -> String {
+    let digits = format!("{address:08x}");
+    let mut out = String::from("0x");
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(4) {
+            out.push('_');
+        }
+        out.push(digit);
+    }
+    out
+}

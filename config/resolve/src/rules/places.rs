@@ -143,13 +143,12 @@ fn written_cores(cx: &mut Ctx<'_>, at: usize) {
         .collect();
     let mut missing: Vec<(u32, Place)> = Vec::new();
     for c in cx.facts.schedules.iter().flat_map(|s| &s.cores) {
-        if let Some(w) = c.windows.iter().find(|w| w.run == time && !w.absent) {
-            if !has(c.core)
-                && !others.contains(&c.core)
-                && !missing.iter().any(|(m, _)| *m == c.core)
-            {
-                missing.push((c.core, w.place));
-            }
+        if let Some(w) = c.windows.iter().find(|w| w.run == time && !w.absent)
+            && !has(c.core)
+            && !others.contains(&c.core)
+            && !missing.iter().any(|(m, _)| *m == c.core)
+        {
+            missing.push((c.core, w.place));
         }
     }
     for (core, place) in missing {
@@ -232,19 +231,19 @@ fn keys_of_time(cx: &mut Ctx<'_>, at: usize) {
     if cx.facts.unclear {
         return;
     }
-    if let (Some(promise), None) = (p.promise.place(), window) {
-        if !p.time_partition.is_written() {
-            cx.push(
-                Diagnostic::error(
-                    "PZ0412",
-                    format!("nothing keeps the promise to `{name}`: it has no window"),
-                    promise,
-                    "a promise is proved from windows",
-                )
-                .counter(p.table.head, "no schedule names this partition")
-                .help("give it windows; in time partition 0 there is only `limit`"),
-            );
-        }
+    if let (Some(promise), None) = (p.promise.place(), window)
+        && !p.time_partition.is_written()
+    {
+        cx.push(
+            Diagnostic::error(
+                "PZ0412",
+                format!("nothing keeps the promise to `{name}`: it has no window"),
+                promise,
+                "a promise is proved from windows",
+            )
+            .counter(p.table.head, "no schedule names this partition")
+            .help("give it windows; in time partition 0 there is only `limit`"),
+        );
     }
     if let (Field::Good(named), None) = (&p.time_partition, window) {
         let list =

@@ -21,10 +21,10 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
     for (at, p) in d.partitions.iter().enumerate() {
         what_runs(cx, p);
         krate(cx, at, p);
-        if let Some(path) = p.elf.good() {
-            if let Some(file) = exists(cx, path) {
-                elf::check(cx, p, path, &file);
-            }
+        if let Some(path) = p.elf.good()
+            && let Some(file) = exists(cx, path)
+        {
+            elf::check(cx, p, path, &file);
         }
         if let Some(guest) = &p.guest {
             if cx.arch == Arch::X86_64 {

@@ -170,7 +170,7 @@ fn place_core(
             duration: duration.unwrap_or(0),
             period,
             duration_place: window.duration.place(),
-            period_place: window.period.place(),
+            period_place: window.period_line,
             absent: window.absent,
         });
     }
@@ -179,7 +179,7 @@ fn place_core(
     for at in 0..out.windows.len() {
         single(cx, schedule, &mut out, at, frame);
     }
-    overlaps(cx, schedule, &out, frame.value);
+    out.unclear |= overlaps(cx, schedule, &out, frame.value);
     out
 }
 
@@ -216,7 +216,10 @@ fn single(
     };
     let last = w.starts(frame.value).last().unwrap_or(w.start);
     let end = last.saturating_add(w.duration);
-    if end > frame.value || last >= frame.value {
+    // A window longer than its own period is said by the overlap (PZ0402).
+    if (end > frame.value || last >= frame.value)
+        && (w.duration <= w.period || w.period == frame.value)
+    {
         core.unclear = true;
         let room = frame.value.saturating_sub(last);
         let mut d = Diagnostic::error(
@@ -243,34 +246,37 @@ fn single(
         };
         cx.push(d);
     }
-    if let Some(shortest) = cx.board.shortest_window.good() {
-        if w.duration > 0 && w.duration < shortest.value {
-            let line = cx.board.line("shortest-window").unwrap_or(shortest.place);
-            let mut d = Diagnostic::error(
-                "PZ0404",
-                format!(
-                    "the window of `{}` is too short for `{}`",
-                    w.run, cx.board_name
-                ),
-                w.duration_place.unwrap_or(w.place),
-                format!("{} long", show_time(w.duration)),
-            )
-            .counter(line, "no window on this board is shorter");
-            if let Some(place) = w.duration_place {
-                d = d.fix(
-                    "the shortest window",
-                    place,
-                    format!("\"{}\"", written_time(shortest.value)),
-                );
-            }
-            cx.push(d);
+    if let Some(shortest) = cx.board.shortest_window.good()
+        && w.duration > 0
+        && w.duration < shortest.value
+    {
+        let line = cx.board.line("shortest-window").unwrap_or(shortest.place);
+        let mut d = Diagnostic::error(
+            "PZ0404",
+            format!(
+                "the window of `{}` is too short for `{}`",
+                w.run, cx.board_name
+            ),
+            w.duration_place.unwrap_or(w.place),
+            format!("{} long", show_time(w.duration)),
+        )
+        .counter(line, "no window on this board is shorter");
+        if let Some(place) = w.duration_place {
+            d = d.fix(
+                "the shortest window",
+                place,
+                format!("\"{}\"", written_time(shortest.value)),
+            );
         }
+        cx.push(d);
     }
 }
 
-fn overlaps(cx: &mut Ctx<'_>, schedule: &Schedule, core: &PlacedCore, frame: u64) {
+/// Reports overlaps (PZ0402); whether there are any.
+fn overlaps(cx: &mut Ctx<'_>, schedule: &Schedule, core: &PlacedCore, frame: u64) -> bool {
+    let before = cx.out.len();
     for (j, b) in core.windows.iter().enumerate() {
-        if b.duration > b.period {
+        if b.duration > b.period && b.period < frame {
             cx.push(
                 Diagnostic::error(
                     "PZ0402",
@@ -305,6 +311,7 @@ fn overlaps(cx: &mut Ctx<'_>, schedule: &Schedule, core: &PlacedCore, frame: u64
             }
         }
     }
+    cx.out.len() > before
 }
 
 fn overlap(
@@ -366,17 +373,29 @@ fn overlap(
 
 /// The two windows on a line of time, the clash as XXX.
 fn picture(a: &Placed, s: u64, b: &Placed, t: u64, frame: u64) -> String {
-    let (a_end, b_end) = (s.saturating_add(a.duration), t.saturating_add(b.duration));
-    let (from, to) = (s.max(t), a_end.min(b_end));
-    let mut cuts = vec![0, s.min(t), from, to, a_end.max(b_end), frame];
+    let runs = |w: &Placed, clash: u64| -> Vec<(u64, u64)> {
+        let all: Vec<u64> = w.starts(frame).take(5).collect();
+        let starts = if all.len() < 5 { all } else { vec![clash] };
+        starts
+            .into_iter()
+            .map(|s| (s, s.saturating_add(w.duration)))
+            .collect()
+    };
+    let (first, second) = (runs(a, s), runs(b, t));
+    let mut cuts: Vec<u64> = first
+        .iter()
+        .chain(&second)
+        .flat_map(|(s, e)| [*s, *e])
+        .chain([0, frame])
+        .collect();
     cuts.retain(|c| *c <= frame);
     cuts.sort_unstable();
     cuts.dedup();
     let (mut scale, mut line) = (String::new(), String::new());
     for pair in cuts.windows(2) {
         let [start, end] = pair else { continue };
-        let inside = |w: u64, e: u64| w <= *start && *end <= e;
-        let (name, dash) = match (inside(s, a_end), inside(t, b_end)) {
+        let inside = |runs: &[(u64, u64)]| runs.iter().any(|(s, e)| s <= start && end <= e);
+        let (name, dash) = match (inside(&first), inside(&second)) {
             (true, true) => ("", 'X'),
             (true, false) => (a.run.as_str(), ' '),
             (false, true) => (b.run.as_str(), ' '),

@@ -39,6 +39,8 @@ pub struct Window {
     pub duration: Field<u64>,
     /// Nanoseconds.
     pub period: Field<u64>,
+    /// `period = "…"`, as one place.
+    pub period_line: Option<Place>,
     /// Nobody of its time partition exists on this board (`without`): its time is nobody's.
     pub absent: bool,
 }
@@ -152,6 +154,10 @@ fn window(table: &Table, cx: &mut Cx<'_>) -> Window {
         start: r.time("start", true),
         duration: r.time("duration", false),
         period: r.time("period", false),
+        period_line: table.entry("period").map(|(k, n)| Place {
+            start: k.place.start,
+            ..n.place
+        }),
         absent: false,
     }
 }

@@ -162,7 +162,11 @@ fn show(value: u64, units: &[(&str, u64)], parts: u64) -> String {
             );
         }
     }
-    format!("{value} ns")
+    if value == 0 {
+        "0 ms".to_owned()
+    } else {
+        format!("{value} ns")
+    }
 }
 
 #[cfg(test)]
