@@ -18,6 +18,13 @@ pub(crate) struct Measured {
     pub(crate) tables: u64,
 }
 
+/// What an architecture takes of the arena for a core: on x86-64 its stacks (one ordinary, four for
+/// exceptions that come at any time) and its map of 65,536 I/O ports.
+const CORE_BYTES: u64 = 64 << 10;
+/// The same for a vCPU: where its context and root are.
+const VCPU_BYTES: u64 = 128;
+/// The same for a partition: its roots.
+const PARTITION_BYTES: u64 = 32;
 /// Tables that are given beside what was counted: for registers that an architecture maps at boot.
 const SPARE_TABLES: u64 = 16;
 
@@ -33,10 +40,24 @@ pub(crate) fn measure(plan: &[u8]) -> Result<Measured, String> {
     parzelle_core::boot(plan, &mut heap)
         .map_err(|refusal| format!("the kernel would refuse this plan: {refusal}"))?;
     let tables = tables(&plan)?;
+    let machine = CORE_BYTES * plan.cores().len() as u64
+        + VCPU_BYTES * plan.vcpus().len() as u64
+        + PARTITION_BYTES * plan.partitions().len() as u64;
     Ok(Measured {
-        arena: with_reserve(heap.bytes as u64 + PAGE),
+        arena: with_reserve(heap.bytes as u64 + machine + PAGE),
         tables: with_reserve((tables + SPARE_TABLES) * PAGE),
     })
+}
+
+/// What the architecture keeps beside the kernel core's objects, at most: for a core (on x86-64 its
+/// stacks and task segment) and for a vCPU. Its crate asserts that this suffices.
+const MACHINE_CORE: u64 = 64 << 10;
+/// See [`MACHINE_CORE`].
+const MACHINE_VCPU: u64 = 64;
+
+fn machine(plan: &Plan<'_>) -> u64 {
+    let (cores, vcpus) = (plan.cores().len() as u64, plan.vcpus().len() as u64);
+    cores * MACHINE_CORE + (vcpus + plan.partitions().len() as u64) * MACHINE_VCPU
 }
 
 /// 5 % more, in whole pages.
