@@ -49,17 +49,6 @@ pub(crate) fn measure(plan: &[u8]) -> Result<Measured, String> {
     })
 }
 
-/// What the architecture keeps beside the kernel core's objects, at most: for a core (on x86-64 its
-/// stacks and task segment) and for a vCPU. Its crate asserts that this suffices.
-const MACHINE_CORE: u64 = 64 << 10;
-/// See [`MACHINE_CORE`].
-const MACHINE_VCPU: u64 = 64;
-
-fn machine(plan: &Plan<'_>) -> u64 {
-    let (cores, vcpus) = (plan.cores().len() as u64, plan.vcpus().len() as u64);
-    cores * MACHINE_CORE + (vcpus + plan.partitions().len() as u64) * MACHINE_VCPU
-}
-
 /// 5 % more, in whole pages.
 fn with_reserve(bytes: u64) -> u64 {
     (bytes + bytes / 20).next_multiple_of(PAGE)
