@@ -6,6 +6,7 @@
 use core::mem::{align_of, size_of};
 use parzelle_abi::trace::{TraceHeader, TraceRecord};
 use parzelle_core::machine::Arena;
+use zerocopy::FromZeros;
 
 /// Memory that nobody else uses.
 pub struct Memory {
@@ -31,6 +32,24 @@ impl Memory {
         }
     }
 
+    /// Takes one object of zeros: one that is too large to be made on a stack.
+    pub fn zeroed<T: FromZeros + 'static>(&mut self) -> Option<&'static mut T> {
+        let at = self.reserve::<T>(1)?;
+        // SAFETY: aligned, in the arena, and taken from it only once.
+        unsafe { at.write_bytes(0, 1) };
+        // SAFETY: zeros are a `T`, and nobody else has the range.
+        Some(unsafe { &mut *at })
+    }
+
+    /// Takes memory for `count` objects.
+    fn reserve<T>(&mut self, count: usize) -> Option<*mut T> {
+        let first = self.next.checked_next_multiple_of(align_of::<T>() as u64)?;
+        let bytes = (size_of::<T>() as u64).checked_mul(count as u64)?;
+        let next = first.checked_add(bytes).filter(|&next| next <= self.end)?;
+        self.next = next;
+        Some(first as *mut T)
+    }
+
     /// Takes one object.
     pub fn put<T: 'static>(&mut self, value: T) -> Option<&'static mut T> {
         let mut value = Some(value);
@@ -44,18 +63,11 @@ impl Arena for Memory {
         count: usize,
         mut make: impl FnMut(&mut Self, usize) -> Option<T>,
     ) -> Option<&'static mut [T]> {
-        let first = self.next.checked_next_multiple_of(align_of::<T>() as u64)?;
-        let bytes = (size_of::<T>() as u64).checked_mul(count as u64)?;
-        let next = first.checked_add(bytes)?;
-        if next > self.end {
-            return None;
-        }
-        self.next = next;
-        let first = first as *mut T;
+        let first = self.reserve::<T>(count)?;
         for index in 0..count {
             let at = first.wrapping_add(index);
             let object = make(self, index)?;
-            // SAFETY: aligned, in the arena (checked above), and taken from it only once.
+            // SAFETY: aligned, in the arena (says `reserve`), and taken from it only once.
             unsafe { at.write(object) };
         }
         // SAFETY: `count` objects were written there just now, and nobody else has the range.

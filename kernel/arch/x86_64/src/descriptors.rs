@@ -10,6 +10,7 @@
 //! place of a 32-bit user code segment stays empty, so nobody runs 32-bit code.
 
 use core::mem::{offset_of, size_of};
+use zerocopy::FromZeros;
 
 /// The kernel's code.
 pub const KERNEL_CODE: u16 = 0x08;
@@ -71,6 +72,7 @@ pub const PORTS: usize = 0x1_0000;
 pub const NO_PORTS: u16 = u16::MAX;
 
 /// A task segment, with a bit for each port (1 = fault) and the byte of ones that ends the map.
+#[derive(FromZeros)]
 #[repr(C, packed(4))]
 pub struct Tss {
     reserved0: u32,
@@ -92,25 +94,11 @@ impl Tss {
     /// Offset of the map of ports, as [`Tss::map`] takes it.
     pub const MAP: u16 = offset_of!(Tss, ports) as u16;
 
-    /// Makes a segment without stacks, all ports closed.
-    pub const fn new() -> Tss {
-        Tss {
-            reserved0: 0,
-            stacks: [0; 3],
-            reserved1: 0,
-            ist: [0; 7],
-            reserved2: 0,
-            reserved3: 0,
-            map: NO_PORTS,
-            ports: [0xff; PORTS / 8],
-            end: 0xff,
-        }
-    }
-}
-
-impl Default for Tss {
-    fn default() -> Self {
-        Self::new()
+    /// Closes all ports.
+    pub fn close(&mut self) {
+        self.map = NO_PORTS;
+        self.ports = [0xff; PORTS / 8];
+        self.end = 0xff;
     }
 }
 

@@ -9,6 +9,7 @@
 
 use crate::descriptors::{self, Gdt, Tss};
 use core::mem::offset_of;
+use zerocopy::FromZeros;
 
 /// Bytes of the stack that the kernel runs on.
 pub(crate) const STACK: usize = 16 * 1024;
@@ -18,15 +19,12 @@ pub(crate) const IST: usize = 4096;
 pub(crate) const ISTS: usize = 4;
 
 /// A stack.
+#[derive(FromZeros)]
 #[repr(C, align(16))]
 pub(crate) struct Stack<const BYTES: usize>([u8; BYTES]);
 
-impl<const BYTES: usize> Stack<BYTES> {
-    /// A stack of zeros.
-    pub(crate) const NEW: Self = Stack([0; BYTES]);
-}
-
 /// The block.
+#[derive(FromZeros)]
 #[repr(C, align(64))]
 pub(crate) struct PerCore {
     /// The current vCPU's context, in the private window of the loaded root; 0 = none.
@@ -50,23 +48,11 @@ pub(crate) struct PerCore {
 }
 
 impl PerCore {
-    /// Makes the block of core `number`.
-    pub(crate) const fn new(number: u64) -> PerCore {
-        PerCore {
-            frame: 0,
-            user_sp: 0,
-            stack_top: 0,
-            core: 0,
-            number,
-            gdt: [0; 8],
-            tss: Tss::new(),
-            ist: [Stack::NEW; ISTS],
-            stack: Stack::NEW,
-        }
-    }
-
-    /// Fills in the addresses that depend on where the block lies: `self` must not move any more.
-    pub(crate) fn settle(&mut self) {
+    /// Makes zeros the block of core `number`: fills in the addresses, which depend on where it
+    /// lies, so it must not move any more.
+    pub(crate) fn settle(&mut self, number: u64) {
+        self.number = number;
+        self.tss.close();
         let at = core::ptr::from_mut(self) as u64;
         self.stack_top = at + (offset_of!(PerCore, stack) + STACK) as u64;
         self.gdt = descriptors::gdt(at + offset_of!(PerCore, tss) as u64);
@@ -89,8 +75,8 @@ mod tests {
 
     #[test]
     fn exceptions_find_the_block_on_top_of_their_stacks() {
-        let mut block = Box::new(PerCore::new(3));
-        block.settle();
+        let mut block = PerCore::new_box_zeroed().unwrap();
+        block.settle(3);
         let at = &raw const *block as u64;
         let tops = block.tss.ist;
         for top in tops.iter().take(ISTS) {
@@ -102,6 +88,9 @@ mod tests {
             assert_eq!(word, at);
         }
         assert_eq!(block.stack_top % 16, 0);
-        assert_eq!(block.stack_top, at + size_of::<PerCore>() as u64);
+        assert_eq!(
+            block.stack_top,
+            at + (offset_of!(PerCore, stack) + STACK) as u64
+        );
     }
 }

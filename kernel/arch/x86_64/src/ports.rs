@@ -62,6 +62,7 @@ fn mark(map: &mut [u8], ranges: &[IoPortsRecord], value: u8) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use zerocopy::FromZeros;
 
     fn range(first: u32, count: u32) -> IoPortsRecord {
         IoPortsRecord { first, count }
@@ -83,7 +84,8 @@ mod tests {
                 count: 2,
             },
         ];
-        let mut segment = Box::new(Tss::new());
+        let mut segment = Tss::new_box_zeroed().unwrap();
+        segment.close();
         let mut ports = Ports::default();
         ports.open(&mut segment, &UART);
         assert_eq!(segment.ports[0x3f8 / 8], 0);

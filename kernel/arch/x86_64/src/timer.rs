@@ -126,7 +126,8 @@ mod tests {
         assert_eq!(rounded(2_399_870_000), 2_400_000_000);
         assert_eq!(rounded(2_394_454_000), 2_394_454_000, "too far from 2394");
         assert_eq!(rounded(0), 0);
-        assert_eq!(frequency(SECOND / 50, ACPI_TIMER / 50), 1_000_000_251);
+        assert_eq!(frequency(SECOND, ACPI_TIMER), SECOND);
+        assert_eq!(rounded(frequency(SECOND / 50, ACPI_TIMER / 50)), SECOND);
     }
 
     proptest! {

@@ -170,6 +170,6 @@ boot_pointers:
 .global boot_directories
 boot_directories:
     .skip 4 * 4096
-    .skip 16384
+    .skip 32768
 .global boot_stack
 boot_stack:

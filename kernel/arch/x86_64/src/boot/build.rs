@@ -11,7 +11,7 @@ use super::{Refusal, find};
 use crate::arena::Memory;
 use crate::irqchip::IoApic;
 use crate::layout::{COMMON, PAGE, common, private};
-use crate::machine::{Module, Processor, Slot};
+use crate::machine::{Core, Module, Processor, Slot};
 use crate::mmio::Registers;
 use crate::percore::PerCore;
 use crate::space::{self, Image};
@@ -153,6 +153,13 @@ fn io_apic(plan: &Plan<'_>, arena: &mut Memory) -> Result<IoApic, Refusal> {
     Ok(IoApic::new(registers, lines))
 }
 
+// What the tool adds to the arena for this crate: 64 KiB for a core, 64 bytes for a vCPU and for a
+// partition (whose root is all that is kept of it).
+const _: () = {
+    assert!(size_of::<PerCore>() + size_of::<Core>() + 1024 <= 64 << 10);
+    assert!(size_of::<Slot>() <= 64);
+};
+
 /// Makes the blocks and states of all cores.
 fn cores(
     plan: &Plan<'static>,
@@ -164,9 +171,9 @@ fn cores(
     let blocks = arena.take(count, |_, _| Some(0u64)).ok_or(Refusal::Arena("cores"))?;
     for (number, (data, at)) in booted.cores.iter_mut().zip(blocks.iter_mut()).enumerate() {
         let block = arena
-            .put(PerCore::new(number as u64))
+            .zeroed::<PerCore>()
             .ok_or(Refusal::Arena("a core's stacks"))?;
-        block.settle();
+        block.settle(number as u64);
         *at = core::ptr::from_mut(block) as u64;
         // The processor owns the block from here on; the entry reads and writes its first words,
         // between the processor's turns.
