@@ -40,7 +40,7 @@ fn main() -> Result<(), Error> {
             trace.drain(|record| jitter.count(&record));
         }
     }
-    for other in me.others() {
+    for other in me.others().filter(|other| other.number() != me.number()) {
         report(other.name(), &other.statistics()?, jitter);
     }
     report(me.name(), &own_statistics()?, jitter);
