@@ -290,6 +290,9 @@ pub(crate) fn unload(processor: &mut Processor) {
         context::save_rest(&mut context.frame);
     }
     let (chip, pauth) = (processor.chip, processor.features.pauth);
+    if flags & (FP | FP_IS_GUESTS) != 0 {
+        processor.open_fp();
+    }
     if let Some(guest) = guest(processor) {
         guest.system.save(pauth);
         chip.save_virtual(&mut guest.interface);
@@ -311,6 +314,9 @@ pub(crate) fn unload(processor: &mut Processor) {
 pub(crate) fn load(processor: &mut Processor) {
     let (chip, pauth) = (processor.chip, processor.features.pauth);
     let flags = processor.context().map_or(0, |context| context.flags);
+    if flags & (FP | FP_IS_GUESTS) != 0 {
+        processor.open_fp();
+    }
     if let Some(guest) = guest(processor) {
         guest.system.load(pauth);
         chip.load_virtual(&guest.interface);
@@ -322,7 +328,7 @@ pub(crate) fn load(processor: &mut Processor) {
             guest.fp.load();
         }
     }
-    if flags & FP_IS_GUESTS == 0 && let Some(context) = processor.context() {
+    if flags & FP != 0 && flags & FP_IS_GUESTS == 0 && let Some(context) = processor.context() {
         context.fp.load();
     }
     if flags & IN_GUEST != 0 {
@@ -346,7 +352,7 @@ pub(crate) fn swap_fp(processor: &mut Processor) -> bool {
     if !wanted && flags & FP == 0 {
         return false;
     }
-    processor.allow_fp(true);
+    processor.open_fp();
     if wanted {
         if flags & FP != 0 && let Some(context) = processor.context() {
             context.fp.save();

@@ -7,7 +7,7 @@ use crate::context::{self, Context, FP, FP_IS_GUESTS, GUEST, IN_GUEST, SHARED_VM
 use crate::control::{self, CPTR_FP, CPTR_TRAP};
 use crate::irqchip::IrqChip;
 use crate::memory;
-use crate::registers::flush_current_vmid;
+use crate::registers::{flush_current_vmid, isb};
 use crate::timer::Clock;
 use crate::{console, guest, halt};
 use aarch64_cpu::registers::{CPTR_EL2, VTTBR_EL2};
@@ -87,6 +87,16 @@ impl Processor {
         }
     }
 
+    /// Lets the kernel itself move FP/SIMD registers: CPTR_EL2.TFP traps at EL2 as well. What the
+    /// next context may is up to a later [`Processor::allow_fp`].
+    #[inline(always)]
+    pub(crate) fn open_fp(&mut self) {
+        if self.cptr != CPTR_FP {
+            self.allow_fp(true);
+            isb();
+        }
+    }
+
     /// Leaves the current vCPU: its state goes to memory.
     #[inline(always)]
     fn leave(&mut self) {
@@ -118,9 +128,11 @@ impl Processor {
             if flags & GUEST != 0 {
                 return guest::load(self);
             }
-            // The kernel itself may use FP registers only where they don't trap.
             if flags & FP != 0 {
-                context.fp.load();
+                self.open_fp();
+                if let Some(context) = self.context() {
+                    context.fp.load();
+                }
             }
         }
         self.frame = frame;
@@ -201,12 +213,17 @@ impl Machine for Processor {
         context.frame.x[0] = first;
         context.frame.x[1] = second;
         context::load_rest(&context.frame, 0);
-        if context.flags & (FP | GUEST) != 0 {
+        let flags = context.flags;
+        if flags & (FP | GUEST) != 0 {
             context.fp = context::FpArea::zero();
-            context.fp.load();
             context.flags &= !FP_IS_GUESTS;
+            self.open_fp();
+            if let Some(context) = self.context() {
+                context.fp.load();
+            }
+            self.allow_fp(flags & FP != 0);
         }
-        if context.flags & GUEST != 0 {
+        if flags & GUEST != 0 {
             guest::forget(self);
         }
     }
