@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
 //! The shim of arm64 guests: loads the guest that the description names, then serves it.
+//!
+//! `config.power-off = "stop-module"`: a guest that powers off ends the module, if its partition has
+//! the right to; otherwise only this partition stops.
 #![no_std]
 #![no_main]
 
@@ -48,6 +51,9 @@ fn main() -> Result<(), Failure> {
     match runner.run(&mut vcpu)? {
         End::PowerOff => {
             log::info!("guest powered off");
+            if me.config().text("power-off") == Some("stop-module") {
+                health::finish(health::End::Stop);
+            }
             health::set_mode(Mode::Idle)?;
         }
         End::Reset => {
