@@ -27,11 +27,21 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
     match rule(code) {
         Some(rule) => {
             println!("{rule}");
+            example(rule.code);
             Ok(ExitCode::SUCCESS)
         }
         None => {
             eprintln!("error: no rule is called {code}; `parzelle explain` lists them");
             Ok(ExitCode::from(2))
         }
+    }
+}
+
+/// Prints the wrong file of a rule and what is said about it, if this tree has its tests.
+fn example(code: &str) {
+    let file = crate::house::root().join("tests/rejects").join(code);
+    let read = |extension: &str| std::fs::read_to_string(file.with_extension(extension));
+    if let (Ok(wrong), Ok(said)) = (read("toml"), read("expected")) {
+        println!("\nA wrong file:\n\n{wrong}\nWhat is said about it:\n\n{said}");
     }
 }

@@ -8,7 +8,7 @@
 //! | `names` | PZ01xx |
 //! | `programs`, `elf` | PZ02xx |
 //! | `memory` | PZ03xx |
-//! | `windows`, `places`, `promises`, `switching` | PZ04xx |
+//! | `windows`, `overlaps`, `places`, `promises`, `switching` | PZ04xx |
 //! | `links` | PZ06xx |
 //! | `devices` | PZ07xx |
 //! | `consoles` | PZ08xx |
@@ -27,6 +27,7 @@ mod health;
 mod links;
 mod memory;
 mod names;
+mod overlaps;
 mod places;
 mod programs;
 mod promises;

@@ -14,7 +14,10 @@ use parzelle_schema::file::{Schedule, Window};
 use parzelle_schema::source::{At, Place};
 use parzelle_schema::text::show_time;
 
-use super::{Ctx, written_time};
+use super::{Ctx, overlaps, written_time};
+
+/// A window is repeated at most so often in a frame: the plan lists each repetition.
+const REPETITIONS: u64 = 10_000;
 
 /// A window of the file with its times.
 #[derive(Clone, Debug)]
@@ -152,7 +155,11 @@ fn place_core(
         before = Some((duration.map(|d| start.saturating_add(d)), window.place));
         let mut period = frame.map_or(0, |f| f.value);
         if let (Some(at), Some(frame)) = (window.period.good(), frame) {
-            if frame.value.is_multiple_of(at.value) {
+            if frame.value / at.value > REPETITIONS {
+                often(cx, at, frame);
+                out.unclear = true;
+                continue;
+            } else if frame.value.is_multiple_of(at.value) {
                 period = at.value;
             } else {
                 divides(cx, schedule, at, frame);
@@ -179,7 +186,7 @@ fn place_core(
     for at in 0..out.windows.len() {
         single(cx, schedule, &mut out, at, frame);
     }
-    out.unclear |= overlaps(cx, schedule, &out, frame.value);
+    out.unclear |= overlaps::check(cx, schedule, &out, frame.value);
     out
 }
 
@@ -272,142 +279,18 @@ fn single(
     }
 }
 
-/// Reports overlaps (PZ0402); whether there are any.
-fn overlaps(cx: &mut Ctx<'_>, schedule: &Schedule, core: &PlacedCore, frame: u64) -> bool {
-    let before = cx.out.len();
-    for (j, b) in core.windows.iter().enumerate() {
-        if b.duration > b.period && b.period < frame {
-            cx.push(
-                Diagnostic::error(
-                    "PZ0402",
-                    format!(
-                        "`{}` overlaps its own next window on core {}",
-                        b.run, core.core
-                    ),
-                    b.duration_place.unwrap_or(b.place),
-                    format!("{} long", show_time(b.duration)),
-                )
-                .counter_if(
-                    b.period_place,
-                    format!("again after {}", show_time(b.period)),
-                ),
-            );
-            continue;
-        }
-        for a in &core.windows[..j] {
-            if a.duration > a.period || a.duration == 0 {
-                continue;
-            }
-            let clash = a
-                .starts(frame)
-                .flat_map(|s| b.starts(frame).map(move |t| (s, t)))
-                .take(1_000_000)
-                .find(|&(s, t)| {
-                    s < t.saturating_add(b.duration.max(1)) && t < s.saturating_add(a.duration)
-                });
-            if let Some((s, t)) = clash {
-                overlap(cx, schedule, core, frame, (a, s), (b, t));
-                break;
-            }
-        }
-    }
-    cx.out.len() > before
-}
-
-fn overlap(
-    cx: &mut Ctx<'_>,
-    schedule: &Schedule,
-    core: &PlacedCore,
-    frame: u64,
-    (a, s): (&Placed, u64),
-    (b, t): (&Placed, u64),
-) {
-    let (a_end, b_end) = (s.saturating_add(a.duration), t.saturating_add(b.duration));
-    let a_label = match a.period_place {
-        Some(_) if s > a.start => format!("`{}` starts again at {}", a.run, show_time(s)),
-        _ => format!(
-            "`{}` runs from {} to {}",
-            a.run,
-            show_time(s),
-            show_time(a_end)
-        ),
-    };
-    let a_place = if s > a.start {
-        a.period_place
-    } else {
-        a.duration_place
-    }
-    .unwrap_or(a.place);
-    let mut d = Diagnostic::error(
-        "PZ0402",
-        format!("`{}` and `{}` overlap on core {}", b.run, a.run, core.core),
-        b.duration_place.unwrap_or(b.place),
-        format!(
-            "`{}` runs from {} to {}",
-            b.run,
-            show_time(t),
-            show_time(b_end)
-        ),
-    )
-    .counter(a_place, a_label)
-    .note(format!(
-        "in schedule `{}`, frame {}:\n{}",
-        schedule.name.value,
-        show_time(frame),
-        picture(a, s, b, t, frame)
-    ));
-    d = match b.duration_place {
-        Some(place) if s > t => d.fix(
-            format!("at most {} fit before `{}`", show_time(s - t), a.run),
-            place,
-            format!("\"{}\"", written_time(s - t)),
-        ),
-        _ => d.help(format!(
-            "the earliest start after `{}` is {}",
-            a.run,
-            show_time(a_end)
-        )),
-    };
-    cx.push(d);
-}
-
-/// The two windows on a line of time, the clash as XXX.
-fn picture(a: &Placed, s: u64, b: &Placed, t: u64, frame: u64) -> String {
-    let runs = |w: &Placed, clash: u64| -> Vec<(u64, u64)> {
-        let all: Vec<u64> = w.starts(frame).take(5).collect();
-        let starts = if all.len() < 5 { all } else { vec![clash] };
-        starts
-            .into_iter()
-            .map(|s| (s, s.saturating_add(w.duration)))
-            .collect()
-    };
-    let (first, second) = (runs(a, s), runs(b, t));
-    let mut cuts: Vec<u64> = first
-        .iter()
-        .chain(&second)
-        .flat_map(|(s, e)| [*s, *e])
-        .chain([0, frame])
-        .collect();
-    cuts.retain(|c| *c <= frame);
-    cuts.sort_unstable();
-    cuts.dedup();
-    let (mut scale, mut line) = (String::new(), String::new());
-    for pair in cuts.windows(2) {
-        let [start, end] = pair else { continue };
-        let inside = |runs: &[(u64, u64)]| runs.iter().any(|(s, e)| s <= start && end <= e);
-        let (name, dash) = match (inside(&first), inside(&second)) {
-            (true, true) => ("", 'X'),
-            (true, false) => (a.run.as_str(), ' '),
-            (false, true) => (b.run.as_str(), ' '),
-            (false, false) => ("", '-'),
-        };
-        let mark = show_time(*start);
-        let width = (name.len() + 2).max(mark.len() + 2).max(8);
-        scale.push_str(&format!("{mark:width$}"));
-        let rest: String = std::iter::repeat_n(dash, width - 1 - name.len()).collect();
-        line.push_str(&format!("|{name}{rest}"));
-    }
-    format!("{scale}{}\n{line}|", show_time(frame))
+/// PZ0007: so many repetitions that the plan would be all windows.
+fn often(cx: &mut Ctx<'_>, period: &At<u64>, frame: &At<u64>) {
+    cx.push(
+        Diagnostic::error(
+            "PZ0007",
+            format!("a window is repeated at most {REPETITIONS} times in a frame"),
+            period.place,
+            format!("{} times", frame.value / period.value.max(1)),
+        )
+        .counter(frame.place, "the frame")
+        .help("a shorter frame: it is repeated for ever"),
+    );
 }
 
 fn divides(cx: &mut Ctx<'_>, schedule: &Schedule, period: &At<u64>, frame: &At<u64>) {
