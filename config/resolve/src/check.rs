@@ -121,7 +121,7 @@ pub fn check_text(shown: &str, text: String, folder: &Path, env: &Environment) -
             },
         );
         let boards = file::boards(&common);
-        known_boards(env, &sources, &boards, &overrides, &mut out);
+        known_boards(env, &boards, &overrides, &mut out);
         let names: BTreeSet<String> = env.board_names().into_iter().collect();
         let mut loaded: Vec<(At<Text>, BoardFile)> = Vec::new();
         for board in &boards {
@@ -287,7 +287,6 @@ fn collect(all: &mut Vec<Finding>, new: Vec<Diagnostic>, board: &str) {
 /// PZ0106 and PZ0011.
 fn known_boards(
     env: &Environment,
-    sources: &Sources,
     boards: &[At<Text>],
     overrides: &[Override],
     out: &mut Vec<Diagnostic>,
@@ -360,7 +359,6 @@ fn known_boards(
             },
         );
     }
-    let _ = sources;
 }
 
 fn load_board(

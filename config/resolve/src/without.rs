@@ -60,7 +60,8 @@ pub(crate) fn apply(d: &mut Description, out: &mut Vec<Diagnostic>) {
         let lost = c.from.good().is_some_and(|f| !there(&f.value));
         let had = c.to.good().is_some_and(|l| !l.value.is_empty());
         keep(&mut c.to, there);
-        !lost && !(had && c.to.good().is_some_and(|l| l.value.is_empty()))
+        let nowhere = had && c.to.good().is_some_and(|l| l.value.is_empty());
+        !lost && !nowhere
     });
     d.shared.retain_mut(|s| {
         let before = s.writers.good().map_or(0, |l| l.value.len())

@@ -3,6 +3,8 @@
 
 //! `parzelle check` and `parzelle explain` from outside: exit status and streams.
 
+#![allow(clippy::unwrap_used, reason = "a panic in a test is the verdict")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

@@ -23,12 +23,8 @@ fn choose<T: Copy>(written: &Field<T>, metadata: Option<T>, default: T) -> Deriv
             value,
             origin: Origin::METADATA,
         },
-        (None, None) => Derived::default(value_of(default)),
+        (None, None) => Derived::default(default),
     }
-}
-
-fn value_of<T>(value: T) -> T {
-    value
 }
 
 pub(super) fn derive(cx: &Ctx<'_>, order: &Order, at: usize, p: &Written) -> Option<Partition> {

@@ -366,7 +366,7 @@ fn something_left(cx: &mut Ctx<'_>) {
                     format!("\"{}\"", written_time(last.duration - per)),
                 );
             } else {
-                w = w.help(format!("a shorter window in `{}`: a windows's rest goes to time partition 0 too, but only if its partition waits", schedule.name.value).replace("windows's", "window's"));
+                w = w.help(format!("a shorter window in `{}`: what a window leaves goes there too, but only while its partition waits", schedule.name.value));
             }
             found.push(w);
         }

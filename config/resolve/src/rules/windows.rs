@@ -308,16 +308,9 @@ fn divides(cx: &mut Ctx<'_>, schedule: &Schedule, period: &At<u64>, frame: &At<u
             schedule.name.value
         ),
         period.place,
-        format!(
-            "{} frames of this do not make {}",
-            n.saturating_add(1),
-            show_time(frame.value)
-        ),
+        "not a whole number of times in the frame",
     )
     .counter(frame.place, "the frame");
-    d.primary
-        .iter_mut()
-        .for_each(|l| l.text = "not a whole number of times in the frame".to_owned());
     if let Some(first) = near.first() {
         d = d.fix(
             "the nearest that does",
