@@ -6,7 +6,8 @@
 //! The least time that windows give in any stretch of one promise period: the worst stretch
 //! begins as a window ends (moving it later only adds time at its end, earlier only at its
 //! start). From that, each partition of time partition 0 that goes before the window may take
-//! what its `limit` allows in that stretch.
+//! what its `limit` allows in that stretch. Who shares the windows and does not go behind may take
+//! all of them: then nothing is proved.
 
 use parzelle_schema::diagnostic::Diagnostic;
 use parzelle_schema::file::Partition;
@@ -25,6 +26,9 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
         };
         let (time, period) = promise.value;
         let name = time_partition_name(p);
+        if shared(cx, at, p, promise.place, &name) {
+            continue;
+        }
         let mut worst: Option<(u64, u32)> = None;
         for s in 0..cx.facts.schedules.len() {
             let Some(placed) = cx
@@ -76,6 +80,46 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
             disturbed(cx, at, p, (time, period), promise.place, spare, core);
         }
     }
+}
+
+/// PZ0407 for windows that somebody else can use up.
+fn shared(cx: &mut Ctx<'_>, at: usize, p: &Partition, place: Place, time: &str) -> bool {
+    let d = cx.d;
+    let own = p.priority.good().map_or(100, |x| x.value);
+    let common = |other: usize| {
+        let cores = cx.facts.cores.get(at).zip(cx.facts.cores.get(other));
+        cores.is_some_and(|(a, b)| a.iter().any(|c| b.contains(c)))
+    };
+    let rival = d.partitions.iter().enumerate().find(|(other, q)| {
+        *other != at
+            && cx
+                .facts
+                .time_partition
+                .get(*other)
+                .is_some_and(|t| t.as_deref() == Some(time))
+            && q.priority.good().map_or(100, |x| x.value) >= own
+            && common(*other)
+    });
+    let Some((_, q)) = rival else { return false };
+    let found = Diagnostic::error(
+        "PZ0407",
+        format!(
+            "`{}` can use up the windows of `{}`",
+            q.name.value, p.name.value
+        ),
+        place,
+        "promised, in windows that are shared",
+    )
+    .counter(
+        q.time_partition.place().unwrap_or(q.table.head),
+        format!("`{}` shares them and does not go behind", q.name.value),
+    )
+    .help(format!(
+        "a higher `priority` for `{}` than for `{}`, or windows of its own",
+        p.name.value, q.name.value
+    ));
+    cx.push(found);
+    true
 }
 
 /// (least supply in any stretch of `period`, where that begins, the largest gap).
