@@ -170,7 +170,7 @@ fn run(_module: &'static Module, block: u64) -> ! {
     // SAFETY: this core's state, which only this core uses; interrupts are masked.
     let core = unsafe { &mut *core };
     core.start(epoch);
-    let context = core.machine.end();
+    let context = crate::trap::exit(core);
     leave(context)
 }
 

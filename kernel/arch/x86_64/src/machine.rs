@@ -110,7 +110,7 @@ impl Processor {
         self.measure.begin(cpu::read_tsc());
     }
 
-    /// The exit follows: the context to load, or 0.
+    /// The exit follows: the loaded vCPU's context, or 0.
     #[inline]
     pub(crate) fn end(&mut self) -> u64 {
         #[cfg(feature = "measure")]

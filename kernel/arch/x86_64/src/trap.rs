@@ -69,6 +69,14 @@ pub(crate) fn gates(stubs: u64) -> &'static [Gate; 256] {
     })
 }
 
+/// The context to go on with, or 0 to wait for an interrupt. While a core has nothing to do, the
+/// latest vCPU stays loaded: it will often be the next one, too.
+#[inline]
+pub(crate) fn exit(core: &mut Core) -> u64 {
+    let context = core.machine.end();
+    if core.current().is_some() { context } else { 0 }
+}
+
 /// A kernel call: returns the context to go on with, or 0 to wait for an interrupt.
 ///
 /// # Safety
@@ -80,7 +88,7 @@ unsafe extern "C" fn parzelle_call(core: *mut Core, number: u64) -> u64 {
     core.machine.begin();
     let arguments = core.machine.arguments();
     core.on_call(number, arguments);
-    core.machine.end()
+    exit(core)
 }
 
 /// An interrupt, or an exception of the current vCPU: returns as [`parzelle_call`].
@@ -114,7 +122,7 @@ unsafe extern "C" fn parzelle_trap(core: *mut Core, vector: u64) -> u64 {
         }
         _ => {}
     }
-    core.machine.end()
+    exit(core)
 }
 
 /// An exception of the kernel itself, or one that nobody survives: prints and ends the module.
