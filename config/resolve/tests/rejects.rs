@@ -4,7 +4,11 @@
 //! One wrong file per rule, `tests/rejects/<code>[-variant].toml`, with the exact text that is
 //! printed for it in `.expected`. `UPDATE_EXPECT=1` writes these texts anew.
 
-#![allow(clippy::unwrap_used, reason = "a panic in a test is the verdict")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic in a test is the verdict"
+)]
 
 mod support;
 
