@@ -6,7 +6,9 @@
 /// Counts lines with code on them, without comments and without items behind `#[cfg(test)]`.
 pub(super) fn code_lines(text: &str) -> usize {
     let code = without_tests(&blank(text));
-    code.lines().filter(|line| !line.trim().is_empty()).count()
+    // In assembly a line may be a comment that begins with `#`; in Rust that is an attribute.
+    let is_code = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with("# ");
+    code.lines().filter(is_code).count()
 }
 
 /// Whether there is unsafe code, be it a block, a function, an implementation or an attribute.
@@ -123,9 +125,15 @@ fn char_end(text: &[char], start: usize) -> usize {
     close.map_or(text.len(), |close| close + 1)
 }
 
-/// The attributes before what only tests, or the host, compile: a kernel image enables no feature
-/// that stands beside `test`.
-const MARKS: [&str; 3] = ["#[cfg(test)]", "#[cfg(any(test", "#[cfg(all(test"];
+/// The attributes before what is in no kernel image: tests, what hosts compile (no kernel enables a
+/// feature that stands beside `test`), and stand-ins for instructions that a host doesn't have.
+const MARKS: [&str; 5] = [
+    "#[cfg(test)]",
+    "#[cfg(any(test",
+    "#[cfg(all(test",
+    "#[cfg(not(target_arch",
+    "#[cfg(not(all(target_arch",
+];
 
 /// Cuts out every item behind one of [`MARKS`].
 fn without_tests(code: &str) -> String {
@@ -205,6 +213,12 @@ mod tests {
             "fn a<'a>(x: &'a u8) { let c = '\"'; unsafe { b() } }"
         ));
         assert!(is_unsafe("let c = '\\''; #[unsafe(no_mangle)] fn x() {}"));
+    }
+
+    #[test]
+    fn what_only_a_host_compiles_does_not_count() {
+        let text = "#[cfg(not(target_arch = \"aarch64\"))]\nfn a() {\n}\nfn b() {}\n# remark\n";
+        assert_eq!(code_lines(text), 1);
     }
 
     #[test]
