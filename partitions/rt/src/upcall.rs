@@ -107,7 +107,7 @@ pub fn enable<const BYTES: usize>(
     handler: Handler,
     stack: &'static mut Stack<BYTES>,
     interest: u64,
-) -> Result<(), Error> {
+) -> Result<Registration, Error> {
     let page = VcpuPage::of(vcpu).ok_or(Error::Bounds)?.memory().address();
     let top = BYTES.checked_sub(size_of::<Head>()).map(|top| top & !15).ok_or(Error::Bounds)?;
     let head = stack.0.as_mut_ptr().wrapping_add(top).cast::<Head>();
@@ -115,10 +115,26 @@ pub fn enable<const BYTES: usize>(
     // head behind it; the stack is borrowed for ever, so nobody else uses it.
     unsafe { head.write(Head { page, handler }) };
     let entry = if Partition::get().has_fp() { upcall_fp } else { upcall_plain };
-    let arguments = [entry as *const () as u64, head as u64, interest, 0, 0];
-    // SAFETY: the entry was made to be entered by upcalls, on a stack with that head (condition
-    // 2 of `parzelle_sys::call`).
-    Ok(call::result(unsafe { parzelle_sys::call(Call::SetUpcall as u64, arguments) }).map(|_| ())?)
+    let registration = Registration([entry as *const () as u64, head as u64, interest, 0, 0]);
+    registration.renew()?;
+    Ok(registration)
+}
+
+/// What the kernel was asked for by [`enable`].
+#[derive(Clone, Copy, Debug)]
+pub struct Registration([u64; 5]);
+
+impl Registration {
+    /// Asks again, after [`disable`].
+    ///
+    /// # Errors
+    /// None with a kernel.
+    pub fn renew(&self) -> Result<(), Error> {
+        // SAFETY: the entry was made to be entered by upcalls, on a stack with that head, which is
+        // borrowed for ever (condition 2 of `parzelle_sys::call`).
+        let result = unsafe { parzelle_sys::call(Call::SetUpcall as u64, self.0) };
+        Ok(call::result(result).map(|_| ())?)
+    }
 }
 
 /// Turns upcalls off: events stay pending for [`crate::time::wait`], faults go to the health

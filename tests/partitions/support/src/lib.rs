@@ -6,6 +6,7 @@
 #![no_std]
 
 pub mod probe;
+pub mod progress;
 pub mod random;
 pub mod rtc;
 pub mod verdict;
