@@ -28,15 +28,23 @@ pub(crate) struct Build {
 /// Builds and says where.
 pub(crate) fn run(args: &Build) -> Result<ExitCode> {
     let path = image_of(&args.file, args.board.as_deref(), args.output.as_deref())?;
-    let Some(path) = path else { return Ok(ExitCode::FAILURE) };
+    let Some(path) = path else {
+        return Ok(ExitCode::FAILURE);
+    };
     println!("{}", path.display());
     Ok(ExitCode::SUCCESS)
 }
 
 /// Builds the image of a description; `None` when it was refused, with all that was found printed.
-pub(crate) fn image_of(file: &Path, board: Option<&str>, output: Option<&Path>) -> Result<Option<PathBuf>> {
+pub(crate) fn image_of(
+    file: &Path,
+    board: Option<&str>,
+    output: Option<&Path>,
+) -> Result<Option<PathBuf>> {
     let target = house::target(file);
-    let Some(checked) = crate::describe::system(file, board)? else { return Ok(None) };
+    let Some(checked) = crate::describe::system(file, board)? else {
+        return Ok(None);
+    };
     let system = &checked.system;
     let image = match assemble(system, &target)? {
         Outcome::Image(image) => image,
@@ -45,7 +53,11 @@ pub(crate) fn image_of(file: &Path, board: Option<&str>, output: Option<&Path>) 
             return Ok(None);
         }
     };
-    let named = || target.join(&system.name.value).join(format!("{}.img", system.board.name));
+    let named = || {
+        target
+            .join(&system.name.value)
+            .join(format!("{}.img", system.board.name))
+    };
     let path = output.map_or_else(named, Path::to_owned);
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;

@@ -36,7 +36,9 @@ pub(crate) fn consoles(system: &System, blocks: &mut Blocks, cells: &mut [Cell])
     for console in &system.consoles {
         let server = console.server.0;
         for member in console.members.iter().map(|member| member.0) {
-            let Some(partition) = system.partitions.get(member) else { continue };
+            let Some(partition) = system.partitions.get(member) else {
+                continue;
+            };
             let log = Way {
                 from: member,
                 to: server,
@@ -60,20 +62,28 @@ pub(crate) fn consoles(system: &System, blocks: &mut Blocks, cells: &mut [Cell])
 fn connect(way: &Way<'_>, what: &str, whose: &str, blocks: &mut Blocks, cells: &mut [Cell]) {
     let title = format!("{what} {whose}");
     let block = blocks.add(Block {
-        parts: vec![Part { name: title.clone(), bytes: way.bytes, zero: true }],
+        parts: vec![Part {
+            name: title.clone(),
+            bytes: way.bytes,
+            zero: true,
+        }],
         partition: None,
         wish: None,
         owner: whose.to_owned(),
         why: "console rings",
     });
-    let Some(reader) = cells.get_mut(way.to) else { return };
+    let Some(reader) = cells.get_mut(way.to) else {
+        return;
+    };
     let mut read = object(way.reader.0, way.reader.1);
     read.address = reader.map_object(&title, Backing::Block(block, 0), way.bytes, READ);
     read.size = way.bytes;
     read.event = reader.event();
     let event = read.event;
     reader.object(read);
-    let Some(writer) = cells.get_mut(way.from) else { return };
+    let Some(writer) = cells.get_mut(way.from) else {
+        return;
+    };
     let mut written = object(way.writer.0, way.writer.1);
     written.address = writer.map_object(&title, Backing::Block(block, 0), way.bytes, READ | WRITE);
     written.size = way.bytes;

@@ -3,10 +3,8 @@
 
 //! The information pages of a partition, as bytes of the payload.
 
-use parzelle_abi::info::{
-    FLAG_FP, GuestInfo, InfoHeader, LoadSegment, MAGIC, ObjectInfo, layout,
-};
 use parzelle_abi::PAGE;
+use parzelle_abi::info::{FLAG_FP, GuestInfo, InfoHeader, LoadSegment, MAGIC, ObjectInfo, layout};
 use std::mem::size_of;
 use zerocopy::IntoBytes;
 
@@ -16,7 +14,12 @@ use super::names::name;
 use crate::model::Partition;
 
 /// Writes the pages of partition `index`.
-pub(crate) fn pages(index: usize, partition: &Partition, cell: &Cell, guest: Option<&Guest>) -> Vec<u8> {
+pub(crate) fn pages(
+    index: usize,
+    partition: &Partition,
+    cell: &Cell,
+    guest: Option<&Guest>,
+) -> Vec<u8> {
     let mut behind = size_of::<InfoHeader>();
     let mut place = |bytes: usize| {
         let offset = behind.next_multiple_of(8);

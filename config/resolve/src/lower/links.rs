@@ -51,7 +51,9 @@ pub(crate) fn channels(system: &System, blocks: &mut Blocks) -> Vec<Channel> {
             // Two slots would let a reader on another core copy while the writer writes; the
             // kernel locks instead, so one is enough.
             buffer: buffer(&link.name, link.message_size, 1),
-            ends: std::iter::once(link.from.0).chain(link.to.iter().map(|p| p.0)).collect(),
+            ends: std::iter::once(link.from.0)
+                .chain(link.to.iter().map(|p| p.0))
+                .collect(),
         });
     }
     for link in &system.queuing {
@@ -74,22 +76,34 @@ pub(crate) fn ports(system: &System, channels: &[Channel], cells: &mut [Cell]) {
     for (index, (cell, partition)) in cells.iter_mut().zip(&system.partitions).enumerate() {
         for port in &partition.ports {
             let (kind, channel, direction, tells) = match port {
-                Port::SamplingSource { link, .. } => (ObjectKind::SamplingSource, link.0, SOURCE, false),
+                Port::SamplingSource { link, .. } => {
+                    (ObjectKind::SamplingSource, link.0, SOURCE, false)
+                }
                 Port::SamplingDestination { link, .. } => {
                     (ObjectKind::SamplingDestination, link.0, DESTINATION, true)
                 }
                 Port::QueuingSource { link, .. } => {
                     (ObjectKind::QueuingSource, queuing + link.0, SOURCE, true)
                 }
-                Port::QueuingDestination { link, .. } => {
-                    (ObjectKind::QueuingDestination, queuing + link.0, DESTINATION, true)
-                }
+                Port::QueuingDestination { link, .. } => (
+                    ObjectKind::QueuingDestination,
+                    queuing + link.0,
+                    DESTINATION,
+                    true,
+                ),
             };
             let event = if tells { cell.event() } else { NO_EVENT };
             let number = cell.ports.len() as u32;
             // The vCPU is filled in when the order of vCPUs is written.
-            cell.ports.push(PortRecord { channel: channel as u32, direction, event, vcpu: NONE });
-            let Some(link) = channels.get(channel) else { continue };
+            cell.ports.push(PortRecord {
+                channel: channel as u32,
+                direction,
+                event,
+                vcpu: NONE,
+            });
+            let Some(link) = channels.get(channel) else {
+                continue;
+            };
             let mut info = object(port.name(), kind);
             info.number = number;
             info.size = u64::from(link.message_bytes);
@@ -100,7 +114,12 @@ pub(crate) fn ports(system: &System, channels: &[Channel], cells: &mut [Cell]) {
             };
             info.event = event;
             cell.object(info);
-            cell.peers.extend(link.ends.iter().filter(|&&end| end != index).map(|&end| end as u32));
+            cell.peers.extend(
+                link.ends
+                    .iter()
+                    .filter(|&&end| end != index)
+                    .map(|&end| end as u32),
+            );
         }
     }
 }
@@ -112,7 +131,11 @@ pub(crate) fn shared(system: &System, blocks: &mut Blocks, cells: &mut [Cell]) -
         .iter()
         .map(|link| {
             blocks.add(Block {
-                parts: vec![Part { name: link.name.clone(), bytes: link.size, zero: true }],
+                parts: vec![Part {
+                    name: link.name.clone(),
+                    bytes: link.size,
+                    zero: true,
+                }],
                 partition: None,
                 wish: link.physical.map(|address| (address, link.physical_place)),
                 owner: link.name.clone(),
@@ -124,7 +147,8 @@ pub(crate) fn shared(system: &System, blocks: &mut Blocks, cells: &mut [Cell]) -
     let mut seen: Vec<Vec<(usize, u32)>> = vec![Vec::new(); all.len()];
     for (index, (cell, partition)) in cells.iter_mut().zip(&system.partitions).enumerate() {
         for port in &partition.shared {
-            let (Some(link), Some(&block)) = (system.shared.get(port.link.0), all.get(port.link.0)) else {
+            let (Some(link), Some(&block)) = (system.shared.get(port.link.0), all.get(port.link.0))
+            else {
                 continue;
             };
             let access = if port.writable { READ | WRITE } else { READ };
@@ -151,14 +175,18 @@ pub(crate) fn shared(system: &System, blocks: &mut Blocks, cells: &mut [Cell]) -
 /// Adds a doorbell, as an object at both ends.
 fn ring(system: &System, cells: &mut [Cell], from: (usize, u32), to: (usize, u32)) {
     let title = |index: usize| system.partitions.get(index).map_or("", |p| p.name.as_str());
-    let Some(hearer) = cells.get_mut(to.0) else { return };
+    let Some(hearer) = cells.get_mut(to.0) else {
+        return;
+    };
     let mut heard = object(title(from.0), ObjectKind::DoorbellIn);
     heard.event = hearer.event();
     heard.extra = u64::from(to.1);
     let event = heard.event;
     hearer.object(heard);
     hearer.peers.insert(from.0 as u32);
-    let Some(ringer) = cells.get_mut(from.0) else { return };
+    let Some(ringer) = cells.get_mut(from.0) else {
+        return;
+    };
     let mut rung = object(title(to.0), ObjectKind::DoorbellOut);
     rung.number = ringer.bell(Bell { to: to.0, event });
     rung.extra = u64::from(from.1);
