@@ -143,10 +143,7 @@ mod tests {
 
     #[test]
     fn a_stuck_uart_stops_nobody() {
-        let fake = Fake {
-            stuck: true,
-            ..Fake::default()
-        };
+        let fake = Fake { stuck: true, ..Fake::default() };
         assert!(Ns16550::new(&fake).write_str("a").is_ok());
         assert!(fake.sent.borrow().is_empty());
     }

@@ -70,9 +70,7 @@ impl Pl011 {
     pub fn put(&self, byte: u8) {
         let registers = self.registers();
         if !registers.control.is_set(Control::UARTEN) {
-            registers
-                .control
-                .write(Control::UARTEN::SET + Control::TXE::SET);
+            registers.control.write(Control::UARTEN::SET + Control::TXE::SET);
         }
         for _ in 0..PATIENCE {
             if !registers.flags.is_set(Flags::TXFF) {

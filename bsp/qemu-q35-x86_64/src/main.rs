@@ -11,10 +11,7 @@ mod kernel {
     use parzelle_arch_x86_64::{Board, boot, in8, out8, panic};
     use parzelle_bsp_drivers::ns16550::{Ns16550, Registers};
 
-    static BOARD: Board = Board {
-        name: "qemu-q35-x86_64",
-        print,
-    };
+    static BOARD: Board = Board { name: "qemu-q35-x86_64", print };
 
     /// The first serial port of every PC.
     const COM1: u16 = 0x3f8;

@@ -45,7 +45,6 @@ pub const NONE: u32 = u32::MAX;
 /// The digest of plans and segments: CRC-64/XZ. It finds corruption; authenticity is the business
 /// of the board's secure boot.
 pub fn digest(bytes: &[u8]) -> u64 {
-    const CRC: crc::Crc<u64, crc::Table<16>> =
-        crc::Crc::<u64, crc::Table<16>>::new(&crc::CRC_64_XZ);
+    const CRC: crc::Crc<u64, crc::Table<16>> = crc::Crc::<u64, crc::Table<16>>::new(&crc::CRC_64_XZ);
     CRC.checksum(bytes)
 }

@@ -48,10 +48,7 @@ impl core::fmt::Display for PlanError {
         match self {
             PlanError::Magic => write!(f, "there is no plan where one should begin"),
             PlanError::Revision { found, known } => {
-                write!(
-                    f,
-                    "the plan has revision {found}, this kernel reads {known}"
-                )
+                write!(f, "the plan has revision {found}, this kernel reads {known}")
             }
             PlanError::Truncated { needed, found } => {
                 write!(f, "the plan has {found} bytes, {needed} are needed")
@@ -82,38 +79,25 @@ impl<'a> Plan<'a> {
     /// See [`PlanError`].
     pub fn read(bytes: &'a [u8]) -> Result<Plan<'a>, PlanError> {
         let header = Self::header(bytes)?;
-        for (found, known) in [
-            (header.revision, REVISION),
-            (header.abi, parzelle_abi::REVISION),
-        ] {
+        for (found, known) in [(header.revision, REVISION), (header.abi, parzelle_abi::REVISION)] {
             if found != known {
                 return Err(PlanError::Revision { found, known });
             }
         }
-        let truncated = PlanError::Truncated {
-            needed: header.bytes,
-            found: bytes.len() as u64,
-        };
+        let truncated = PlanError::Truncated { needed: header.bytes, found: bytes.len() as u64 };
         let length = usize::try_from(header.bytes).map_err(|_| truncated)?;
         let bytes = bytes.get(..length).ok_or(truncated)?;
         let digested = bytes.get(offset_of!(Header, revision)..).ok_or(truncated)?;
         if digest(digested) != header.digest {
             return Err(PlanError::Digest);
         }
-        let plan = Plan {
-            bytes,
-            system: &header.system,
-            tables: &header.tables,
-        };
+        let plan = Plan { bytes, system: &header.system, tables: &header.tables };
         plan.check_tables()?;
         Ok(plan)
     }
 
     fn header(bytes: &'a [u8]) -> Result<&'a Header, PlanError> {
-        let short = PlanError::Truncated {
-            needed: size_of::<Header>() as u64,
-            found: bytes.len() as u64,
-        };
+        let short = PlanError::Truncated { needed: size_of::<Header>() as u64, found: bytes.len() as u64 };
         let (header, _) = Header::ref_from_prefix(bytes).map_err(|_| short)?;
         if header.magic != MAGIC {
             return Err(PlanError::Magic);
@@ -126,11 +110,7 @@ impl<'a> Plan<'a> {
         name: &'static str,
         span: Span,
     ) -> Result<(), PlanError> {
-        if self.slice::<T>(span).is_some() {
-            Ok(())
-        } else {
-            Err(PlanError::Table(name))
-        }
+        if self.slice::<T>(span).is_some() { Ok(()) } else { Err(PlanError::Table(name)) }
     }
 
     /// The records at `span` (a byte offset and a count); proved by `check_tables`.
@@ -148,8 +128,6 @@ impl<'a> Plan<'a> {
 
     /// The partition of that name.
     pub fn partition_named(&self, name: &str) -> Option<usize> {
-        self.partitions()
-            .iter()
-            .position(|partition| partition.name.as_str() == name)
+        self.partitions().iter().position(|partition| partition.name.as_str() == name)
     }
 }

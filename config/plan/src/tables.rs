@@ -7,9 +7,7 @@ use crate::records::*;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// A range of records in some table.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Span {
     /// Index of the first.

@@ -15,10 +15,7 @@ pub(crate) fn put<T: IntoBytes + Immutable>(blob: &mut Vec<u8>, records: &[T]) -
     blob.resize(blob.len().next_multiple_of(8), 0);
     let first = blob.len() as u32;
     blob.extend_from_slice(records.as_bytes());
-    Span {
-        first,
-        count: records.len() as u32,
-    }
+    Span { first, count: records.len() as u32 }
 }
 
 impl PlanBuilder {
@@ -60,10 +57,7 @@ mod tests {
     fn sample() -> Vec<u8> {
         let mut builder = PlanBuilder::default();
         builder.system.name = Name::new("sample").unwrap();
-        builder.partitions.push(crate::PartitionRecord {
-            name: Name::new("a").unwrap(),
-            ..Default::default()
-        });
+        builder.partitions.push(crate::PartitionRecord { name: Name::new("a").unwrap(), ..Default::default() });
         builder.peers.extend([1, 2, 3]);
         builder.write()
     }
@@ -88,10 +82,7 @@ mod tests {
                 let mut bad = good.clone();
                 bad[position] ^= 1 << bit;
                 let words = aligned(&bad);
-                assert!(
-                    Plan::read(&words.as_bytes()[..bad.len()]).is_err(),
-                    "byte {position} bit {bit}"
-                );
+                assert!(Plan::read(&words.as_bytes()[..bad.len()]).is_err(), "byte {position} bit {bit}");
             }
         }
     }
@@ -102,10 +93,7 @@ mod tests {
         for length in 0..good.len() {
             let words = aligned(&good);
             let error = Plan::read(&words.as_bytes()[..length]).err().unwrap();
-            assert!(
-                matches!(error, PlanError::Truncated { .. }),
-                "{length}: {error}"
-            );
+            assert!(matches!(error, PlanError::Truncated { .. }), "{length}: {error}");
         }
     }
 }

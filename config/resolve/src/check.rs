@@ -64,10 +64,7 @@ impl Outcome {
     }
 
     fn count(&self, severity: Severity) -> usize {
-        self.findings
-            .iter()
-            .filter(|f| f.diagnostic.severity == severity)
-            .count()
+        self.findings.iter().filter(|f| f.diagnostic.severity == severity).count()
     }
 }
 
@@ -97,11 +94,7 @@ pub fn check(path: &Path, env: &Environment) -> Outcome {
 
 /// Checks a text, which is shown as `shown` and whose paths start at `folder`.
 pub fn check_text(shown: &str, text: String, folder: &Path, env: &Environment) -> Outcome {
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let mut sources = Sources::default();
     let file = sources.add(shown, text);
     let mut out = Vec::new();
@@ -113,87 +106,47 @@ pub fn check_text(shown: &str, text: String, folder: &Path, env: &Environment) -
         unreadable: None,
     };
     if let Some(root) = form::read(&sources, file, &mut out) {
-        let (common, overrides) = file::split(
-            &root,
-            &mut Cx {
-                sources: &sources,
-                out: &mut out,
-            },
-        );
+        let (common, overrides) = file::split(&root, &mut Cx { sources: &sources, out: &mut out });
         let boards = file::boards(&common);
         known_boards(env, &boards, &overrides, &mut out);
         let names: BTreeSet<String> = env.board_names().into_iter().collect();
         let mut loaded: Vec<(At<Text>, BoardFile)> = Vec::new();
         for board in &boards {
-            if !names.contains(&board.value.text)
-                || loaded.iter().any(|(b, _)| b.value.text == board.value.text)
-            {
+            if !names.contains(&board.value.text) || loaded.iter().any(|(b, _)| b.value.text == board.value.text) {
                 continue;
             }
             if let Some(read) = load_board(env, &mut sources, &board.value.text, &mut out) {
                 loaded.push((board.clone(), read));
             }
         }
-        let stem = Path::new(shown)
-            .file_stem()
-            .and_then(|s| s.to_str())
-            .unwrap_or("system")
-            .to_owned();
+        let stem = Path::new(shown).file_stem().and_then(|s| s.to_str()).unwrap_or("system").to_owned();
         for (board, read) in &loaded {
             let over = overrides.iter().find(|o| o.board.value == board.value.text);
-            let (findings, system) = one_board(
-                env,
-                &sources,
-                &common,
-                over,
-                (&board.value.text, read),
-                &boards,
-                folder,
-                &stem,
-            );
+            let (findings, system) =
+                one_board(env, &sources, &common, over, (&board.value.text, read), &boards, folder, &stem);
             collect(&mut outcome.findings, findings, &board.value.text);
             outcome.systems.extend(system);
             outcome.boards.push(board.value.text.clone());
         }
         if loaded.is_empty() {
             // Nothing can be looked up, but the form can be judged.
-            Description::read(
-                &common,
-                None,
-                &mut Cx {
-                    sources: &sources,
-                    out: &mut out,
-                },
-            );
+            Description::read(&common, None, &mut Cx { sources: &sources, out: &mut out });
         }
     }
-    let general = out.into_iter().map(|diagnostic| Finding {
-        diagnostic,
-        boards: Vec::new(),
-    });
+    let general = out.into_iter().map(|diagnostic| Finding { diagnostic, boards: Vec::new() });
     outcome.findings.extend(general);
     let failed = |f: &Finding| f.diagnostic.severity == Severity::Error && f.boards.is_empty();
     if outcome.findings.iter().any(failed) {
         outcome.systems.clear();
     }
-    outcome.findings.sort_by_key(|f| {
-        (
-            f.diagnostic.primary.as_ref().map(|p| p.place),
-            f.diagnostic.code,
-        )
-    });
-    outcome
-        .findings
-        .dedup_by(|a, b| a.diagnostic == b.diagnostic);
+    outcome.findings.sort_by_key(|f| (f.diagnostic.primary.as_ref().map(|p| p.place), f.diagnostic.code));
+    outcome.findings.dedup_by(|a, b| a.diagnostic == b.diagnostic);
     outcome.sources = sources;
     outcome
 }
 
 /// Checks one board. The system is there if there was no error.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "called once; a struct would only name them again"
-)]
+#[expect(clippy::too_many_arguments, reason = "called once; a struct would only name them again")]
 fn one_board(
     env: &Environment,
     sources: &Sources,
@@ -209,42 +162,24 @@ fn one_board(
     let merged = match over {
         Some(over) => {
             let mut table = over.table.clone();
-            table
-                .entries
-                .retain(|(k, _)| !matches!(k.name.as_str(), "option" | "without"));
+            table.entries.retain(|(k, _)| !matches!(k.name.as_str(), "option" | "without"));
             merge(common, &table, &mut idle)
         }
         None => common.clone(),
     };
     for (again, old) in idle {
         out.push(
-            Diagnostic::warning(
-                "PZ0010",
-                "this override changes nothing",
-                again,
-                "the same value",
-            )
-            .counter(old, "already so in the common part")
-            .help("delete the override"),
+            Diagnostic::warning("PZ0010", "this override changes nothing", again, "the same value")
+                .counter(old, "already so in the common part")
+                .help("delete the override"),
         );
     }
-    let mut d = Description::read(
-        &merged,
-        over.map(|o| &o.table),
-        &mut Cx {
-            sources,
-            out: &mut out,
-        },
-    );
+    let mut d = Description::read(&merged, over.map(|o| &o.table), &mut Cx { sources, out: &mut out });
     without::apply(&mut d, &mut out);
     let Some(arch) = board.arch.good() else {
         return (out, None);
     };
-    let arch = if arch.value == "aarch64" {
-        Arch::Aarch64
-    } else {
-        Arch::X86_64
-    };
+    let arch = if arch.value == "aarch64" { Arch::Aarch64 } else { Arch::X86_64 };
     let mut cx = Ctx {
         sources,
         d: &d,
@@ -259,11 +194,7 @@ fn one_board(
     };
     rules::run(&mut cx);
     out.append(&mut cx.out);
-    let system = if out.iter().any(|d| d.severity == Severity::Error) {
-        None
-    } else {
-        derive::system(&cx, stem)
-    };
+    let system = if out.iter().any(|d| d.severity == Severity::Error) { None } else { derive::system(&cx, stem) };
     (out, system)
 }
 
@@ -276,34 +207,21 @@ fn collect(all: &mut Vec<Finding>, new: Vec<Diagnostic>, board: &str) {
                     known.boards.push(board.to_owned());
                 }
             }
-            None => all.push(Finding {
-                diagnostic,
-                boards: vec![board.to_owned()],
-            }),
+            None => all.push(Finding { diagnostic, boards: vec![board.to_owned()] }),
         }
     }
 }
 
 /// PZ0106 and PZ0011.
-fn known_boards(
-    env: &Environment,
-    boards: &[At<Text>],
-    overrides: &[Override],
-    out: &mut Vec<Diagnostic>,
-) {
+fn known_boards(env: &Environment, boards: &[At<Text>], overrides: &[Override], out: &mut Vec<Diagnostic>) {
     let names = env.board_names();
     for (at, board) in boards.iter().enumerate() {
         let name = board.value.text.as_str();
         if let Some(first) = boards[..at].iter().find(|b| b.value.text == name) {
             out.push(
-                Diagnostic::error(
-                    "PZ0003",
-                    format!("the board `{name}` is given twice"),
-                    board.place,
-                    "again here",
-                )
-                .counter(first.place, "first here")
-                .help("remove one of them"),
+                Diagnostic::error("PZ0003", format!("the board `{name}` is given twice"), board.place, "again here")
+                    .counter(first.place, "first here")
+                    .help("remove one of them"),
             );
         }
         if names.iter().any(|n| n == name) {
@@ -315,16 +233,9 @@ fn known_boards(
             board.place,
             "there is no such folder in `bsp`",
         )
-        .note(format!(
-            "the boards are {}",
-            listed(names.iter().map(String::as_str))
-        ));
+        .note(format!("the boards are {}", listed(names.iter().map(String::as_str))));
         out.push(match nearest(name, names.iter().map(String::as_str)) {
-            Some(near) => d.fix(
-                "a board with a similar name",
-                board.place,
-                format!("\"{near}\""),
-            ),
+            Some(near) => d.fix("a board with a similar name", board.place, format!("\"{near}\"")),
             None => d,
         });
     }
@@ -334,39 +245,18 @@ fn known_boards(
             continue;
         }
         let first = boards.first().map(|b| b.place);
-        let head = if over.table.head.start < over.table.head.end {
-            over.table.head
-        } else {
-            over.board.place
-        };
-        let d = Diagnostic::error(
-            "PZ0011",
-            format!("the file is not for the board `{name}`"),
-            head,
-            "an override for it",
-        )
-        .counter_if(first, "the boards of the file");
-        out.push(
-            match nearest(name, boards.iter().map(|b| b.value.text.as_str())) {
-                Some(near) => d.fix(
-                    "a board of the file with a similar name",
-                    over.board.place,
-                    near,
-                ),
-                None => d.help(format!(
-                    "add `\"{name}\"` to `boards`, or delete the override"
-                )),
-            },
-        );
+        let head = if over.table.head.start < over.table.head.end { over.table.head } else { over.board.place };
+        let d =
+            Diagnostic::error("PZ0011", format!("the file is not for the board `{name}`"), head, "an override for it")
+                .counter_if(first, "the boards of the file");
+        out.push(match nearest(name, boards.iter().map(|b| b.value.text.as_str())) {
+            Some(near) => d.fix("a board of the file with a similar name", over.board.place, near),
+            None => d.help(format!("add `\"{name}\"` to `boards`, or delete the override")),
+        });
     }
 }
 
-fn load_board(
-    env: &Environment,
-    sources: &mut Sources,
-    name: &str,
-    out: &mut Vec<Diagnostic>,
-) -> Option<BoardFile> {
+fn load_board(env: &Environment, sources: &mut Sources, name: &str, out: &mut Vec<Diagnostic>) -> Option<BoardFile> {
     let text = std::fs::read_to_string(env.boards().join(name).join("board.toml")).ok()?;
     let file: FileId = sources.add(format!("bsp/{name}/board.toml"), text);
     let table = form::read(sources, file, out)?;

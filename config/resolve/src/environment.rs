@@ -66,11 +66,7 @@ impl Environment {
 
     /// Parzelle's tree at `root`, crates as given.
     pub fn with_crates(root: impl Into<PathBuf>, crates: Crates) -> Self {
-        Environment {
-            root: root.into(),
-            crates,
-            cache: RefCell::default(),
-        }
+        Environment { root: root.into(), crates, cache: RefCell::default() }
     }
 
     /// The folder of boards.
@@ -123,45 +119,24 @@ impl Environment {
 fn cargo_metadata(folder: &Path) -> Option<Vec<Package>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args([
-            "metadata",
-            "--no-deps",
-            "--format-version",
-            "1",
-            "--offline",
-        ])
+        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
         .current_dir(folder)
         .output()
         .ok()?;
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
-    Some(
-        json.get("packages")?
-            .as_array()?
-            .iter()
-            .filter_map(package)
-            .collect(),
-    )
+    Some(json.get("packages")?.as_array()?.iter().filter_map(package).collect())
 }
 
 fn package(json: &serde_json::Value) -> Option<Package> {
     let metadata = json.get("metadata").and_then(|m| m.get("parzelle"));
-    let size = |key: &str| {
-        metadata
-            .and_then(|m| m.get(key))
-            .and_then(|v| v.as_str())
-            .and_then(|s| parse_size(s).ok())
-    };
+    let size = |key: &str| metadata.and_then(|m| m.get(key)).and_then(|v| v.as_str()).and_then(|s| parse_size(s).ok());
     let targets = json.get("targets")?.as_array()?;
     Some(Package {
         name: json.get("name")?.as_str()?.to_owned(),
         manifest: json.get("manifest_path")?.as_str()?.into(),
         bins: targets
             .iter()
-            .filter(|t| {
-                t.get("kind")
-                    .and_then(|k| k.as_array())
-                    .is_some_and(|k| k.iter().any(|k| k == "bin"))
-            })
+            .filter(|t| t.get("kind").and_then(|k| k.as_array()).is_some_and(|k| k.iter().any(|k| k == "bin")))
             .filter_map(|t| t.get("name")?.as_str().map(str::to_owned))
             .collect(),
         features: json

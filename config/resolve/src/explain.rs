@@ -26,11 +26,7 @@ impl fmt::Display for Rule {
         writeln!(f, "{}: {}\n", self.code, self.rule)?;
         writeln!(f, "Why:    {}", self.why)?;
         writeln!(f, "Labels: {}", self.labels)?;
-        write!(
-            f,
-            "A wrong file and what is said about it: tests/rejects/{}.toml",
-            self.code
-        )
+        write!(f, "A wrong file and what is said about it: tests/rejects/{}.toml", self.code)
     }
 }
 

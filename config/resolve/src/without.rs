@@ -35,11 +35,7 @@ pub(crate) fn apply(d: &mut Description, out: &mut Vec<Diagnostic>) {
         out.push(match nearest(&name.value.text, names()) {
             Some(near) => {
                 let near = near.to_owned();
-                found.fix(
-                    "write the name as it is declared",
-                    name.place,
-                    format!("\"{near}\""),
-                )
+                found.fix("write the name as it is declared", name.place, format!("\"{near}\""))
             }
             None => found,
         });
@@ -47,12 +43,8 @@ pub(crate) fn apply(d: &mut Description, out: &mut Vec<Diagnostic>) {
     if gone.is_empty() {
         return;
     }
-    let times: BTreeSet<String> = d
-        .partitions
-        .iter()
-        .filter(|p| gone.contains(&p.name.value))
-        .map(time_partition_name)
-        .collect();
+    let times: BTreeSet<String> =
+        d.partitions.iter().filter(|p| gone.contains(&p.name.value)).map(time_partition_name).collect();
     d.partitions.retain(|p| !gone.contains(&p.name.value));
     let kept: BTreeSet<String> = d.partitions.iter().map(time_partition_name).collect();
     let there = |e: &EndAt| !gone.contains(&e.end.partition);
@@ -64,37 +56,25 @@ pub(crate) fn apply(d: &mut Description, out: &mut Vec<Diagnostic>) {
         !lost && !nowhere
     });
     d.shared.retain_mut(|s| {
-        let before = s.writers.good().map_or(0, |l| l.value.len())
-            + s.readers.good().map_or(0, |l| l.value.len());
+        let before = s.writers.good().map_or(0, |l| l.value.len()) + s.readers.good().map_or(0, |l| l.value.len());
         keep(&mut s.writers, there);
         keep(&mut s.readers, there);
-        let after = s.writers.good().map_or(0, |l| l.value.len())
-            + s.readers.good().map_or(0, |l| l.value.len());
+        let after = s.writers.good().map_or(0, |l| l.value.len()) + s.readers.good().map_or(0, |l| l.value.len());
         before == after || (s.writers.good().is_none_or(|l| !l.value.is_empty()) && after > 1)
     });
     for c in &mut d.consoles {
         keep(&mut c.members, there);
     }
     for p in &mut d.partitions {
-        for list in [
-            &mut p.may.start_stop,
-            &mut p.may.statistics,
-            &mut p.may.trace,
-        ] {
+        for list in [&mut p.may.start_stop, &mut p.may.statistics, &mut p.may.trace] {
             keep(list, |t: &At<Text>| !gone.contains(&t.value.text));
         }
     }
-    keep(&mut d.system.start_order, |t: &At<Text>| {
-        !gone.contains(&t.value.text)
-    });
+    keep(&mut d.system.start_order, |t: &At<Text>| !gone.contains(&t.value.text));
     for s in &mut d.schedules {
-        s.change_action
-            .retain(|(name, _)| !gone.contains(&name.value));
+        s.change_action.retain(|(name, _)| !gone.contains(&name.value));
         for w in s.cores.iter_mut().flat_map(|(_, w)| w) {
-            w.absent = w
-                .run
-                .good()
-                .is_some_and(|r| times.contains(&r.value.text) && !kept.contains(&r.value.text));
+            w.absent = w.run.good().is_some_and(|r| times.contains(&r.value.text) && !kept.contains(&r.value.text));
         }
     }
 }

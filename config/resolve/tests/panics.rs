@@ -18,10 +18,8 @@ use proptest::prelude::*;
 static FILES: LazyLock<Vec<String>> = LazyLock::new(|| {
     let mut files = Vec::new();
     for folder in ["config/systems", "tests/rejects"] {
-        let mut found: Vec<_> = std::fs::read_dir(support::root().join(folder))
-            .unwrap()
-            .map(|e| e.unwrap().path())
-            .collect();
+        let mut found: Vec<_> =
+            std::fs::read_dir(support::root().join(folder)).unwrap().map(|e| e.unwrap().path()).collect();
         found.retain(|p| p.extension().is_some_and(|e| e == "toml"));
         found.sort();
         files.extend(found.iter().map(|p| std::fs::read_to_string(p).unwrap()));
@@ -70,13 +68,7 @@ fn edit(file: &mut String, at: usize, piece: &str, whole: bool) {
         start -= 1;
     }
     let word = |c: char| c.is_alphanumeric() || c == '-' || c == '"';
-    let end = if whole {
-        file[start..]
-            .find(|c| !word(c))
-            .map_or(file.len(), |n| start + n)
-    } else {
-        start
-    };
+    let end = if whole { file[start..].find(|c| !word(c)).map_or(file.len(), |n| start + n) } else { start };
     file.replace_range(start..end, piece);
 }
 

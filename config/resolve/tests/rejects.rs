@@ -4,11 +4,7 @@
 //! One wrong file per rule, `tests/rejects/<code>[-variant].toml`, with the exact text that is
 //! printed for it in `.expected`. `UPDATE_EXPECT=1` writes these texts anew.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a panic in a test is the verdict"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is the verdict")]
 
 mod support;
 
@@ -45,20 +41,14 @@ fn outcome(file: &Path) -> Outcome {
     if BUILT.iter().any(|code| stem.starts_with(code)) {
         let found = outcome.systems.iter().flat_map(lowered).collect::<Vec<_>>();
         let boards = outcome.boards.clone();
-        outcome
-            .findings
-            .extend(found.into_iter().map(|diagnostic| Finding {
-                diagnostic,
-                boards: boards.clone(),
-            }));
+        outcome.findings.extend(found.into_iter().map(|diagnostic| Finding { diagnostic, boards: boards.clone() }));
     }
     outcome
 }
 
 /// What lowering finds, with the files of `tests/rejects` as programs, loader and console.
 fn lowered(system: &System) -> Vec<Diagnostic> {
-    let read =
-        |path: &Path| Program::parse(&std::fs::read(path).unwrap(), system.board.arch).unwrap();
+    let read = |path: &Path| Program::parse(&std::fs::read(path).unwrap(), system.board.arch).unwrap();
     let files = folder().join("files").join(system.board.arch.name());
     let program = |p: &Partition| match &p.program.value {
         model::Program::Elf { path } => read(path),
@@ -66,18 +56,9 @@ fn lowered(system: &System) -> Vec<Diagnostic> {
     };
     let programs: Vec<Program> = system.partitions.iter().map(program).collect();
     let guests = vec![GuestFiles::default(); programs.len()];
-    let kernel = Kernel {
-        load: system.board.kernel_load,
-        bytes: 256 << 10,
-    };
+    let kernel = Kernel { load: system.board.kernel_load, bytes: 256 << 10 };
     let loader = read(&files.join("loader.elf"));
-    match lower(&Inputs {
-        system,
-        programs: &programs,
-        guests: &guests,
-        loader: &loader,
-        kernel,
-    }) {
+    match lower(&Inputs { system, programs: &programs, guests: &guests, loader: &loader, kernel }) {
         Ok(_) => Vec::new(),
         Err(Failure::Findings(findings)) => findings,
         Err(Failure::Internal(why)) => panic!("{why}"),
@@ -86,12 +67,7 @@ fn lowered(system: &System) -> Vec<Diagnostic> {
 
 fn checked(file: &Path) -> Outcome {
     let name = file.file_name().unwrap().to_str().unwrap();
-    check_text(
-        name,
-        std::fs::read_to_string(file).unwrap(),
-        &folder(),
-        &support::environment(),
-    )
+    check_text(name, std::fs::read_to_string(file).unwrap(), &folder(), &support::environment())
 }
 
 #[test]
@@ -100,15 +76,8 @@ fn say_what_is_expected() {
     let mut wrong = Vec::new();
     for file in files() {
         let outcome = outcome(&file);
-        let said = format!(
-            "{}{}\n",
-            text(&outcome, Style::Plain),
-            summary(&outcome, false).unwrap_or_default()
-        );
-        let said: String = said
-            .lines()
-            .map(|l| format!("{}\n", l.trim_end()))
-            .collect();
+        let said = format!("{}{}\n", text(&outcome, Style::Plain), summary(&outcome, false).unwrap_or_default());
+        let said: String = said.lines().map(|l| format!("{}\n", l.trim_end())).collect();
         let expected = file.with_extension("expected");
         if update {
             std::fs::write(&expected, said).unwrap();
@@ -116,11 +85,7 @@ fn say_what_is_expected() {
             wrong.push(format!("{}: this is said now:\n{said}", file.display()));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{}\n(`UPDATE_EXPECT=1` accepts all that)",
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{}\n(`UPDATE_EXPECT=1` accepts all that)", wrong.join("\n"));
 }
 
 #[test]
@@ -136,40 +101,21 @@ fn one_mistake_one_code() {
         if codes != [&stem[..6]] {
             wrong.push(format!("{stem}: {codes:?}"));
         }
-        assert!(
-            outcome
-                .findings
-                .iter()
-                .all(|f| f.diagnostic.primary.is_some())
-        );
+        assert!(outcome.findings.iter().all(|f| f.diagnostic.primary.is_some()));
         assert_eq!(json(&outcome).lines().count(), outcome.findings.len());
     }
-    assert!(
-        wrong.is_empty(),
-        "one mistake, one finding:\n{}",
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "one mistake, one finding:\n{}", wrong.join("\n"));
 }
 
 #[test]
 fn every_rule_has_its_wrong_file() {
-    let names: BTreeSet<String> = files()
-        .iter()
-        .map(|f| f.file_stem().unwrap().to_str().unwrap().to_owned())
-        .collect();
+    let names: BTreeSet<String> = files().iter().map(|f| f.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
     for rule in &RULES {
         let built = BUILT.contains(&rule.code);
-        assert!(
-            built || names.contains(rule.code),
-            "tests/rejects/{}.toml is missing",
-            rule.code
-        );
+        assert!(built || names.contains(rule.code), "tests/rejects/{}.toml is missing", rule.code);
     }
     for name in names.iter().filter(|n| n.starts_with("PZ")) {
-        assert!(
-            RULES.iter().any(|r| r.code == &name[..6]),
-            "{name}: `explain` does not know this rule"
-        );
+        assert!(RULES.iter().any(|r| r.code == &name[..6]), "{name}: `explain` does not know this rule");
     }
 }
 
@@ -178,10 +124,7 @@ fn no_code_without_a_rule() {
     let mut stack = vec![support::root().join("config")];
     let mut unknown = BTreeSet::new();
     while let Some(folder) = stack.pop() {
-        for entry in std::fs::read_dir(folder)
-            .unwrap()
-            .map(|e| e.unwrap().path())
-        {
+        for entry in std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()) {
             if entry.is_dir() {
                 stack.push(entry);
             } else if entry.extension().is_some_and(|e| e == "rs") {

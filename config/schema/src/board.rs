@@ -103,11 +103,7 @@ impl BoardFile {
         }
         let mut irqchip = Vec::new();
         if let Some(t) = r.table("irqchip") {
-            let mut r = Reader {
-                table: t,
-                kind: &keys::BOARD,
-                cx: r.cx,
-            };
+            let mut r = Reader { table: t, kind: &keys::BOARD, cx: r.cx };
             for (key, _) in &t.entries {
                 if let Field::Good(at) = r.parsed(&key.name, "range", |t| parse_range(t, false)) {
                     irqchip.push((key.name.clone(), at.value));
@@ -149,9 +145,6 @@ impl BoardFile {
 
     /// A key and its value, as one place to point at.
     pub fn line(&self, key: &str) -> Option<Place> {
-        self.table.entry(key).map(|(k, n)| Place {
-            start: k.place.start,
-            ..n.place
-        })
+        self.table.entry(key).map(|(k, n)| Place { start: k.place.start, ..n.place })
     }
 }

@@ -70,20 +70,12 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// An error at a place.
-    pub fn error(
-        code: &'static str,
-        title: impl Into<String>,
-        place: Place,
-        label: impl Into<String>,
-    ) -> Self {
+    pub fn error(code: &'static str, title: impl Into<String>, place: Place, label: impl Into<String>) -> Self {
         Diagnostic {
             code,
             severity: Severity::Error,
             title: title.into(),
-            primary: Some(Label {
-                place,
-                text: label.into(),
-            }),
+            primary: Some(Label { place, text: label.into() }),
             counters: Vec::new(),
             notes: Vec::new(),
             helps: Vec::new(),
@@ -91,24 +83,13 @@ impl Diagnostic {
     }
 
     /// A warning at a place.
-    pub fn warning(
-        code: &'static str,
-        title: impl Into<String>,
-        place: Place,
-        label: impl Into<String>,
-    ) -> Self {
-        Diagnostic {
-            severity: Severity::Warning,
-            ..Self::error(code, title, place, label)
-        }
+    pub fn warning(code: &'static str, title: impl Into<String>, place: Place, label: impl Into<String>) -> Self {
+        Diagnostic { severity: Severity::Warning, ..Self::error(code, title, place, label) }
     }
 
     /// Adds a counterpart.
     pub fn counter(mut self, place: Place, text: impl Into<String>) -> Self {
-        self.counters.push(Label {
-            place,
-            text: text.into(),
-        });
+        self.counters.push(Label { place, text: text.into() });
         self
     }
 
@@ -128,22 +109,13 @@ impl Diagnostic {
 
     /// Adds a way out in words.
     pub fn help(mut self, text: impl Into<String>) -> Self {
-        self.helps.push(Help {
-            text: text.into(),
-            edits: Vec::new(),
-        });
+        self.helps.push(Help { text: text.into(), edits: Vec::new() });
         self
     }
 
     /// Adds a way out that replaces one place.
     pub fn fix(mut self, text: impl Into<String>, place: Place, new: impl Into<String>) -> Self {
-        self.helps.push(Help {
-            text: text.into(),
-            edits: vec![Edit {
-                place,
-                text: new.into(),
-            }],
-        });
+        self.helps.push(Help { text: text.into(), edits: vec![Edit { place, text: new.into() }] });
         self
     }
 

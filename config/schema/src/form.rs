@@ -26,14 +26,9 @@ pub fn read(sources: &Sources, file: FileId, out: &mut Vec<Diagnostic>) -> Optio
             let key = sources.at(place).to_owned();
             let first = first_use(text, file, place);
             out.push(
-                Diagnostic::error(
-                    "PZ0003",
-                    format!("`{key}` is given twice"),
-                    place,
-                    "again here",
-                )
-                .counter_if(first, "first here")
-                .help("remove one of them"),
+                Diagnostic::error("PZ0003", format!("`{key}` is given twice"), place, "again here")
+                    .counter_if(first, "first here")
+                    .help("remove one of them"),
             );
         } else if !broken {
             broken = true;
@@ -51,20 +46,13 @@ fn syntax(sources: &Sources, file: FileId, out: &mut Vec<Diagnostic>) {
     let mut least = 0;
     for _ in 0..20 {
         let (_, errors) = tree::parse(file, &rest);
-        let next = errors
-            .into_iter()
-            .find(|(m, p)| !m.starts_with("duplicate key") && p.start as usize >= least);
+        let next = errors.into_iter().find(|(m, p)| !m.starts_with("duplicate key") && p.start as usize >= least);
         let Some((message, place)) = next else { return };
         let place = visible(text, place);
         let start = place.start as usize;
         let open = opened(text, file, place);
-        let mut d = Diagnostic::error(
-            "PZ0001",
-            format!("this is not TOML: {message}"),
-            place,
-            "reading stopped here",
-        )
-        .counter_if(open, "opened here");
+        let mut d = Diagnostic::error("PZ0001", format!("this is not TOML: {message}"), place, "reading stopped here")
+            .counter_if(open, "opened here");
         if text.get(..start).is_some_and(in_window) {
             d = d.note("a table inside of a list stays on one line");
         }
@@ -103,9 +91,9 @@ fn visible(text: &str, place: Place) -> Place {
 
 /// Whether a text ends inside of a window's braces.
 fn in_window(before: &str) -> bool {
-    before.rfind('{').is_some_and(|open| {
-        before.rfind('}').is_none_or(|close| close < open) && before[open..].contains('\n')
-    })
+    before
+        .rfind('{')
+        .is_some_and(|open| before.rfind('}').is_none_or(|close| close < open) && before[open..].contains('\n'))
 }
 
 /// The innermost bracket or quote that is open at a place.
@@ -145,10 +133,7 @@ fn first_use(text: &str, file: FileId, again: Place) -> Option<Place> {
         path.extend(words(written.trim_start().trim_start_matches('[')));
     } else {
         let head = before.lines().rev().find(|l| {
-            l.trim_start().starts_with('[')
-                && !l.contains('{')
-                && l.trim_end().ends_with(']')
-                && !l.contains('=')
+            l.trim_start().starts_with('[') && !l.contains('{') && l.trim_end().ends_with(']') && !l.contains('=')
         });
         if let Some(head) = head {
             path.extend(words(head.trim().trim_matches(|c| c == '[' || c == ']')));
@@ -164,7 +149,5 @@ fn first_use(text: &str, file: FileId, again: Place) -> Option<Place> {
 }
 
 fn words(dotted: &str) -> impl Iterator<Item = String> + '_ {
-    dotted
-        .split('.')
-        .map(|w| w.trim().trim_matches('"').to_owned())
+    dotted.split('.').map(|w| w.trim().trim_matches('"').to_owned())
 }

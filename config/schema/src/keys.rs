@@ -29,10 +29,7 @@ pub struct Kind {
 impl Kind {
     /// An example of a key's value.
     pub fn example(&self, key: &str) -> &'static str {
-        self.keys
-            .iter()
-            .find(|k| k.name == key)
-            .map_or("…", |k| k.example)
+        self.keys.iter().find(|k| k.name == key).map_or("…", |k| k.example)
     }
 }
 
@@ -174,6 +171,6 @@ kind! {
 
 /// All kinds in which a user may look for a key.
 pub static ALL: [&Kind; 13] = [
-    &SYSTEM, &PARTITION, &GUEST, &MAY, &SCHEDULE, &WINDOW, &SAMPLING, &QUEUING, &SHARED, &CONSOLE,
-    &DISK, &NETWORK, &DEVICE,
+    &SYSTEM, &PARTITION, &GUEST, &MAY, &SCHEDULE, &WINDOW, &SAMPLING, &QUEUING, &SHARED, &CONSOLE, &DISK, &NETWORK,
+    &DEVICE,
 ];

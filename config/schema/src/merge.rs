@@ -48,10 +48,9 @@ fn same(a: &Value, b: &Value) -> bool {
         }
         (Value::Table(a), Value::Table(b)) => {
             a.entries.len() == b.entries.len()
-                && a.entries.iter().all(|(k, n)| {
-                    b.entry(&k.name)
-                        .is_some_and(|(_, other)| same(&n.value, &other.value))
-                })
+                && a.entries
+                    .iter()
+                    .all(|(k, n)| b.entry(&k.name).is_some_and(|(_, other)| same(&n.value, &other.value)))
         }
         _ => false,
     }

@@ -27,11 +27,7 @@ impl Place {
     /// Makes a place from a byte range, which is cut to 4 GiB.
     pub fn new(file: FileId, span: Range<usize>) -> Self {
         let cut = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Place {
-            file,
-            start: cut(span.start),
-            end: cut(span.end.max(span.start)),
-        }
+        Place { file, start: cut(span.start), end: cut(span.end.max(span.start)) }
     }
 
     /// The bytes as a range into the file's text.
@@ -41,16 +37,8 @@ impl Place {
 
     /// A part of this place: `within` counts from its first byte and is clamped to its end.
     pub fn part(self, within: Range<usize>) -> Self {
-        let cut = |n: usize| {
-            self.start
-                .saturating_add(u32::try_from(n).unwrap_or(u32::MAX))
-                .min(self.end)
-        };
-        Place {
-            file: self.file,
-            start: cut(within.start),
-            end: cut(within.end.max(within.start)),
-        }
+        let cut = |n: usize| self.start.saturating_add(u32::try_from(n).unwrap_or(u32::MAX)).min(self.end);
+        Place { file: self.file, start: cut(within.start), end: cut(within.end.max(within.start)) }
     }
 }
 
@@ -71,10 +59,7 @@ impl<T> At<T> {
 
     /// Changes the value, not the place.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> At<U> {
-        At {
-            value: f(self.value),
-            place: self.place,
-        }
+        At { value: f(self.value), place: self.place }
     }
 }
 
@@ -97,10 +82,7 @@ impl Sources {
     /// Keeps a text under the path that users will see.
     pub fn add(&mut self, path: impl Into<String>, text: impl Into<String>) -> FileId {
         let id = FileId(u32::try_from(self.files.len()).unwrap_or(u32::MAX));
-        self.files.push(Source {
-            path: path.into(),
-            text: text.into(),
-        });
+        self.files.push(Source { path: path.into(), text: text.into() });
         id
     }
 

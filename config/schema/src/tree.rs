@@ -82,22 +82,13 @@ pub struct Table {
 impl Table {
     /// The entry of a key.
     pub fn entry(&self, name: &str) -> Option<(&Key, &Node)> {
-        self.entries
-            .iter()
-            .find(|(k, _)| k.name == name)
-            .map(|(k, n)| (k, n))
+        self.entries.iter().find(|(k, _)| k.name == name).map(|(k, n)| (k, n))
     }
 
     /// The table under a key, if it is one.
     pub fn table(&self, name: &str) -> Option<&Table> {
         match self.entry(name) {
-            Some((
-                _,
-                Node {
-                    value: Value::Table(t),
-                    ..
-                },
-            )) => Some(t),
+            Some((_, Node { value: Value::Table(t), .. })) => Some(t),
             _ => None,
         }
     }
@@ -112,23 +103,16 @@ impl Table {
                 Value::Table(t) if t.has_own_head(key) => continue,
                 _ => node.place,
             };
-            if place.file == self.head.file
-                && place.end > end.end
-                && key.place.start >= self.head.start
-            {
+            if place.file == self.head.file && place.end > end.end && key.place.start >= self.head.start {
                 end = place;
             }
         }
-        Place {
-            start: end.end,
-            ..end
-        }
+        Place { start: end.end, ..end }
     }
 
     /// Whether the table has a head `[a.b]` of its own, with the key inside of it.
     fn has_own_head(&self, key: &Key) -> bool {
-        self.head.file != key.place.file
-            || self.head.start < key.place.start && key.place.end < self.head.end
+        self.head.file != key.place.file || self.head.start < key.place.start && key.place.end < self.head.end
     }
 
     /// Whether the table exists only through dotted keys (`core.0 = …`).
@@ -140,15 +124,8 @@ impl Table {
 /// Reads a text. All that is wrong with its form comes back as (message, place), in order.
 pub fn parse(file: FileId, text: &str) -> (Table, Vec<(String, Place)>) {
     let (root, errors) = DeTable::parse_recoverable(text);
-    let errors = errors
-        .into_iter()
-        .map(|e| {
-            (
-                e.message().to_owned(),
-                Place::new(file, e.span().unwrap_or(0..0)),
-            )
-        })
-        .collect();
+    let errors =
+        errors.into_iter().map(|e| (e.message().to_owned(), Place::new(file, e.span().unwrap_or(0..0)))).collect();
     let head = Place::new(file, 0..0);
     (table(file, text, head, root.get_ref()), errors)
 }
@@ -158,13 +135,7 @@ fn table(file: FileId, text: &str, head: Place, from: &DeTable<'_>) -> Table {
         .iter()
         .map(|(key, value)| {
             let place = Place::new(file, key.span());
-            (
-                Key {
-                    name: key.get_ref().to_string(),
-                    place,
-                },
-                node(file, text, value.span(), value.get_ref()),
-            )
+            (Key { name: key.get_ref().to_string(), place }, node(file, text, value.span(), value.get_ref()))
         })
         .collect();
     entries.sort_by_key(|(key, _)| key.place);
@@ -177,20 +148,13 @@ fn node(file: FileId, text: &str, span: std::ops::Range<usize>, from: &DeValue<'
         DeValue::String(s) => {
             let raw = text.get(span).unwrap_or("");
             let plain = raw.len() == s.len() + 2 && raw.get(1..raw.len() - 1) == Some(s.as_ref());
-            Value::String {
-                text: s.to_string(),
-                plain,
-            }
+            Value::String { text: s.to_string(), plain }
         }
         DeValue::Integer(n) => Value::Integer(i64::from_str_radix(n.as_str(), n.radix()).ok()),
         DeValue::Float(f) => Value::Float(f.as_str().to_owned()),
         DeValue::Boolean(b) => Value::Boolean(*b),
         DeValue::Datetime(d) => Value::Datetime(d.to_string()),
-        DeValue::Array(a) => Value::Array(
-            a.iter()
-                .map(|v| node(file, text, v.span(), v.get_ref()))
-                .collect(),
-        ),
+        DeValue::Array(a) => Value::Array(a.iter().map(|v| node(file, text, v.span(), v.get_ref())).collect()),
         DeValue::Table(t) => Value::Table(table(file, text, place, t)),
     };
     Node { place, value }

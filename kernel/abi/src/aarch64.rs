@@ -27,9 +27,7 @@ pub const LIST_REGISTERS: usize = 4;
 
 /// A virtual interrupt for the guest: what the shim asks for, what the kernel reports back.
 /// The kernel composes the list register (Arm GIC architecture, ICH_LR<n>_EL2; GICH_LR<n>).
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct VirtualInterrupt {
     /// INTID, 0–1019.

@@ -27,10 +27,7 @@ impl Name {
     /// Packs a name. `None` when it is longer than 31 bytes.
     pub fn new(text: &str) -> Option<Name> {
         let mut bytes = [0; NAME];
-        bytes
-            .get_mut(..text.len())
-            .filter(|slot| slot.len() < NAME)?
-            .copy_from_slice(text.as_bytes());
+        bytes.get_mut(..text.len()).filter(|slot| slot.len() < NAME)?.copy_from_slice(text.as_bytes());
         Some(Name(bytes))
     }
 

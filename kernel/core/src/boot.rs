@@ -57,18 +57,12 @@ pub fn boot(plan: Plan<'static>, arena: &mut impl Arena) -> Result<Booted, Refus
 
 fn objects(plan: Plan<'static>, arena: &mut impl Arena) -> Option<Booted> {
     let channels = arena.take(plan.channels().len(), |arena, index| {
-        Some(TicketMutex::new(Channel::new(
-            arena,
-            plan.channels().get(index)?,
-        )?))
+        Some(TicketMutex::new(Channel::new(arena, plan.channels().get(index)?)?))
     })?;
     let cores = arena.take(plan.cores().len(), |arena, index| {
         let vcpus = plan.cores().get(index)?.vcpus.count as usize;
         let inbox = arena.take(vcpus.div_ceil(64), |_, _| Some(AtomicU64::new(0)))?;
-        Some(CoreShared {
-            queue: AtomicU32::new(0),
-            inbox,
-        })
+        Some(CoreShared { queue: AtomicU32::new(0), inbox })
     })?;
     let shared = arena.take(1, |arena, _| {
         Some(Shared {
@@ -82,45 +76,23 @@ fn objects(plan: Plan<'static>, arena: &mut impl Arena) -> Option<Booted> {
         })
     })?;
     let shared = shared.first()?;
-    let cores = arena.take(plan.cores().len(), |arena, number| {
-        core_data(plan, arena, number as u32, plan.cores().get(number)?)
-    })?;
+    let cores = arena
+        .take(plan.cores().len(), |arena, number| core_data(plan, arena, number as u32, plan.cores().get(number)?))?;
     Some(Booted { shared, cores })
 }
 
-fn core_data(
-    plan: Plan<'static>,
-    arena: &mut impl Arena,
-    number: u32,
-    core: &CoreRecord,
-) -> Option<CoreData> {
+fn core_data(plan: Plan<'static>, arena: &mut impl Arena, number: u32, core: &CoreRecord) -> Option<CoreData> {
     let records = plan.vcpus().get(core.vcpus.range())?;
     let queues = plan.queues().get(core.queues.range())?;
     let lines = lines(plan, arena, core)?;
-    let limit = lines
-        .iter()
-        .map(|line| line.number as usize + 1)
-        .max()
-        .unwrap_or(0);
+    let limit = lines.iter().map(|line| line.number as usize + 1).max().unwrap_or(0);
     let places = arena.take(limit, |_, number| {
-        Some(
-            lines
-                .iter()
-                .position(|line| line.number as usize == number)
-                .map_or(u16::MAX, |place| place as u16),
-        )
+        Some(lines.iter().position(|line| line.number as usize == number).map_or(u16::MAX, |place| place as u16))
     })?;
-    let vcpus = arena.take(records.len(), |_, local| {
-        Some(vcpu(records, queues, core, local))
-    })?;
-    let queues = arena.take(queues.len(), |arena, index| {
-        queue(arena, queues.get(index)?, core, index as u32, lines)
-    })?;
-    let trace = if core.trace_bytes == 0 {
-        None
-    } else {
-        Some(arena.trace(core.trace, core.trace_bytes)?)
-    };
+    let vcpus = arena.take(records.len(), |_, local| Some(vcpu(records, queues, core, local)))?;
+    let queues =
+        arena.take(queues.len(), |arena, index| queue(arena, queues.get(index)?, core, index as u32, lines))?;
+    let trace = if core.trace_bytes == 0 { None } else { Some(arena.trace(core.trace, core.trace_bytes)?) };
     Some(CoreData {
         number,
         first_vcpu: core.vcpus.first,
@@ -145,11 +117,8 @@ fn core_data(
 fn vcpu(records: &[VcpuRecord], queues: &[QueueRecord], core: &CoreRecord, local: usize) -> Vcpu {
     let record = records.get(local).copied().unwrap_or_default();
     let queue = record.queue.saturating_sub(core.queues.first);
-    let first = queues
-        .get(queue as usize)
-        .map_or(0, |queue| queue.vcpus.first - core.vcpus.first);
-    let equal =
-        |other: &VcpuRecord| other.queue == record.queue && other.priority == record.priority;
+    let first = queues.get(queue as usize).map_or(0, |queue| queue.vcpus.first - core.vcpus.first);
+    let equal = |other: &VcpuRecord| other.queue == record.queue && other.priority == record.priority;
     let class_first = records.iter().position(equal).unwrap_or(local) as u32;
     let class_last = records.iter().rposition(equal).unwrap_or(local) as u32;
     Vcpu {
@@ -178,22 +147,10 @@ fn vcpu(records: &[VcpuRecord], queues: &[QueueRecord], core: &CoreRecord, local
     }
 }
 
-fn queue(
-    arena: &mut impl Arena,
-    record: &QueueRecord,
-    core: &CoreRecord,
-    index: u32,
-    lines: &[Line],
-) -> Option<Queue> {
+fn queue(arena: &mut impl Arena, record: &QueueRecord, core: &CoreRecord, index: u32, lines: &[Line]) -> Option<Queue> {
     let count = record.vcpus.count as usize;
-    let begin = lines
-        .iter()
-        .position(|line| line.queue == index)
-        .unwrap_or(0) as u32;
-    let end = lines
-        .iter()
-        .rposition(|line| line.queue == index)
-        .map_or(begin, |last| last as u32 + 1);
+    let begin = lines.iter().position(|line| line.queue == index).unwrap_or(0) as u32;
+    let end = lines.iter().rposition(|line| line.queue == index).map_or(begin, |last| last as u32 + 1);
     Some(Queue {
         first: record.vcpus.first - core.vcpus.first,
         count: record.vcpus.count,
@@ -205,26 +162,14 @@ fn queue(
 }
 
 /// The lines that this core's vCPUs hear, sorted by queue.
-fn lines(
-    plan: Plan<'static>,
-    arena: &mut impl Arena,
-    core: &CoreRecord,
-) -> Option<&'static mut [Line]> {
+fn lines(plan: Plan<'static>, arena: &mut impl Arena, core: &CoreRecord) -> Option<&'static mut [Line]> {
     let home = |vcpu: u32| {
         let local = core.vcpus.range().contains(&(vcpu as usize));
         let queue = plan.vcpus().get(vcpu as usize).map_or(0, |vcpu| vcpu.queue);
         local.then(|| queue.saturating_sub(core.queues.first))
     };
-    let count = plan
-        .lines()
-        .iter()
-        .filter(|line| home(line.vcpu).is_some())
-        .count();
-    let mut here = plan
-        .lines()
-        .iter()
-        .enumerate()
-        .filter_map(|(index, line)| Some((index, line, home(line.vcpu)?)));
+    let count = plan.lines().iter().filter(|line| home(line.vcpu).is_some()).count();
+    let mut here = plan.lines().iter().enumerate().filter_map(|(index, line)| Some((index, line, home(line.vcpu)?)));
     let lines = arena.take(count, |_, _| {
         let (index, line, queue) = here.next()?;
         Some(Line {

@@ -14,8 +14,7 @@ use parzelle_abi::info::SELF;
 use parzelle_abi::stats::Statistics;
 use parzelle_abi::{Call, Error, MESSAGE_MAX, event};
 use parzelle_plan::{
-    QUEUING, READ, RIGHT_CONTROL, RIGHT_MODULE, RIGHT_SCHEDULE, RIGHT_STATISTICS, SAMPLING,
-    VCPU_GUEST, WRITE,
+    QUEUING, READ, RIGHT_CONTROL, RIGHT_MODULE, RIGHT_SCHEDULE, RIGHT_STATISTICS, SAMPLING, VCPU_GUEST, WRITE,
 };
 use zerocopy::IntoBytes;
 
@@ -49,15 +48,7 @@ impl<M: Machine> CoreState<M> {
             Call::RaiseError => self.raise_error(caller, a, b, c),
             Call::Statistics => self.statistics(caller, a, b),
             Call::Module => self.module(caller, a),
-            Call::StartVcpu => self.start_sibling(
-                caller,
-                a,
-                Start {
-                    entry: b,
-                    stack: c,
-                    arguments: [d, 0],
-                },
-            ),
+            Call::StartVcpu => self.start_sibling(caller, a, Start { entry: b, stack: c, arguments: [d, 0] }),
             Call::Kick => self.kick_sibling(caller, a, b),
         }
     }
@@ -120,11 +111,8 @@ impl<M: Machine> CoreState<M> {
     }
 
     fn run_guest(&mut self, caller: u32, interest: u64) -> Reply {
-        let record = self
-            .data
-            .vcpus
-            .get(caller as usize)
-            .and_then(|vcpu| self.shared.plan.vcpus().get(vcpu.number as usize));
+        let record =
+            self.data.vcpus.get(caller as usize).and_then(|vcpu| self.shared.plan.vcpus().get(vcpu.number as usize));
         if record.is_none_or(|record| record.flags & VCPU_GUEST == 0) {
             return Err(Error::NotPermitted);
         }
@@ -149,36 +137,24 @@ impl<M: Machine> CoreState<M> {
             return Ok(own);
         }
         let target = u32::try_from(partition).map_err(|_| Error::NoSuchObject)?;
-        if rights.iter().any(|&kind| self.may(own, kind, target)) {
-            Ok(target)
-        } else {
-            Err(Error::NotPermitted)
-        }
+        if rights.iter().any(|&kind| self.may(own, kind, target)) { Ok(target) } else { Err(Error::NotPermitted) }
     }
 
     /// Whether a partition has a right. The plan has rights sorted.
     fn may(&self, partition: u32, kind: u32, target: u32) -> bool {
         let plan = self.shared.plan;
-        let rights = plan
-            .partitions()
-            .get(partition as usize)
-            .and_then(|record| plan.rights().get(record.rights.range()));
+        let rights =
+            plan.partitions().get(partition as usize).and_then(|record| plan.rights().get(record.rights.range()));
         rights.is_some_and(|rights| {
-            rights
-                .binary_search_by(|right| (right.kind, right.target).cmp(&(kind, target)))
-                .is_ok()
+            rights.binary_search_by(|right| (right.kind, right.target).cmp(&(kind, target))).is_ok()
         })
     }
 
     fn status(&mut self, caller: u32, partition: u64) -> Reply {
         let target = self.target(caller, partition, &[RIGHT_STATISTICS, RIGHT_CONTROL])?;
-        let state = self
-            .shared
-            .partitions
-            .get(target as usize)
-            .ok_or(Error::NoSuchObject)?;
-        let [mode, condition, generation] = [&state.mode, &state.condition, &state.generation]
-            .map(|word| u64::from(word.load(Relaxed)));
+        let state = self.shared.partitions.get(target as usize).ok_or(Error::NoSuchObject)?;
+        let [mode, condition, generation] =
+            [&state.mode, &state.condition, &state.generation].map(|word| u64::from(word.load(Relaxed)));
         Ok(Some(mode | condition << 8 | generation << 32))
     }
 
@@ -208,49 +184,21 @@ impl<M: Machine> CoreState<M> {
 
     fn ring(&mut self, caller: u32, number: u64) -> Reply {
         let plan = self.shared.plan;
-        let span = plan
-            .partitions()
-            .get(self.partition_of(caller) as usize)
-            .ok_or(Error::NoSuchObject)?
-            .doorbells;
-        let bells = plan
-            .doorbells()
-            .get(span.range())
-            .ok_or(Error::NoSuchObject)?;
-        let bell = usize::try_from(number)
-            .ok()
-            .and_then(|number| bells.get(number))
-            .ok_or(Error::NoSuchObject)?;
+        let span = plan.partitions().get(self.partition_of(caller) as usize).ok_or(Error::NoSuchObject)?.doorbells;
+        let bells = plan.doorbells().get(span.range()).ok_or(Error::NoSuchObject)?;
+        let bell = usize::try_from(number).ok().and_then(|number| bells.get(number)).ok_or(Error::NoSuchObject)?;
         self.signal(bell.vcpu, 1 << (bell.event & 63));
         Ok(Some(0))
     }
 
     fn ack_interrupt(&mut self, caller: u32, number: u64) -> Reply {
         let plan = self.shared.plan;
-        let span = plan
-            .partitions()
-            .get(self.partition_of(caller) as usize)
-            .ok_or(Error::NoSuchObject)?
-            .lines;
-        let number = u32::try_from(number)
-            .ok()
-            .filter(|&number| number < span.count)
-            .ok_or(Error::NoSuchObject)?;
-        let record = plan
-            .lines()
-            .get((span.first + number) as usize)
-            .ok_or(Error::NoSuchObject)?;
-        let place = self
-            .data
-            .line_places
-            .get(record.line as usize)
-            .map_or(usize::MAX, |&place| place as usize);
+        let span = plan.partitions().get(self.partition_of(caller) as usize).ok_or(Error::NoSuchObject)?.lines;
+        let number = u32::try_from(number).ok().filter(|&number| number < span.count).ok_or(Error::NoSuchObject)?;
+        let record = plan.lines().get((span.first + number) as usize).ok_or(Error::NoSuchObject)?;
+        let place = self.data.line_places.get(record.line as usize).map_or(usize::MAX, |&place| place as usize);
         // A line is handled on the core of the vCPU that hears it.
-        let line = self
-            .data
-            .lines
-            .get_mut(place)
-            .filter(|line| line.index == span.first + number);
+        let line = self.data.lines.get_mut(place).filter(|line| line.index == span.first + number);
         let line = line.ok_or(Error::InvalidMode)?;
         line.open = true;
         let (queue, number) = (line.queue, line.number);
@@ -264,10 +212,7 @@ impl<M: Machine> CoreState<M> {
         let error = ErrorId::from_number(error).ok_or(Error::InvalidArgument)?;
         if !matches!(
             error,
-            ErrorId::ApplicationError
-                | ErrorId::DeadlineMissed
-                | ErrorId::StackOverflow
-                | ErrorId::NumericError
+            ErrorId::ApplicationError | ErrorId::DeadlineMissed | ErrorId::StackOverflow | ErrorId::NumericError
         ) {
             return Err(Error::InvalidArgument);
         }
@@ -276,19 +221,8 @@ impl<M: Machine> CoreState<M> {
         }
         if length != 0 {
             let plan = self.shared.plan;
-            let vcpu = self
-                .data
-                .vcpus
-                .get_mut(caller as usize)
-                .ok_or(Error::InvalidAddress)?;
-            locate(
-                &plan,
-                vcpu.partition as usize,
-                address,
-                length,
-                READ,
-                &mut vcpu.region_hint,
-            )?;
+            let vcpu = self.data.vcpus.get_mut(caller as usize).ok_or(Error::InvalidAddress)?;
+            locate(&plan, vcpu.partition as usize, address, length, READ, &mut vcpu.region_hint)?;
         }
         // Whatever happens to the caller, this call has returned.
         self.machine.set_result(0, 0);
@@ -302,47 +236,17 @@ impl<M: Machine> CoreState<M> {
         let target = self.target(caller, partition, &[RIGHT_STATISTICS])?;
         let plan = self.shared.plan;
         let bytes = size_of::<Statistics>() as u64;
-        let vcpu = self
-            .data
-            .vcpus
-            .get_mut(caller as usize)
-            .ok_or(Error::InvalidAddress)?;
-        let to = locate(
-            &plan,
-            vcpu.partition as usize,
-            address,
-            bytes,
-            WRITE,
-            &mut vcpu.region_hint,
-        )?;
+        let vcpu = self.data.vcpus.get_mut(caller as usize).ok_or(Error::InvalidAddress)?;
+        let to = locate(&plan, vcpu.partition as usize, address, bytes, WRITE, &mut vcpu.region_hint)?;
         let now = self.machine.now();
         self.charge(now);
-        let record = plan
-            .partitions()
-            .get(target as usize)
-            .ok_or(Error::NoSuchObject)?;
-        let state = self
-            .shared
-            .partitions
-            .get(target as usize)
-            .ok_or(Error::NoSuchObject)?;
-        let numbers = plan
-            .partition_vcpus()
-            .get(record.vcpus.range())
-            .unwrap_or(&[]);
-        let mailboxes = numbers
-            .iter()
-            .filter_map(|&number| self.shared.mailboxes.get(number as usize));
+        let record = plan.partitions().get(target as usize).ok_or(Error::NoSuchObject)?;
+        let state = self.shared.partitions.get(target as usize).ok_or(Error::NoSuchObject)?;
+        let numbers = plan.partition_vcpus().get(record.vcpus.range()).unwrap_or(&[]);
+        let mailboxes = numbers.iter().filter_map(|&number| self.shared.mailboxes.get(number as usize));
         let used = mailboxes.map(|mailbox| mailbox.used.load(Relaxed)).sum();
-        let queue = numbers
-            .first()
-            .and_then(|&number| plan.vcpus().get(number as usize))
-            .map_or(0, |vcpu| vcpu.queue);
-        let windows = self
-            .shared
-            .windows
-            .get(queue as usize)
-            .ok_or(Error::NoSuchObject)?;
+        let queue = numbers.first().and_then(|&number| plan.vcpus().get(number as usize)).map_or(0, |vcpu| vcpu.queue);
+        let windows = self.shared.windows.get(queue as usize).ok_or(Error::NoSuchObject)?;
         let late_min = windows.late_min.load(Relaxed);
         let statistics = Statistics {
             now,
@@ -383,34 +287,17 @@ impl<M: Machine> CoreState<M> {
     /// A vCPU of the caller's own partition.
     fn sibling(&self, caller: u32, index: u64) -> Result<u32, Error> {
         let index = u32::try_from(index).map_err(|_| Error::NoSuchObject)?;
-        self.vcpu_of(self.partition_of(caller), index)
-            .ok_or(Error::NoSuchObject)
+        self.vcpu_of(self.partition_of(caller), index).ok_or(Error::NoSuchObject)
     }
 
     fn start_sibling(&mut self, caller: u32, index: u64, start: Start) -> Reply {
         let number = self.sibling(caller, index)?;
-        if self
-            .data
-            .vcpus
-            .get(caller as usize)
-            .is_some_and(|vcpu| vcpu.number == number)
-        {
+        if self.data.vcpus.get(caller as usize).is_some_and(|vcpu| vcpu.number == number) {
             return Err(Error::InvalidMode);
         }
-        let page = self
-            .shared
-            .plan
-            .vcpus()
-            .get(number as usize)
-            .map_or(0, |vcpu| vcpu.page_virtual);
+        let page = self.shared.plan.vcpus().get(number as usize).map_or(0, |vcpu| vcpu.page_virtual);
         let [argument, _] = start.arguments;
-        self.start_anywhere(
-            number,
-            Start {
-                arguments: [argument, page],
-                ..start
-            },
-        );
+        self.start_anywhere(number, Start { arguments: [argument, page], ..start });
         Ok(Some(0))
     }
 

@@ -27,12 +27,7 @@ impl Deadlines {
     /// Takes room for `capacity` slots from the arena.
     pub(crate) fn new(arena: &mut impl Arena, capacity: usize) -> Option<Deadlines> {
         Some(Deadlines {
-            heap: arena.take(capacity, |_, _| {
-                Some(Entry {
-                    time: NEVER,
-                    slot: 0,
-                })
-            })?,
+            heap: arena.take(capacity, |_, _| Some(Entry { time: NEVER, slot: 0 }))?,
             place: arena.take(capacity, |_, _| Some(ABSENT))?,
             length: 0,
         })
@@ -41,11 +36,7 @@ impl Deadlines {
     /// The earliest deadline.
     #[inline]
     pub(crate) fn earliest(&self) -> u64 {
-        if self.length == 0 {
-            NEVER
-        } else {
-            self.heap.first().map_or(NEVER, |entry| entry.time)
-        }
+        if self.length == 0 { NEVER } else { self.heap.first().map_or(NEVER, |entry| entry.time) }
     }
 
     /// Takes the slot with the earliest deadline if that is not after `now`.
@@ -68,24 +59,12 @@ impl Deadlines {
             (true, false) => {
                 let last = self.length;
                 self.length += 1;
-                self.put(
-                    last,
-                    Entry {
-                        time,
-                        slot: slot as u32,
-                    },
-                );
+                self.put(last, Entry { time, slot: slot as u32 });
                 self.rise(last);
             }
             (false, false) => {
                 let place = place as usize;
-                self.put(
-                    place,
-                    Entry {
-                        time,
-                        slot: slot as u32,
-                    },
-                );
+                self.put(place, Entry { time, slot: slot as u32 });
                 let place = self.rise(place);
                 self.sink(place);
             }
@@ -108,19 +87,12 @@ impl Deadlines {
 
     #[inline]
     fn time(&self, place: usize) -> u64 {
-        if place < self.length {
-            self.heap.get(place).map_or(NEVER, |entry| entry.time)
-        } else {
-            NEVER
-        }
+        if place < self.length { self.heap.get(place).map_or(NEVER, |entry| entry.time) } else { NEVER }
     }
 
     #[inline]
     fn put(&mut self, place: usize, entry: Entry) {
-        if let (Some(cell), Some(home)) = (
-            self.heap.get_mut(place),
-            self.place.get_mut(entry.slot as usize),
-        ) {
+        if let (Some(cell), Some(home)) = (self.heap.get_mut(place), self.place.get_mut(entry.slot as usize)) {
             *cell = entry;
             *home = place as u32;
         }
@@ -148,11 +120,7 @@ impl Deadlines {
     fn sink(&mut self, mut place: usize) {
         loop {
             let left = 2 * place + 1;
-            let least = if self.time(left + 1) < self.time(left) {
-                left + 1
-            } else {
-                left
-            };
+            let least = if self.time(left + 1) < self.time(left) { left + 1 } else { left };
             if self.time(least) >= self.time(place) {
                 return;
             }

@@ -29,11 +29,8 @@ impl<M: Machine> CoreState<M> {
         let Some(record) = plan.vcpus().get(vcpu as usize) else {
             return;
         };
-        let Some((core, home)) = self
-            .shared
-            .cores
-            .get(record.core as usize)
-            .zip(plan.cores().get(record.core as usize))
+        let Some((core, home)) =
+            self.shared.cores.get(record.core as usize).zip(plan.cores().get(record.core as usize))
         else {
             return;
         };
@@ -163,8 +160,7 @@ impl<M: Machine> CoreState<M> {
                 vcpu.entry = Entry::Continue;
                 let (partition, start, number) = (vcpu.partition, vcpu.start, vcpu.number);
                 let head = self.head(partition, number);
-                self.machine
-                    .start(start.entry, start.stack, start.arguments, &head);
+                self.machine.start(start.entry, start.stack, start.arguments, &head);
                 return;
             }
         }

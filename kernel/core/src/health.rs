@@ -34,11 +34,7 @@ impl<M: Machine> CoreState<M> {
     pub(crate) fn report_fault(&mut self, current: u32, fault: Fault) {
         let outcome = self.report(current, fault, true);
         if outcome == Outcome::Continues
-            && let Some(partition) = self
-                .data
-                .vcpus
-                .get(current as usize)
-                .map(|vcpu| vcpu.partition)
+            && let Some(partition) = self.data.vcpus.get(current as usize).map(|vcpu| vcpu.partition)
         {
             // The program cannot go on behind a fault that nobody has handled.
             self.restart(partition, Mode::Idle, Condition::HealthMonitorRestart);
@@ -47,22 +43,13 @@ impl<M: Machine> CoreState<M> {
 
     /// Reports an error of the current vCPU's partition and acts.
     pub(crate) fn report(&mut self, current: u32, fault: Fault, synchronous: bool) -> Outcome {
-        let Some(partition) = self
-            .data
-            .vcpus
-            .get(current as usize)
-            .map(|vcpu| vcpu.partition)
-        else {
+        let Some(partition) = self.data.vcpus.get(current as usize).map(|vcpu| vcpu.partition) else {
             return Outcome::Continues;
         };
         let Some(table) = self.table(partition) else {
             return Outcome::Continues;
         };
-        let mut action = table
-            .actions
-            .get(fault.error as usize)
-            .copied()
-            .unwrap_or_default();
+        let mut action = table.actions.get(fault.error as usize).copied().unwrap_or_default();
         if action.action == Action::Process as u32 {
             if self.handler(current, fault) {
                 self.count(partition, fault, Action::Process);
@@ -88,12 +75,7 @@ impl<M: Machine> CoreState<M> {
 
     fn count(&mut self, partition: u32, fault: Fault, action: Action) {
         let now = self.machine.now();
-        self.data.trace.write(
-            now,
-            TraceKind::Health,
-            partition,
-            fault.error as u64 | (action as u64) << 16,
-        );
+        self.data.trace.write(now, TraceKind::Health, partition, fault.error as u64 | (action as u64) << 16);
         if let Some(state) = self.shared.partitions.get(partition as usize) {
             state.health_events.fetch_add(1, Relaxed);
             state.last_error.store(fault.error as u64 + 1, Relaxed);
@@ -121,22 +103,12 @@ impl<M: Machine> CoreState<M> {
         true
     }
 
-    fn act(
-        &mut self,
-        partition: u32,
-        table: &HealthRecord,
-        action: Action,
-        argument: u32,
-    ) -> Outcome {
+    fn act(&mut self, partition: u32, table: &HealthRecord, action: Action, argument: u32) -> Outcome {
         match action {
             Action::Ignore | Action::Log | Action::Process => return Outcome::Continues,
             Action::Stop => self.restart(partition, Mode::Idle, Condition::HealthMonitorRestart),
             Action::WarmStart | Action::ColdStart => {
-                let mode = if action == Action::WarmStart {
-                    Mode::WarmStart
-                } else {
-                    Mode::ColdStart
-                };
+                let mode = if action == Action::WarmStart { Mode::WarmStart } else { Mode::ColdStart };
                 if self.may_restart(partition, table) {
                     self.restart(partition, mode, Condition::HealthMonitorRestart);
                 } else {
@@ -186,17 +158,9 @@ impl<M: Machine> CoreState<M> {
         let now = self.machine.now();
         let plan = self.shared.plan;
         let table = plan.health().get(plan.system.module_health as usize);
-        let record = table
-            .and_then(|table| table.actions.get(fault.error as usize))
-            .copied()
-            .unwrap_or_default();
+        let record = table.and_then(|table| table.actions.get(fault.error as usize)).copied().unwrap_or_default();
         let action = Action::from_number(u64::from(record.action)).unwrap_or(Action::ModuleStop);
-        self.data.trace.write(
-            now,
-            TraceKind::Health,
-            u32::MAX,
-            fault.error as u64 | (action as u64) << 16,
-        );
+        self.data.trace.write(now, TraceKind::Health, u32::MAX, fault.error as u64 | (action as u64) << 16);
         match action {
             Action::Ignore | Action::Log => {}
             Action::Schedule => self.request_schedule(record.argument),
@@ -207,21 +171,7 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// What an application reports about itself.
-    pub(crate) fn application_error(
-        &mut self,
-        current: u32,
-        error: ErrorId,
-        address: u64,
-        length: u64,
-    ) -> Outcome {
-        self.report(
-            current,
-            Fault {
-                error,
-                syndrome: length,
-                address,
-            },
-            false,
-        )
+    pub(crate) fn application_error(&mut self, current: u32, error: ErrorId, address: u64, length: u64) -> Outcome {
+        self.report(current, Fault { error, syndrome: length, address }, false)
     }
 }

@@ -139,11 +139,7 @@ pub struct CoreState<M: Machine> {
 impl<M: Machine> CoreState<M> {
     /// Joins a core's objects with its processor.
     pub fn new(shared: &'static Shared, data: &'static mut CoreData, machine: M) -> Self {
-        CoreState {
-            machine,
-            shared,
-            data,
-        }
+        CoreState { machine, shared, data }
     }
 
     /// Begins the first frame at `epoch` (nanoseconds since boot, the same on all cores) and
@@ -190,11 +186,7 @@ impl<M: Machine> CoreState<M> {
     /// An interrupt of a device: the machine has acknowledged and ended it.
     pub fn on_line(&mut self, line: u32) {
         self.machine.mask_line(line);
-        let place = self
-            .data
-            .line_places
-            .get(line as usize)
-            .map_or(usize::MAX, |&place| place as usize);
+        let place = self.data.line_places.get(line as usize).map_or(usize::MAX, |&place| place as usize);
         if let Some(entry) = self.data.lines.get_mut(place)
             && entry.open
         {

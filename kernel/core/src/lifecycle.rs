@@ -35,10 +35,7 @@ impl<M: Machine> CoreState<M> {
             };
             let (number, partition) = (vcpu.number, vcpu.partition);
             let plan = self.shared.plan;
-            let Some((record, home)) = plan
-                .vcpus()
-                .get(number as usize)
-                .zip(plan.partitions().get(partition as usize))
+            let Some((record, home)) = plan.vcpus().get(number as usize).zip(plan.partitions().get(partition as usize))
             else {
                 continue;
             };
@@ -56,27 +53,17 @@ impl<M: Machine> CoreState<M> {
         let Some(record) = plan.partitions().get(partition as usize) else {
             return Start::default();
         };
-        let Some(vcpu) = self
-            .vcpu_of(partition, 0)
-            .and_then(|number| plan.vcpus().get(number as usize))
-        else {
+        let Some(vcpu) = self.vcpu_of(partition, 0).and_then(|number| plan.vcpus().get(number as usize)) else {
             return Start::default();
         };
-        Start {
-            entry: record.entry,
-            stack: vcpu.stack,
-            arguments: [record.info, vcpu.page_virtual],
-        }
+        Start { entry: record.entry, stack: vcpu.stack, arguments: [record.info, vcpu.page_virtual] }
     }
 
     /// The number in the plan of a partition's vCPU.
     pub(crate) fn vcpu_of(&self, partition: u32, index: u32) -> Option<u32> {
         let plan = self.shared.plan;
         let span = plan.partitions().get(partition as usize)?.vcpus;
-        plan.partition_vcpus()
-            .get(span.range())?
-            .get(index as usize)
-            .copied()
+        plan.partition_vcpus().get(span.range())?.get(index as usize).copied()
     }
 
     fn set_mode(&mut self, partition: u32, mode: Mode, condition: Condition) {
@@ -85,18 +72,12 @@ impl<M: Machine> CoreState<M> {
             state.condition.store(condition as u32, Relaxed);
             state.mode.store(mode as u32, SeqCst);
         }
-        self.data
-            .trace
-            .write(now, TraceKind::Mode, partition, mode as u64);
+        self.data.trace.write(now, TraceKind::Mode, partition, mode as u64);
     }
 
     /// The operating mode of a partition.
     pub(crate) fn mode(&self, partition: u32) -> Mode {
-        let mode = self
-            .shared
-            .partitions
-            .get(partition as usize)
-            .map_or(0, |state| state.mode.load(SeqCst));
+        let mode = self.shared.partitions.get(partition as usize).map_or(0, |state| state.mode.load(SeqCst));
         Mode::from_number(u64::from(mode)).unwrap_or(Mode::Idle)
     }
 
@@ -140,20 +121,9 @@ impl<M: Machine> CoreState<M> {
         let again = mode != Mode::Idle;
         state.start_again.store(u32::from(again), SeqCst);
         let generation = state.generation.fetch_add(u32::from(again), SeqCst) + u32::from(again);
-        let kind = if again {
-            TraceKind::Start
-        } else {
-            TraceKind::Stop
-        };
-        self.data
-            .trace
-            .write(now, kind, partition, u64::from(generation));
-        let vcpus = self
-            .shared
-            .plan
-            .partitions()
-            .get(partition as usize)
-            .map_or(0, |record| record.vcpus.count);
+        let kind = if again { TraceKind::Start } else { TraceKind::Stop };
+        self.data.trace.write(now, kind, partition, u64::from(generation));
+        let vcpus = self.shared.plan.partitions().get(partition as usize).map_or(0, |record| record.vcpus.count);
         // This core counts as one that has yet to stop, until its own vCPUs have.
         state.stopping.fetch_add(1, SeqCst);
         for index in 0..vcpus {
@@ -175,12 +145,7 @@ impl<M: Machine> CoreState<M> {
 
     /// A vCPU of this core has stopped at another core's request.
     pub(crate) fn stopped_one(&mut self, local: u32) {
-        if let Some(partition) = self
-            .data
-            .vcpus
-            .get(local as usize)
-            .map(|vcpu| vcpu.partition)
-        {
+        if let Some(partition) = self.data.vcpus.get(local as usize).map(|vcpu| vcpu.partition) {
             self.stopped(partition);
         }
     }
@@ -247,10 +212,7 @@ impl<M: Machine> CoreState<M> {
         }
         unit -= record.ports.count;
         if unit < record.peers.count {
-            let peer = plan
-                .peers()
-                .get((record.peers.first + unit) as usize)
-                .copied();
+            let peer = plan.peers().get((record.peers.first + unit) as usize).copied();
             if let Some(vcpu) = peer.and_then(|peer| self.vcpu_of(peer, 0)) {
                 self.signal(vcpu, event::PEER);
             }
@@ -286,22 +248,14 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// A partition sets its own mode.
-    pub(crate) fn change_mode(
-        &mut self,
-        partition: u32,
-        mode: Mode,
-    ) -> Result<(), parzelle_abi::Error> {
+    pub(crate) fn change_mode(&mut self, partition: u32, mode: Mode) -> Result<(), parzelle_abi::Error> {
         let now = self.mode(partition);
         match mode {
             Mode::Normal if now == Mode::Normal => Err(parzelle_abi::Error::InvalidMode),
             Mode::Normal => {
-                let condition = self
-                    .shared
-                    .partitions
-                    .get(partition as usize)
-                    .map_or(0, |state| state.condition.load(Relaxed));
                 let condition =
-                    Condition::from_number(u64::from(condition)).unwrap_or(Condition::NormalStart);
+                    self.shared.partitions.get(partition as usize).map_or(0, |state| state.condition.load(Relaxed));
+                let condition = Condition::from_number(u64::from(condition)).unwrap_or(Condition::NormalStart);
                 self.set_mode(partition, Mode::Normal, condition);
                 self.start_next(partition);
                 Ok(())
@@ -320,12 +274,7 @@ impl<M: Machine> CoreState<M> {
         let Some(state) = self.shared.partitions.get(partition as usize) else {
             return;
         };
-        let next = self
-            .shared
-            .plan
-            .partitions()
-            .get(partition as usize)
-            .map_or(NONE, |record| record.start_next);
+        let next = self.shared.plan.partitions().get(partition as usize).map_or(NONE, |record| record.start_next);
         if state.was_normal.swap(1, SeqCst) != 0 || next == NONE {
             return;
         }
@@ -339,31 +288,17 @@ impl<M: Machine> CoreState<M> {
     /// The changes that a schedule brings for partitions whose first vCPU is on this core.
     pub(crate) fn schedule_changed(&mut self, schedule: u32) {
         let plan = self.shared.plan;
-        let changes = plan
-            .schedules()
-            .get(schedule as usize)
-            .map_or(Default::default(), |record| record.changes);
+        let changes = plan.schedules().get(schedule as usize).map_or(Default::default(), |record| record.changes);
         for change in plan.changes().get(changes.range()).unwrap_or(&[]) {
-            let local = self
-                .vcpu_of(change.partition, 0)
-                .map_or(u32::MAX, |number| number.wrapping_sub(self.data.first_vcpu));
+            let local =
+                self.vcpu_of(change.partition, 0).map_or(u32::MAX, |number| number.wrapping_sub(self.data.first_vcpu));
             if local as usize >= self.data.vcpus.len() {
                 continue;
             }
             match Action::from_number(u64::from(change.action)) {
-                Some(Action::Stop) => {
-                    self.restart(change.partition, Mode::Idle, Condition::PartitionRestart)
-                }
-                Some(Action::WarmStart) => self.restart(
-                    change.partition,
-                    Mode::WarmStart,
-                    Condition::PartitionRestart,
-                ),
-                Some(Action::ColdStart) => self.restart(
-                    change.partition,
-                    Mode::ColdStart,
-                    Condition::PartitionRestart,
-                ),
+                Some(Action::Stop) => self.restart(change.partition, Mode::Idle, Condition::PartitionRestart),
+                Some(Action::WarmStart) => self.restart(change.partition, Mode::WarmStart, Condition::PartitionRestart),
+                Some(Action::ColdStart) => self.restart(change.partition, Mode::ColdStart, Condition::PartitionRestart),
                 _ => {}
             }
         }

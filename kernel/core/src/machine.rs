@@ -161,9 +161,5 @@ pub trait Arena {
     ) -> Option<&'static mut [T]>;
 
     /// Takes a trace ring that lies at `address`; `bytes` covers head and records.
-    fn trace(
-        &mut self,
-        address: u64,
-        bytes: u64,
-    ) -> Option<(&'static mut TraceHeader, &'static mut [TraceRecord])>;
+    fn trace(&mut self, address: u64, bytes: u64) -> Option<(&'static mut TraceHeader, &'static mut [TraceRecord])>;
 }

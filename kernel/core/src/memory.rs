@@ -27,21 +27,15 @@ pub(crate) fn locate(
         .ok_or(Error::InvalidAddress)?;
     let end = address.checked_add(bytes).ok_or(Error::InvalidAddress)?;
     let holds = |region: &RegionRecord| {
-        region.space == SPACE_HOST
-            && region.address <= address
-            && end <= region.address.saturating_add(region.bytes)
+        region.space == SPACE_HOST && region.address <= address && end <= region.address.saturating_add(region.bytes)
     };
     let region = match regions.get(*hint as usize) {
         Some(region) if holds(region) => region,
         _ => {
-            let after = regions
-                .partition_point(|region| region.space == SPACE_HOST && region.address <= address);
+            let after = regions.partition_point(|region| region.space == SPACE_HOST && region.address <= address);
             let index = after.checked_sub(1).ok_or(Error::InvalidAddress)?;
             *hint = index as u32;
-            regions
-                .get(index)
-                .filter(|region| holds(region))
-                .ok_or(Error::InvalidAddress)?
+            regions.get(index).filter(|region| holds(region)).ok_or(Error::InvalidAddress)?
         }
     };
     if region.access & access != access || region.access & DEVICE != 0 {

@@ -11,9 +11,7 @@ use crate::machine::{Arena, Machine};
 use crate::memory::locate;
 use core::sync::atomic::Ordering::Relaxed;
 use parzelle_abi::Error;
-use parzelle_plan::{
-    ChannelRecord, DESTINATION, PortRecord, QUEUING, READ, SAMPLING, SOURCE, WRITE,
-};
+use parzelle_plan::{ChannelRecord, DESTINATION, PortRecord, QUEUING, READ, SAMPLING, SOURCE, WRITE};
 
 /// The book-keeping of a channel.
 pub(crate) struct Channel {
@@ -62,20 +60,10 @@ impl<M: Machine> CoreState<M> {
         direction: u32,
     ) -> Result<(PortRecord, u32, ChannelRecord), Error> {
         let plan = self.shared.plan;
-        let span = plan
-            .partitions()
-            .get(partition as usize)
-            .ok_or(Error::NoSuchObject)?
-            .ports;
+        let span = plan.partitions().get(partition as usize).ok_or(Error::NoSuchObject)?.ports;
         let ports = plan.ports().get(span.range()).ok_or(Error::NoSuchObject)?;
-        let port = usize::try_from(number)
-            .ok()
-            .and_then(|number| ports.get(number))
-            .ok_or(Error::NoSuchObject)?;
-        let channel = plan
-            .channels()
-            .get(port.channel as usize)
-            .ok_or(Error::NoSuchObject)?;
+        let port = usize::try_from(number).ok().and_then(|number| ports.get(number)).ok_or(Error::NoSuchObject)?;
+        let channel = plan.channels().get(port.channel as usize).ok_or(Error::NoSuchObject)?;
         if channel.kind != kind || port.direction != direction {
             return Err(Error::NoSuchObject);
         }
@@ -84,27 +72,10 @@ impl<M: Machine> CoreState<M> {
 
     /// The caller's memory for a message, physical.
     #[inline]
-    fn message_memory(
-        &mut self,
-        caller: u32,
-        address: u64,
-        bytes: u64,
-        access: u32,
-    ) -> Result<u64, Error> {
+    fn message_memory(&mut self, caller: u32, address: u64, bytes: u64, access: u32) -> Result<u64, Error> {
         let plan = self.shared.plan;
-        let vcpu = self
-            .data
-            .vcpus
-            .get_mut(caller as usize)
-            .ok_or(Error::InvalidAddress)?;
-        locate(
-            &plan,
-            vcpu.partition as usize,
-            address,
-            bytes,
-            access,
-            &mut vcpu.region_hint,
-        )
+        let vcpu = self.data.vcpus.get_mut(caller as usize).ok_or(Error::InvalidAddress)?;
+        locate(&plan, vcpu.partition as usize, address, bytes, access, &mut vcpu.region_hint)
     }
 
     /// Writes or sends a message.
@@ -123,11 +94,7 @@ impl<M: Machine> CoreState<M> {
         }
         let from = self.message_memory(caller, address, length, READ)?;
         let now = self.machine.now();
-        let channel = self
-            .shared
-            .channels
-            .get(index as usize)
-            .ok_or(Error::NoSuchObject)?;
+        let channel = self.shared.channels.get(index as usize).ok_or(Error::NoSuchObject)?;
         {
             let mut channel = channel.lock();
             let slot = if kind == SAMPLING {
@@ -136,14 +103,9 @@ impl<M: Machine> CoreState<M> {
                 return Err(Error::Full);
             } else {
                 let slot = channel.head + channel.count;
-                if slot >= record.depth {
-                    slot - record.depth
-                } else {
-                    slot
-                }
+                if slot >= record.depth { slot - record.depth } else { slot }
             };
-            self.machine
-                .copy(slot_address(&record, slot), from, length as u32);
+            self.machine.copy(slot_address(&record, slot), from, length as u32);
             if let Some(entry) = channel.lengths.get_mut(slot as usize) {
                 *entry = length as u32;
             }
@@ -157,11 +119,7 @@ impl<M: Machine> CoreState<M> {
             state.messages_sent.fetch_add(1, Relaxed);
         }
         let plan = self.shared.plan;
-        for reader in plan
-            .channel_readers()
-            .get(record.readers.range())
-            .unwrap_or(&[])
-        {
+        for reader in plan.channel_readers().get(record.readers.range()).unwrap_or(&[]) {
             self.announce(*reader);
         }
         Ok(Some(0))
@@ -180,11 +138,7 @@ impl<M: Machine> CoreState<M> {
         let (_, index, record) = self.port(partition, number, kind, DESTINATION)?;
         let now = self.machine.now();
         let shared = self.shared;
-        let mut channel = shared
-            .channels
-            .get(index as usize)
-            .ok_or(Error::NoSuchObject)?
-            .lock();
+        let mut channel = shared.channels.get(index as usize).ok_or(Error::NoSuchObject)?.lock();
         if channel.count == 0 {
             return Err(Error::Empty);
         }
@@ -202,11 +156,7 @@ impl<M: Machine> CoreState<M> {
         } else {
             was_full = channel.count == record.depth;
             channel.count -= 1;
-            channel.head = if slot + 1 == record.depth {
-                0
-            } else {
-                slot + 1
-            };
+            channel.head = if slot + 1 == record.depth { 0 } else { slot + 1 };
         }
         drop(channel);
         if let Some(state) = shared.partitions.get(partition as usize) {
@@ -221,20 +171,11 @@ impl<M: Machine> CoreState<M> {
     /// How many messages wait at a port of the caller.
     pub(crate) fn port_status(&self, caller: u32, number: u64) -> Result<Option<u64>, Error> {
         let partition = self.partition_of(caller);
-        let found = [
-            (SAMPLING, SOURCE),
-            (SAMPLING, DESTINATION),
-            (QUEUING, SOURCE),
-            (QUEUING, DESTINATION),
-        ]
-        .into_iter()
-        .find_map(|(kind, direction)| self.port(partition, number, kind, direction).ok());
+        let found = [(SAMPLING, SOURCE), (SAMPLING, DESTINATION), (QUEUING, SOURCE), (QUEUING, DESTINATION)]
+            .into_iter()
+            .find_map(|(kind, direction)| self.port(partition, number, kind, direction).ok());
         let (_, index, _) = found.ok_or(Error::NoSuchObject)?;
-        let channel = self
-            .shared
-            .channels
-            .get(index as usize)
-            .ok_or(Error::NoSuchObject)?;
+        let channel = self.shared.channels.get(index as usize).ok_or(Error::NoSuchObject)?;
         Ok(Some(u64::from(channel.lock().count)))
     }
 
@@ -251,9 +192,6 @@ impl<M: Machine> CoreState<M> {
     /// The partition of a vCPU of this core.
     #[inline]
     pub(crate) fn partition_of(&self, local: u32) -> u32 {
-        self.data
-            .vcpus
-            .get(local as usize)
-            .map_or(u32::MAX, |vcpu| vcpu.partition)
+        self.data.vcpus.get(local as usize).map_or(u32::MAX, |vcpu| vcpu.partition)
     }
 }

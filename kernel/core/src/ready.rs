@@ -22,10 +22,7 @@ impl ReadySet {
 
     /// Takes the words of an empty set from the arena.
     pub(crate) fn new(arena: &mut impl Arena, capacity: usize) -> Option<ReadySet> {
-        Some(ReadySet {
-            summary: 0,
-            words: arena.take(capacity.div_ceil(64).max(1), |_, _| Some(0))?,
-        })
+        Some(ReadySet { summary: 0, words: arena.take(capacity.div_ceil(64).max(1), |_, _| Some(0))? })
     }
 
     /// Adds a number; one beyond the capacity is ignored.
@@ -50,9 +47,7 @@ impl ReadySet {
 
     /// Whether a number is in the set.
     pub(crate) fn contains(&self, number: usize) -> bool {
-        self.words
-            .get(number / 64)
-            .is_some_and(|word| word & (1 << (number % 64)) != 0)
+        self.words.get(number / 64).is_some_and(|word| word & (1 << (number % 64)) != 0)
     }
 
     /// The smallest number in the set.
@@ -69,11 +64,7 @@ impl ReadySet {
         if word != 0 {
             return Some(index * 64 + word.trailing_zeros() as usize);
         }
-        self.in_words(if index >= 63 {
-            0
-        } else {
-            self.summary & (u64::MAX << (index + 1))
-        })
+        self.in_words(if index >= 63 { 0 } else { self.summary & (u64::MAX << (index + 1)) })
     }
 
     /// The smallest number in those words that `summary` names.

@@ -31,13 +31,8 @@ impl<M: Machine> CoreState<M> {
     /// Enters the first window at `epoch`; until then nothing runs.
     pub(crate) fn begin_schedule(&mut self, epoch: u64) {
         let SystemRecord { first_schedule, .. } = *self.shared.plan.system;
-        self.data.window = Window {
-            schedule: first_schedule,
-            frame_start: epoch,
-            start: epoch,
-            end: epoch,
-            ..Window::NONE
-        };
+        self.data.window =
+            Window { schedule: first_schedule, frame_start: epoch, start: epoch, end: epoch, ..Window::NONE };
     }
 
     /// Goes on to the window after the current one.
@@ -55,10 +50,7 @@ impl<M: Machine> CoreState<M> {
             (last.schedule, last.index + 1, last.frame, last.frame_start);
         if frame == u64::MAX || index as usize >= windows(schedule).len() {
             if frame != u64::MAX {
-                frame_start += plan
-                    .schedules()
-                    .get(schedule as usize)
-                    .map_or(0, |record| record.frame);
+                frame_start += plan.schedules().get(schedule as usize).map_or(0, |record| record.frame);
             }
             (index, frame) = (0, frame.wrapping_add(1));
             let asked = self.shared.schedule.load(Relaxed);
@@ -112,12 +104,7 @@ impl<M: Machine> CoreState<M> {
             return;
         }
         self.count_window(global, late, now);
-        let Some((first, count)) = self
-            .data
-            .queues
-            .get(queue as usize)
-            .map(|queue| (queue.first, queue.count))
-        else {
+        let Some((first, count)) = self.data.queues.get(queue as usize).map(|queue| (queue.first, queue.count)) else {
             return;
         };
         for local in first..first + count {
@@ -133,9 +120,7 @@ impl<M: Machine> CoreState<M> {
             return;
         };
         // One writer: plain loads and stores suffice.
-        count
-            .planned
-            .store(count.planned.load(Relaxed) + 1, Relaxed);
+        count.planned.store(count.planned.load(Relaxed) + 1, Relaxed);
         count.run.store(count.run.load(Relaxed) + 1, Relaxed);
         if late > self.shared.plan.system.late_tolerance {
             count.missed.store(count.missed.load(Relaxed) + 1, Relaxed);
@@ -155,20 +140,10 @@ impl<M: Machine> CoreState<M> {
         if queue == 0 {
             return;
         }
-        let Some((first, end)) = self
-            .data
-            .queues
-            .get(queue as usize)
-            .map(|queue| queue.lines)
-        else {
+        let Some((first, end)) = self.data.queues.get(queue as usize).map(|queue| queue.lines) else {
             return;
         };
-        for line in self
-            .data
-            .lines
-            .get(first as usize..end as usize)
-            .unwrap_or(&[])
-        {
+        for line in self.data.lines.get(first as usize..end as usize).unwrap_or(&[]) {
             match (line.open, eligible) {
                 (false, _) => {}
                 (true, true) => self.machine.unmask_line(line.number),
@@ -186,10 +161,7 @@ impl<M: Machine> CoreState<M> {
     /// Handles deadlines that have passed, of eligible queues.
     pub(crate) fn expire(&mut self, now: u64) {
         let queues = [self.data.window.queue, 0];
-        for queue in queues
-            .into_iter()
-            .take(if self.data.window.queue == 0 { 1 } else { 2 })
-        {
+        for queue in queues.into_iter().take(if self.data.window.queue == 0 { 1 } else { 2 }) {
             for _ in 0..DUE_AT_ONCE {
                 let Some((slot, first)) = self
                     .data
@@ -212,8 +184,7 @@ impl<M: Machine> CoreState<M> {
             vcpu.timer = NEVER;
         }
         let waited = vcpu.state == State::Waiting && vcpu.deadline <= now;
-        let replenished =
-            vcpu.state == State::Exhausted && now >= vcpu.period_start.saturating_add(vcpu.period);
+        let replenished = vcpu.state == State::Exhausted && now >= vcpu.period_start.saturating_add(vcpu.period);
         if replenished {
             (vcpu.budget_left, vcpu.period_start) = (vcpu.budget, now);
         }
@@ -239,12 +210,7 @@ impl<M: Machine> CoreState<M> {
     /// The vCPU that should run.
     #[inline]
     fn pick(&mut self) -> Option<u32> {
-        let Window {
-            queue,
-            slack,
-            frame,
-            ..
-        } = self.data.window;
+        let Window { queue, slack, frame, .. } = self.data.window;
         if frame == u64::MAX {
             return None;
         }
@@ -256,19 +222,14 @@ impl<M: Machine> CoreState<M> {
             return if slack { background } else { None };
         };
         match background {
-            Some(background) if self.priority(background) > self.priority(window) => {
-                Some(background)
-            }
+            Some(background) if self.priority(background) > self.priority(window) => Some(background),
             _ => Some(window),
         }
     }
 
     #[inline]
     fn priority(&self, local: u32) -> u32 {
-        self.data
-            .vcpus
-            .get(local as usize)
-            .map_or(0, |vcpu| vcpu.priority)
+        self.data.vcpus.get(local as usize).map_or(0, |vcpu| vcpu.priority)
     }
 
     /// The ready vCPU of a queue with the highest priority; among equals, the one whose turn it is.
@@ -299,16 +260,12 @@ impl<M: Machine> CoreState<M> {
             self.data.current = next;
             if next.is_some() && next != self.data.loaded {
                 let first = self.data.first_vcpu;
-                self.machine.switch(
-                    self.data.loaded.map(|local| first + local),
-                    next.map(|local| first + local),
-                );
+                self.machine.switch(self.data.loaded.map(|local| first + local), next.map(|local| first + local));
                 self.data.loaded = next;
             }
             if let Some(vcpu) = next.and_then(|local| self.data.vcpus.get_mut(local as usize))
                 && vcpu.budget != 0
-                && (vcpu.budget_left == vcpu.budget
-                    || now >= vcpu.period_start.saturating_add(vcpu.period))
+                && (vcpu.budget_left == vcpu.budget || now >= vcpu.period_start.saturating_add(vcpu.period))
             {
                 // A period begins with the first use of its budget.
                 (vcpu.budget_left, vcpu.period_start) = (vcpu.budget, now);
@@ -328,9 +285,7 @@ impl<M: Machine> CoreState<M> {
             return;
         };
         if let Some(mailbox) = self.shared.mailboxes.get(vcpu.number as usize) {
-            mailbox
-                .used
-                .store(mailbox.used.load(Relaxed) + spent, Relaxed);
+            mailbox.used.store(mailbox.used.load(Relaxed) + spent, Relaxed);
         }
         if vcpu.budget != 0 {
             vcpu.budget_left = vcpu.budget_left.saturating_sub(spent);
@@ -341,22 +296,14 @@ impl<M: Machine> CoreState<M> {
     pub(crate) fn rearm(&mut self) {
         let Window { queue, end, .. } = self.data.window;
         let mut at = end;
-        let earliest = |queue: u32| {
-            self.data
-                .queues
-                .get(queue as usize)
-                .map_or(NEVER, |queue| queue.deadlines.earliest())
-        };
+        let earliest =
+            |queue: u32| self.data.queues.get(queue as usize).map_or(NEVER, |queue| queue.deadlines.earliest());
         at = at.min(earliest(queue));
-        let current = self
-            .data
-            .current
-            .and_then(|local| self.data.vcpus.get(local as usize));
+        let current = self.data.current.and_then(|local| self.data.vcpus.get(local as usize));
         // A waiting vCPU of time partition 0 matters while a window's own vCPU runs only if one
         // of them could go before it.
         let background = self.data.queues.first().map_or(0, |queue| queue.first);
-        let own = current
-            .is_some_and(|vcpu| vcpu.queue != 0 && self.priority(background) <= vcpu.priority);
+        let own = current.is_some_and(|vcpu| vcpu.queue != 0 && self.priority(background) <= vcpu.priority);
         if queue != 0 && !own {
             at = at.min(earliest(0));
         }
@@ -379,12 +326,7 @@ impl<M: Machine> CoreState<M> {
         let Some(current) = self.data.current else {
             return;
         };
-        if self
-            .data
-            .vcpus
-            .get(current as usize)
-            .is_none_or(|vcpu| vcpu.budget == 0)
-        {
+        if self.data.vcpus.get(current as usize).is_none_or(|vcpu| vcpu.budget == 0) {
             return;
         }
         self.charge(now);
@@ -406,22 +348,10 @@ impl<M: Machine> CoreState<M> {
     /// Asks for another schedule at the end of this frame, or of the next when that is too near.
     pub(crate) fn request_schedule(&mut self, schedule: u32) {
         let now = self.machine.now();
-        let Window {
-            frame,
-            frame_start,
-            schedule: running,
-            ..
-        } = self.data.window;
-        let length = self
-            .shared
-            .plan
-            .schedules()
-            .get(running as usize)
-            .map_or(0, |record| record.frame);
+        let Window { frame, frame_start, schedule: running, .. } = self.data.window;
+        let length = self.shared.plan.schedules().get(running as usize).map_or(0, |record| record.frame);
         let near = frame_start.saturating_add(length) < now.saturating_add(SWITCH_NOTICE);
         let frame = frame.wrapping_add(if near { 2 } else { 1 }) & 0xffff_ffff_ffff;
-        self.shared
-            .schedule
-            .store(u64::from(schedule) << 48 | frame, SeqCst);
+        self.shared.schedule.store(u64::from(schedule) << 48 | frame, SeqCst);
     }
 }

@@ -13,16 +13,10 @@ pub(crate) struct Trace {
 
 impl Trace {
     /// Begins an empty ring.
-    pub(crate) fn new(
-        ring: Option<(&'static mut TraceHeader, &'static mut [TraceRecord])>,
-    ) -> Trace {
+    pub(crate) fn new(ring: Option<(&'static mut TraceHeader, &'static mut [TraceRecord])>) -> Trace {
         let mut trace = Trace { ring, slot: 0 };
         if let Some((header, records)) = &mut trace.ring {
-            **header = TraceHeader {
-                next: 0,
-                capacity: records.len() as u64,
-                reserved: [0; 6],
-            };
+            **header = TraceHeader { next: 0, capacity: records.len() as u64, reserved: [0; 6] };
         }
         trace
     }
@@ -37,12 +31,7 @@ impl Trace {
             return;
         };
         let value = value.min(u64::from(u32::MAX)) as u32;
-        *record = TraceRecord {
-            time,
-            kind: kind as u16,
-            subject: subject as u16,
-            value,
-        };
+        *record = TraceRecord { time, kind: kind as u16, subject: subject as u16, value };
         // The reader looks at `next` first: the record has to be there before.
         core::sync::atomic::fence(core::sync::atomic::Ordering::Release);
         header.next = header.next.wrapping_add(1);

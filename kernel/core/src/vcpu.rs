@@ -81,10 +81,7 @@ impl Vcpu {
             State::Stopped => NEVER,
             State::Ready => self.timer,
             State::Waiting => self.deadline.min(self.timer),
-            State::Exhausted => self
-                .period_start
-                .saturating_add(self.period)
-                .min(self.timer),
+            State::Exhausted => self.period_start.saturating_add(self.period).min(self.timer),
         }
     }
 

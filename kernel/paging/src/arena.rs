@@ -46,11 +46,7 @@ impl<'a> Arena<'a> {
     /// Makes an arena of `frames`, the first of which lies at physical address `base`.
     #[must_use]
     pub const fn new(frames: &'a [Frame], base: Pa) -> Arena<'a> {
-        Arena {
-            frames,
-            base,
-            used: 0,
-        }
+        Arena { frames, base, used: 0 }
     }
 
     /// Returns how many tables were given out.
@@ -77,17 +73,13 @@ impl Tables for Arena<'_> {
         for word in &frame.0 {
             word.store(0, Relaxed);
         }
-        let pa = Pa(self
-            .base
-            .0
-            .checked_add(self.used as u64 * Level::Kib4.size())?);
+        let pa = Pa(self.base.0.checked_add(self.used as u64 * Level::Kib4.size())?);
         self.used += 1;
         Some(pa)
     }
 
     fn read(&self, table: Pa, index: usize) -> u64 {
-        self.entry(table, index)
-            .map_or(NOT_A_TABLE, |word| word.load(Relaxed))
+        self.entry(table, index).map_or(NOT_A_TABLE, |word| word.load(Relaxed))
     }
 
     fn write(&mut self, table: Pa, index: usize, entry: u64) {

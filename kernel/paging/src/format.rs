@@ -97,11 +97,7 @@ pub(crate) fn entry<F: Format>(word: u64, level: Level) -> Entry {
 /// Returns the virtual address at `offset` bytes into the reach of a root.
 pub(crate) fn address<F: Format>(offset: u64) -> u64 {
     let reach = F::ROOT.table_size();
-    if F::SIGN_EXTENDED && offset & (reach / 2) != 0 {
-        offset | !(reach - 1)
-    } else {
-        offset & (reach - 1)
-    }
+    if F::SIGN_EXTENDED && offset & (reach / 2) != 0 { offset | !(reach - 1) } else { offset & (reach - 1) }
 }
 
 /// Tells whether the hardware would translate `va` at all.

@@ -43,11 +43,7 @@ impl Tables for Counting {
     }
 
     fn read(&self, table: Pa, index: usize) -> u64 {
-        if self.has(table, index) {
-            self.entries.get(&(table, index)).copied().unwrap_or(0)
-        } else {
-            NOT_A_TABLE
-        }
+        if self.has(table, index) { self.entries.get(&(table, index)).copied().unwrap_or(0) } else { NOT_A_TABLE }
     }
 
     fn write(&mut self, table: Pa, index: usize, entry: u64) {
@@ -62,9 +58,7 @@ impl Tables for Counting {
 ///
 /// # Errors
 /// What [`map`](crate::map) would say at boot, to be said before.
-pub fn tables_needed<'a, F: Format>(
-    mappings: impl IntoIterator<Item = &'a Mapping>,
-) -> Result<usize, MapError> {
+pub fn tables_needed<'a, F: Format>(mappings: impl IntoIterator<Item = &'a Mapping>) -> Result<usize, MapError> {
     let mut tables = Counting::default();
     let Some(root) = tables.alloc() else {
         return Err(MapError::OutOfTables);

@@ -28,12 +28,7 @@ pub struct Leaves<'a, F, T> {
 ///
 /// An entry that the format would not have written comes as an error, and the iteration goes on behind it.
 pub fn leaves<F: Format, T: Tables>(tables: &T, root: Pa) -> Leaves<'_, F, T> {
-    Leaves {
-        tables,
-        root,
-        next: Some(0),
-        format: PhantomData,
-    }
+    Leaves { tables, root, next: Some(0), format: PhantomData }
 }
 
 impl<F: Format, T: Tables> Iterator for Leaves<'_, F, T> {
@@ -48,13 +43,7 @@ impl<F: Format, T: Tables> Iterator for Leaves<'_, F, T> {
             match end.entry {
                 Entry::Empty => {}
                 Entry::Leaf(Leaf { pa, access, memory }) => {
-                    return Some(Ok(Mapping {
-                        va,
-                        pa,
-                        len,
-                        access,
-                        memory,
-                    }));
+                    return Some(Ok(Mapping { va, pa, len, access, memory }));
                 }
                 Entry::Table(_) | Entry::Malformed => return Some(Err(Malformed { va })),
             }

@@ -45,11 +45,7 @@ pub fn subtree<F: Format>(tables: &impl Tables, root: Pa, index: usize) -> Optio
 ///
 /// # Errors
 /// [`MapError::Overlap`] if the entry is in use.
-pub fn link<F: Format>(
-    tables: &mut impl Tables,
-    root: Pa,
-    Subtree { index, table }: Subtree,
-) -> Result<(), MapError> {
+pub fn link<F: Format>(tables: &mut impl Tables, root: Pa, Subtree { index, table }: Subtree) -> Result<(), MapError> {
     if tables.read(root, index) != 0 {
         let va = address::<F>(index as u64 * F::ROOT.size());
         return Err(MapError::Overlap { va });

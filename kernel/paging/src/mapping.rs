@@ -32,22 +32,11 @@ pub struct Access {
 
 impl Access {
     /// The kernel's constants.
-    pub const READ: Access = Access {
-        read: true,
-        write: false,
-        execute: false,
-        user: false,
-    };
+    pub const READ: Access = Access { read: true, write: false, execute: false, user: false };
     /// The kernel's data.
-    pub const READ_WRITE: Access = Access {
-        write: true,
-        ..Access::READ
-    };
+    pub const READ_WRITE: Access = Access { write: true, ..Access::READ };
     /// The kernel's code.
-    pub const READ_EXECUTE: Access = Access {
-        execute: true,
-        ..Access::READ
-    };
+    pub const READ_EXECUTE: Access = Access { execute: true, ..Access::READ };
 
     /// Extends the same rights to partitions.
     #[must_use]
@@ -85,11 +74,7 @@ pub struct Mapping {
 impl Mapping {
     /// Returns what lies `offset` bytes into the range.
     pub(crate) const fn leaf(&self, offset: u64) -> Leaf {
-        Leaf {
-            pa: Pa(self.pa.0 + offset),
-            access: self.access,
-            memory: self.memory,
-        }
+        Leaf { pa: Pa(self.pa.0 + offset), access: self.access, memory: self.memory }
     }
 }
 

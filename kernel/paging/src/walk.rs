@@ -36,12 +36,7 @@ pub(crate) fn walk<F: Format>(tables: &impl Tables, root: Pa, va: u64) -> End {
                 shared |= next.shared;
             }
             _ => {
-                return End {
-                    table,
-                    level,
-                    entry,
-                    shared,
-                };
+                return End { table, level, entry, shared };
             }
         }
     }
@@ -55,11 +50,7 @@ pub(crate) fn walk<F: Format>(tables: &impl Tables, root: Pa, va: u64) -> End {
 ///
 /// # Errors
 /// See [`MapError`].
-pub fn map<F: Format>(
-    tables: &mut impl Tables,
-    root: Pa,
-    mapping: &Mapping,
-) -> Result<(), MapError> {
+pub fn map<F: Format>(tables: &mut impl Tables, root: Pa, mapping: &Mapping) -> Result<(), MapError> {
     let last = check::<F>(mapping)?;
     check_free::<F>(tables, root, mapping.va, last)?;
     let mut done = 0;
@@ -78,9 +69,7 @@ fn check<F: Format>(mapping: &Mapping) -> Result<u64, MapError> {
             return Err(MapError::Unaligned { what });
         }
     }
-    let beyond = len
-        .checked_sub(1)
-        .ok_or(MapError::Unaligned { what: "len" })?;
+    let beyond = len.checked_sub(1).ok_or(MapError::Unaligned { what: "len" })?;
     let last_va = va.checked_add(beyond).ok_or(MapError::OutOfRange)?;
     let last_pa = pa.checked_add(beyond).ok_or(MapError::OutOfRange)?;
     // Both ends can't lie in different halves of a sign-extended space: no physical range is that long.
@@ -102,12 +91,7 @@ fn check<F: Format>(mapping: &Mapping) -> Result<u64, MapError> {
 }
 
 /// Checks that nothing is mapped from `va` to `last`, and that all tables on the way are the root's own.
-fn check_free<F: Format>(
-    tables: &impl Tables,
-    root: Pa,
-    mut va: u64,
-    last: u64,
-) -> Result<(), MapError> {
+fn check_free<F: Format>(tables: &impl Tables, root: Pa, mut va: u64, last: u64) -> Result<(), MapError> {
     loop {
         let end = walk::<F>(tables, root, va);
         if end.entry != Entry::Empty {
@@ -128,13 +112,7 @@ fn check_free<F: Format>(
 /// Writes a leaf at `va`, as large as addresses and `len` allow, and the tables it needs; returns its level.
 ///
 /// The range is known to be free, so the walk ends at an empty entry.
-fn place<F: Format>(
-    tables: &mut impl Tables,
-    root: Pa,
-    va: u64,
-    leaf: Leaf,
-    len: u64,
-) -> Result<Level, MapError> {
+fn place<F: Format>(tables: &mut impl Tables, root: Pa, va: u64, leaf: Leaf, len: u64) -> Result<Level, MapError> {
     let end = walk::<F>(tables, root, va);
     let (mut table, mut level) = (end.table, end.level);
     loop {

@@ -128,10 +128,7 @@ impl Runner {
             "crash of the guest: pc {:#x} lr {:#x} sp {:#x} pstate {:#x}",
             report.pc, report.lr, frame.sp, frame.pstate
         ));
-        self.output.say(format_args!(
-            "esr {:#x} far {:#x} ipa {:#x}",
-            guest.syndrome, guest.address, guest.ipa
-        ));
+        self.output.say(format_args!("esr {:#x} far {:#x} ipa {:#x}", guest.syndrome, guest.address, guest.ipa));
         for (at, four) in frame.x.chunks(4).enumerate() {
             self.output.say(format_args!("x{:<2} {four:#018x?}", at * 4));
         }

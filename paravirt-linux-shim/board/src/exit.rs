@@ -83,11 +83,7 @@ pub struct SysReg(pub u8, pub u8, pub u8, pub u8, pub u8);
 
 impl fmt::Display for SysReg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "S{}_{}_C{}_C{}_{}",
-            self.0, self.1, self.2, self.3, self.4
-        )
+        write!(f, "S{}_{}_C{}_C{}_{}", self.0, self.1, self.2, self.3, self.4)
     }
 }
 
@@ -141,10 +137,7 @@ impl fmt::Display for Fault {
             FaultKind::TableWalk => write!(f, "page table where there is no memory"),
             FaultKind::AddressSize => write!(f, "address beyond the address space"),
             FaultKind::UndescribedAccess => {
-                write!(
-                    f,
-                    "load or store to a device that the processor does not describe (pair or writeback)"
-                )
+                write!(f, "load or store to a device that the processor does not describe (pair or writeback)")
             }
             FaultKind::UnsupportedInstruction(word) => {
                 write!(
@@ -191,21 +184,13 @@ impl Exit {
             }),
             0x20 => fault(syndrome, FaultKind::InstructionAbort),
             0x24 => data_abort(syndrome),
-            class => Self::Fault(Fault {
-                kind: FaultKind::Class(class),
-                esr,
-                ipa: None,
-            }),
+            class => Self::Fault(Fault { kind: FaultKind::Class(class), esr, ipa: None }),
         }
     }
 }
 
 fn fault(syndrome: &Syndrome, kind: FaultKind) -> Exit {
-    Exit::Fault(Fault {
-        kind,
-        esr: syndrome.esr,
-        ipa: Some(syndrome.ipa),
-    })
+    Exit::Fault(Fault { kind, esr: syndrome.esr, ipa: Some(syndrome.ipa) })
 }
 
 /// Decodes a data abort (EC 0x24). The status decides first: with some of them the address is
@@ -217,18 +202,10 @@ fn data_abort(syndrome: &Syndrome) -> Exit {
         // Translation, access flag and permission faults have an address.
         0x04..=0x0f => {}
         0x00..=0x03 => {
-            return Exit::Fault(Fault {
-                kind: FaultKind::AddressSize,
-                esr,
-                ipa: None,
-            });
+            return Exit::Fault(Fault { kind: FaultKind::AddressSize, esr, ipa: None });
         }
         code => {
-            return Exit::Fault(Fault {
-                kind: FaultKind::DataAbort(code),
-                esr,
-                ipa: None,
-            });
+            return Exit::Fault(Fault { kind: FaultKind::DataAbort(code), esr, ipa: None });
         }
     }
     if bit(7) {
@@ -236,10 +213,7 @@ fn data_abort(syndrome: &Syndrome) -> Exit {
     }
     if bit(8) {
         // Cache maintenance by address: nothing is cached where nothing is.
-        return Exit::Mmio(Mmio {
-            ipa: syndrome.ipa,
-            transfer: Transfer::NONE,
-        });
+        return Exit::Mmio(Mmio { ipa: syndrome.ipa, transfer: Transfer::NONE });
     }
     if bit(24) {
         return Exit::Mmio(Mmio {
@@ -258,10 +232,7 @@ fn data_abort(syndrome: &Syndrome) -> Exit {
     match syndrome.instruction {
         None => fault(syndrome, FaultKind::UndescribedAccess),
         Some(word) => match instruction::decode(word) {
-            Some(transfer) => Exit::Mmio(Mmio {
-                ipa: syndrome.ipa,
-                transfer,
-            }),
+            Some(transfer) => Exit::Mmio(Mmio { ipa: syndrome.ipa, transfer }),
             None => fault(syndrome, FaultKind::UnsupportedInstruction(word)),
         },
     }

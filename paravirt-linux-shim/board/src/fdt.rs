@@ -11,8 +11,7 @@ mod writer;
 pub use writer::OutOfRoom;
 
 use crate::map::{
-    GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, MAX_VCPUS, Range, UART_BASE, UART_CLOCK_HZ,
-    UART_SIZE, UART_SPI,
+    GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, MAX_VCPUS, Range, UART_BASE, UART_CLOCK_HZ, UART_SIZE, UART_SPI,
 };
 use writer::Writer;
 
@@ -120,10 +119,7 @@ fn interrupts_and_time(tree: &mut Writer<'_>, vcpus: u64) {
     tree.strings("compatible", &["arm,gic-v3"]);
     tree.cells("#interrupt-cells", &[3]);
     tree.bytes("interrupt-controller", &[]);
-    tree.wide(
-        "reg",
-        &[GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE * vcpus],
-    );
+    tree.wide("reg", &[GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE * vcpus]);
     tree.cells("phandle", &[GIC]);
     tree.end();
 }

@@ -72,16 +72,8 @@ impl Gic {
     /// inside), as after reset.
     #[must_use]
     pub fn new(vcpus: usize) -> Self {
-        const ASLEEP: Redistributor = Redistributor {
-            bank: Bank::private(),
-            asleep: true,
-            released: 0,
-        };
-        const SHARED: Shared = Shared {
-            bank: Bank::shared(),
-            route: [0; 32],
-            owner: [0; 32],
-        };
+        const ASLEEP: Redistributor = Redistributor { bank: Bank::private(), asleep: true, released: 0 };
+        const SHARED: Shared = Shared { bank: Bank::shared(), route: [0; 32], owner: [0; 32] };
         Self {
             vcpus: vcpus.clamp(1, MAX_VCPUS),
             enabled: false,
@@ -141,11 +133,7 @@ impl Gic {
     /// Takes the physical interrupts that `vcpu` deactivated by writing `ICACTIVER`, as a mask of
     /// private interrupts: no list register will end them, the kernel has to.
     pub fn take_released(&mut self, vcpu: usize) -> u32 {
-        self.redistributors
-            .get_mut(vcpu)
-            .map_or(0, |redistributor| {
-                core::mem::take(&mut redistributor.released)
-            })
+        self.redistributors.get_mut(vcpu).map_or(0, |redistributor| core::mem::take(&mut redistributor.released))
     }
 
     fn shared_of(&mut self, intid: u32) -> Option<&mut Shared> {

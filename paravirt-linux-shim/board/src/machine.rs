@@ -88,11 +88,7 @@ pub struct Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "guest stopped: vCPU {} at {:#x} (called from {:#x}): {}",
-            self.vcpu, self.pc, self.lr, self.fault
-        )
+        write!(f, "guest stopped: vCPU {} at {:#x} (called from {:#x}): {}", self.vcpu, self.pc, self.lr, self.fault)
     }
 }
 
@@ -144,9 +140,7 @@ impl Vmm {
     /// or interrupted.
     #[must_use]
     pub fn others_awake(&self, vcpu: usize) -> u32 {
-        (0..self.vcpus)
-            .filter(|n| *n != vcpu && self.is_awake(*n))
-            .fold(0, |mask, n| mask | 1 << n)
+        (0..self.vcpus).filter(|n| *n != vcpu && self.is_awake(*n)).fold(0, |mask, n| mask | 1 << n)
     }
 
     /// Takes a byte of console input. Returns false if the guest can't take it now: offer it again
@@ -181,13 +175,7 @@ impl Vmm {
     }
 
     /// Reacts to an exit of `vcpu`.
-    pub fn handle(
-        &mut self,
-        vcpu: usize,
-        exit: Exit,
-        registers: &mut impl GuestRegisters,
-        io: &mut impl Io,
-    ) -> Next {
+    pub fn handle(&mut self, vcpu: usize, exit: Exit, registers: &mut impl GuestRegisters, io: &mut impl Io) -> Next {
         match exit {
             Exit::Interrupted => Next::Resume,
             Exit::VirtualTimer { linked } => {
@@ -227,12 +215,7 @@ impl Vmm {
                 self.odd(Note::Call(u32::from(imm)), io);
                 Next::Resume
             }
-            Exit::Fault(fault) => Next::Crash(Report {
-                vcpu,
-                pc: registers.pc(),
-                lr: registers.x(30),
-                fault,
-            }),
+            Exit::Fault(fault) => Next::Crash(Report { vcpu, pc: registers.pc(), lr: registers.x(30), fault }),
         }
     }
 
@@ -243,18 +226,11 @@ impl Vmm {
         if self.gic.is_deliverable(vcpu) {
             Next::Resume
         } else {
-            Next::WaitForInterrupt {
-                until: registers.timer_deadline(),
-            }
+            Next::WaitForInterrupt { until: registers.timer_deadline() }
         }
     }
 
-    fn firmware_call(
-        &mut self,
-        vcpu: usize,
-        registers: &mut impl GuestRegisters,
-        io: &mut impl Io,
-    ) -> Next {
+    fn firmware_call(&mut self, vcpu: usize, registers: &mut impl GuestRegisters, io: &mut impl Io) -> Next {
         match self.psci.call(vcpu, registers) {
             Action::Resume => Next::Resume,
             Action::Unknown(function) => {
@@ -262,15 +238,7 @@ impl Vmm {
                 Next::Resume
             }
             Action::Wait => self.wait(vcpu, registers),
-            Action::StartVcpu {
-                vcpu,
-                entry,
-                context,
-            } => Next::Start {
-                vcpu,
-                entry,
-                context,
-            },
+            Action::StartVcpu { vcpu, entry, context } => Next::Start { vcpu, entry, context },
             Action::StopVcpu => Next::Stop,
             Action::PowerOff => Next::PowerOff,
             Action::Reset => Next::Reset,
@@ -284,9 +252,7 @@ impl Vmm {
         registers: &mut impl GuestRegisters,
         io: &mut impl Io,
     ) {
-        let value = match sysreg::answer(access.register, self.features, |register| {
-            io.identification(register)
-        }) {
+        let value = match sysreg::answer(access.register, self.features, |register| io.identification(register)) {
             Answer::Value(value) => value,
             Answer::SendSgi => {
                 if access.write {
@@ -315,9 +281,5 @@ impl Vmm {
 /// unknown exit reason.
 #[must_use]
 pub fn unknown_exit(reason: u64) -> Exit {
-    Exit::Fault(Fault {
-        kind: FaultKind::Class(0xff),
-        esr: reason,
-        ipa: None,
-    })
+    Exit::Fault(Fault { kind: FaultKind::Class(0xff), esr: reason, ipa: None })
 }

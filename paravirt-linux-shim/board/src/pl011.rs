@@ -164,11 +164,7 @@ impl Pl011 {
     }
 
     const fn depth(&self) -> usize {
-        if self.line_control & FIFO_ENABLE != 0 {
-            FIFO
-        } else {
-            1
-        }
+        if self.line_control & FIFO_ENABLE != 0 { FIFO } else { 1 }
     }
 
     /// How many bytes raise the receive interrupt (`IFLS.RXIFLSEL`: 1/8, 1/4, 1/2, 3/4, 7/8).
@@ -238,12 +234,8 @@ mod tests {
     #[test]
     fn identifies_itself_as_a_pl011_with_a_deep_fifo() {
         let mut uart = Pl011::new();
-        let id = [0xfe0, 0xfe4, 0xfe8, 0xfec, 0xff0, 0xff4, 0xff8, 0xffc]
-            .map(|offset| uart.read(offset).unwrap());
-        assert_eq!(
-            u32::from_le_bytes([id[0] as u8, id[1] as u8, id[2] as u8, id[3] as u8]) & 0xf_ffff,
-            0x4_1011
-        );
+        let id = [0xfe0, 0xfe4, 0xfe8, 0xfec, 0xff0, 0xff4, 0xff8, 0xffc].map(|offset| uart.read(offset).unwrap());
+        assert_eq!(u32::from_le_bytes([id[0] as u8, id[1] as u8, id[2] as u8, id[3] as u8]) & 0xf_ffff, 0x4_1011);
         assert_eq!(id[4..], [0x0d, 0xf0, 0x05, 0xb1]);
         assert_eq!(uart.read(0x100), None);
     }

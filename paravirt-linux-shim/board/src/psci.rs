@@ -67,11 +67,7 @@ impl Psci {
     pub fn new(vcpus: usize, ram: Range) -> Self {
         let mut on = [false; MAX_VCPUS];
         on[0] = true;
-        Self {
-            on,
-            vcpus: vcpus.clamp(1, MAX_VCPUS),
-            ram,
-        }
+        Self { on, vcpus: vcpus.clamp(1, MAX_VCPUS), ram }
     }
 
     /// Tells whether `vcpu` is on.
@@ -85,11 +81,7 @@ impl Psci {
         let function = registers.x(0) as u32;
         let sixty_four = function & SIXTY_FOUR != 0;
         let argument = |n| {
-            if sixty_four {
-                registers.x(n)
-            } else {
-                registers.x(n) & 0xffff_ffff
-            }
+            if sixty_four { registers.x(n) } else { registers.x(n) & 0xffff_ffff }
         };
         let (result, action) = match Function::decode(function) {
             Some(Function::SmcccVersion) => (SMCCC_VERSION as i64, Action::Resume),
@@ -104,9 +96,7 @@ impl Psci {
                 (status::SUCCESS, Action::StopVcpu)
             }
             Some(Function::CpuOn) => self.cpu_on(argument(1), argument(2), argument(3)),
-            Some(Function::AffinityInfo) => {
-                (self.affinity_info(argument(1), argument(2)), Action::Resume)
-            }
+            Some(Function::AffinityInfo) => (self.affinity_info(argument(1), argument(2)), Action::Resume),
             // "Trusted OS not present": nothing to migrate.
             Some(Function::MigrateInfoType) => (2, Action::Resume),
             Some(Function::SystemOff) => (status::SUCCESS, Action::PowerOff),
@@ -129,19 +119,10 @@ impl Psci {
         match self.target(affinity) {
             None => (status::INVALID_PARAMETERS, Action::Resume),
             Some(vcpu) if self.is_on(vcpu) => (status::ALREADY_ON, Action::Resume),
-            Some(_) if !self.ram.contains(entry) || entry & 3 != 0 => {
-                (status::INVALID_ADDRESS, Action::Resume)
-            }
+            Some(_) if !self.ram.contains(entry) || entry & 3 != 0 => (status::INVALID_ADDRESS, Action::Resume),
             Some(vcpu) => {
                 self.on[vcpu] = true;
-                (
-                    status::SUCCESS,
-                    Action::StartVcpu {
-                        vcpu,
-                        entry,
-                        context,
-                    },
-                )
+                (status::SUCCESS, Action::StartVcpu { vcpu, entry, context })
             }
         }
     }
@@ -206,10 +187,7 @@ mod tests {
     use super::*;
     use crate::registers::Frame;
 
-    const RAM: Range = Range {
-        start: 0x4000_0000,
-        size: 0x1000_0000,
-    };
+    const RAM: Range = Range { start: 0x4000_0000, size: 0x1000_0000 };
 
     fn call(psci: &mut Psci, arguments: [u64; 4]) -> (i64, Action) {
         let mut frame = Frame::default();
@@ -221,27 +199,12 @@ mod tests {
     #[test]
     fn answers_what_linux_asks_at_boot() {
         let mut psci = Psci::new(1, RAM);
-        assert_eq!(
-            call(&mut psci, [0x8400_0000, 0, 0, 0]),
-            (0x1_0001, Action::Resume)
-        );
+        assert_eq!(call(&mut psci, [0x8400_0000, 0, 0, 0]), (0x1_0001, Action::Resume));
         assert_eq!(call(&mut psci, [0x8400_0006, 0, 0, 0]), (2, Action::Resume));
-        assert_eq!(
-            call(&mut psci, [0x8400_000a, 0x8000_0000, 0, 0]),
-            (0, Action::Resume)
-        );
-        assert_eq!(
-            call(&mut psci, [0x8400_000a, 0xc400_000e, 0, 0]),
-            (-1, Action::Resume)
-        );
-        assert_eq!(
-            call(&mut psci, [0x8000_0001, 0x8000_8000, 0, 0]),
-            (-1, Action::Resume)
-        );
-        assert_eq!(
-            call(&mut psci, [0x8400_0099, 0, 0, 0]),
-            (-1, Action::Unknown(0x8400_0099))
-        );
+        assert_eq!(call(&mut psci, [0x8400_000a, 0x8000_0000, 0, 0]), (0, Action::Resume));
+        assert_eq!(call(&mut psci, [0x8400_000a, 0xc400_000e, 0, 0]), (-1, Action::Resume));
+        assert_eq!(call(&mut psci, [0x8000_0001, 0x8000_8000, 0, 0]), (-1, Action::Resume));
+        assert_eq!(call(&mut psci, [0x8400_0099, 0, 0, 0]), (-1, Action::Unknown(0x8400_0099)));
         assert_eq!(call(&mut psci, [0x8400_0008, 0, 0, 0]).1, Action::PowerOff);
         assert_eq!(call(&mut psci, [0x8400_0009, 0, 0, 0]).1, Action::Reset);
     }
@@ -250,45 +213,13 @@ mod tests {
     fn starts_each_vcpu_once_and_only_inside_its_memory() {
         let mut psci = Psci::new(2, RAM);
         let entry = RAM.start + 0x1000;
-        assert_eq!(
-            call(&mut psci, [0xc400_0003, 2, entry, 7]),
-            (-2, Action::Resume)
-        );
-        assert_eq!(
-            call(&mut psci, [0xc400_0003, 1, 0x1000, 7]),
-            (-9, Action::Resume)
-        );
-        assert_eq!(
-            call(&mut psci, [0xc400_0003, 1, entry, 7]),
-            (
-                0,
-                Action::StartVcpu {
-                    vcpu: 1,
-                    entry,
-                    context: 7
-                }
-            )
-        );
-        assert_eq!(
-            call(&mut psci, [0xc400_0003, 1, entry, 7]),
-            (-4, Action::Resume)
-        );
+        assert_eq!(call(&mut psci, [0xc400_0003, 2, entry, 7]), (-2, Action::Resume));
+        assert_eq!(call(&mut psci, [0xc400_0003, 1, 0x1000, 7]), (-9, Action::Resume));
+        assert_eq!(call(&mut psci, [0xc400_0003, 1, entry, 7]), (0, Action::StartVcpu { vcpu: 1, entry, context: 7 }));
+        assert_eq!(call(&mut psci, [0xc400_0003, 1, entry, 7]), (-4, Action::Resume));
         assert_eq!(call(&mut psci, [0xc400_0004, 1, 0, 0]), (0, Action::Resume));
-        assert_eq!(
-            psci.call(
-                1,
-                &mut Frame {
-                    x: [0x8400_0002; 31],
-                    ..Frame::default()
-                }
-            ),
-            Action::StopVcpu
-        );
+        assert_eq!(psci.call(1, &mut Frame { x: [0x8400_0002; 31], ..Frame::default() }), Action::StopVcpu);
         assert_eq!(call(&mut psci, [0xc400_0004, 1, 0, 0]), (1, Action::Resume));
-        assert_eq!(
-            call(&mut psci, [0x8400_0003, 1 | 1 << 32, entry, 0]).0,
-            0,
-            "32-bit calls cut their arguments"
-        );
+        assert_eq!(call(&mut psci, [0x8400_0003, 1 | 1 << 32, entry, 0]).0, 0, "32-bit calls cut their arguments");
     }
 }

@@ -40,9 +40,7 @@ pub enum Answer {
 pub fn answer(register: SysReg, features: Features, real: impl FnOnce(SysReg) -> u64) -> Answer {
     match register {
         ICC_SGI1R => Answer::SendSgi,
-        SysReg(3, 0, 0, 1..=7, _) => {
-            Answer::Value(identification(register, real(register), features))
-        }
+        SysReg(3, 0, 0, 1..=7, _) => Answer::Value(identification(register, real(register), features)),
         // Debug and trace; the lock status says "no lock".
         SysReg(2, ..) => Answer::Value(0),
         // Performance counters, statistical profiling, activity monitors.
@@ -73,46 +71,31 @@ const fn fields(lowest: &[u32]) -> u64 {
 /// Lowers the four-bit field at `low` to `most`.
 const fn at_most(value: u64, low: u32, most: u64) -> u64 {
     let field = value >> low & 0xf;
-    if field > most {
-        value & !(0xf << low) | most << low
-    } else {
-        value
-    }
+    if field > most { value & !(0xf << low) | most << low } else { value }
 }
 
 /// Returns what the guest sees of the identification register `register`, whose real value is
 /// `real`.
 #[must_use]
 pub fn identification(register: SysReg, real: u64, features: Features) -> u64 {
-    let authentication = if features.pointer_authentication {
-        u64::MAX
-    } else {
-        0
-    };
+    let authentication = if features.pointer_authentication { u64::MAX } else { 0 };
     match register {
         // PFR0: FP, AdvSIMD, DIT, CSV2 (without SCXTNUM), CSV3; EL0 and EL1 in AArch64; GICv3
         // system registers.
-        SysReg(3, 0, 0, 4, 0) => {
-            at_most(real & fields(&[16, 20, 48, 56, 60]), 56, 1) | 1 << 24 | 0x11
-        }
+        SysReg(3, 0, 0, 4, 0) => at_most(real & fields(&[16, 20, 48, 56, 60]), 56, 1) | 1 << 24 | 0x11,
         // PFR1: BT, SSBS.
         SysReg(3, 0, 0, 4, 1) => real & fields(&[0, 4]),
         // DFR0: the debug architecture of ARMv8.0 with the fewest breakpoints that it allows.
         SysReg(3, 0, 0, 5, 0) => 6 | 1 << 12 | 1 << 20,
         // ISAR0: AES, SHA1, SHA2, CRC32, atomics, RDM, SHA3, SM3, SM4, DP, FHM, TS, TLB, RNDR.
-        SysReg(3, 0, 0, 6, 0) => {
-            real & fields(&[4, 8, 12, 16, 20, 28, 32, 36, 40, 44, 48, 52, 56, 60])
-        }
+        SysReg(3, 0, 0, 6, 0) => real & fields(&[4, 8, 12, 16, 20, 28, 32, 36, 40, 44, 48, 52, 56, 60]),
         // ISAR1: DPB, JSCVT, FCMA, LRCPC, FRINTTS, SB, SPECRES, BF16, DGH, I8MM; APA, API, GPA,
         // GPI.
         SysReg(3, 0, 0, 6, 1) => {
-            real & (fields(&[0, 12, 16, 20, 32, 36, 40, 44, 48, 52])
-                | fields(&[4, 8, 24, 28]) & authentication)
+            real & (fields(&[0, 12, 16, 20, 32, 36, 40, 44, 48, 52]) | fields(&[4, 8, 24, 28]) & authentication)
         }
         // ISAR2: RPRES, BC, CLRBHB; GPA3, APA3, PAC_frac.
-        SysReg(3, 0, 0, 6, 2) => {
-            real & (fields(&[4, 20, 28]) | fields(&[8, 12, 24]) & authentication)
-        }
+        SysReg(3, 0, 0, 6, 2) => real & (fields(&[4, 20, 28]) | fields(&[8, 12, 24]) & authentication),
         // MMFR0: PARange (to 40 bits), ASIDBits, BigEnd, TGran16, TGran64, TGran4, ExS.
         SysReg(3, 0, 0, 7, 0) => at_most(real & fields(&[0, 4, 8, 16, 20, 24, 28, 44]), 0, 2),
         // MMFR1: HAFDBS, HPDS, PAN, ETS, AFP.
@@ -127,9 +110,7 @@ pub fn identification(register: SysReg, real: u64, features: Features) -> u64 {
 mod tests {
     use super::*;
 
-    const PAC: Features = Features {
-        pointer_authentication: true,
-    };
+    const PAC: Features = Features { pointer_authentication: true };
 
     fn id(crm: u8, op2: u8, real: u64, features: Features) -> u64 {
         identification(SysReg(3, 0, 0, crm, op2), real, features)
@@ -139,15 +120,7 @@ mod tests {
     fn hides_what_the_kernel_does_not_switch() {
         let everything = 0x1111_1111_1111_1111;
         let pfr0 = id(4, 0, everything, PAC);
-        for (name, low) in [
-            ("EL2", 8),
-            ("EL3", 12),
-            ("RAS", 28),
-            ("SVE", 32),
-            ("MPAM", 40),
-            ("AMU", 44),
-            ("RME", 52),
-        ] {
+        for (name, low) in [("EL2", 8), ("EL3", 12), ("RAS", 28), ("SVE", 32), ("MPAM", 40), ("AMU", 44), ("RME", 52)] {
             assert_eq!(pfr0 >> low & 0xf, 0, "{name}");
         }
         let pfr1 = id(4, 1, everything, PAC);
@@ -155,13 +128,7 @@ mod tests {
             assert_eq!(pfr1 >> low & 0xf, 0, "{name}");
         }
         let dfr0 = id(5, 0, everything, PAC);
-        for (name, low) in [
-            ("PMUVer", 8),
-            ("TraceVer", 4),
-            ("PMSVer", 32),
-            ("TraceBuffer", 44),
-            ("BRBE", 52),
-        ] {
+        for (name, low) in [("PMUVer", 8), ("TraceVer", 4), ("PMSVer", 32), ("TraceBuffer", 44), ("BRBE", 52)] {
             assert_eq!(dfr0 >> low & 0xf, 0, "{name}");
         }
         assert_eq!(id(4, 4, everything, PAC), 0, "ZFR0");
@@ -189,10 +156,6 @@ mod tests {
         assert_eq!(ask(ICC_SGI1R), Answer::SendSgi);
         assert_eq!(ask(SysReg(3, 3, 9, 12, 0)), Answer::Value(0), "PMCR_EL0");
         assert_eq!(ask(SysReg(2, 0, 0, 2, 2)), Answer::Value(0), "MDSCR_EL1");
-        assert_eq!(
-            ask(SysReg(3, 0, 1, 0, 0)),
-            Answer::Unknown,
-            "SCTLR_EL1 should never trap"
-        );
+        assert_eq!(ask(SysReg(3, 0, 1, 0, 0)), Answer::Unknown, "SCTLR_EL1 should never trap");
     }
 }

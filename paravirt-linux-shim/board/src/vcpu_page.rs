@@ -43,8 +43,7 @@ impl GuestRegisters for Guest {
     }
 
     fn timer_deadline(&self) -> Option<u64> {
-        (self.timer_control & (TIMER_ENABLE | TIMER_MASKED) == TIMER_ENABLE)
-            .then_some(self.timer_compare)
+        (self.timer_control & (TIMER_ENABLE | TIMER_MASKED) == TIMER_ENABLE).then_some(self.timer_compare)
     }
 }
 
@@ -56,19 +55,11 @@ impl Exit {
     pub fn of(guest: &Guest, mut read: impl FnMut(u64) -> Option<u64>) -> Self {
         match GuestExit::from_number(guest.exit) {
             Some(GuestExit::Sync) => {
-                let syndrome = Syndrome {
-                    esr: guest.syndrome,
-                    ipa: guest.ipa,
-                    instruction: None,
-                };
+                let syndrome = Syndrome { esr: guest.syndrome, ipa: guest.ipa, instruction: None };
                 match Self::decode(&syndrome) {
-                    Self::Fault(Fault {
-                        kind: FaultKind::UndescribedAccess,
-                        ..
-                    }) => Self::decode(&Syndrome {
-                        instruction: fetch(guest, &mut read),
-                        ..syndrome
-                    }),
+                    Self::Fault(Fault { kind: FaultKind::UndescribedAccess, .. }) => {
+                        Self::decode(&Syndrome { instruction: fetch(guest, &mut read), ..syndrome })
+                    }
                     exit => exit,
                 }
             }
@@ -83,10 +74,7 @@ impl Exit {
 /// Reads the instruction at the guest's program counter, through its tables.
 fn fetch(guest: &Guest, read: &mut impl FnMut(u64) -> Option<u64>) -> Option<u32> {
     let [control, lower, upper] = guest.translation;
-    let tables = Tables {
-        control,
-        roots: [lower, upper],
-    };
+    let tables = Tables { control, roots: [lower, upper] };
     let address = tables.walk(guest.frame.pc & !3, &mut *read)?;
     Some((read(address & !7)? >> (8 * (address & 4))) as u32)
 }
@@ -102,11 +90,7 @@ impl From<ListRegister> for VirtualInterrupt {
                 State::Active => ACTIVE,
                 State::PendingActive => PENDING | ACTIVE,
             },
-            flags: if register.eoi_maintenance {
-                TELL_END
-            } else {
-                0
-            },
+            flags: if register.eoi_maintenance { TELL_END } else { 0 },
             reserved: 0,
         }
     }
@@ -150,42 +134,17 @@ mod tests {
             0x5230 => Some(0x2900_0c22_d503_201f),
             _ => None,
         };
-        let Exit::Mmio(Mmio { ipa, transfer }) = Exit::of(&guest, memory) else {
-            panic!()
-        };
-        assert_eq!(
-            (ipa, transfer.elements, transfer.registers),
-            (0x0900_0000, 2, [2, 3])
-        );
-        assert!(matches!(
-            Exit::of(&guest, |_| None),
-            Exit::Fault(Fault {
-                kind: FaultKind::UndescribedAccess,
-                ..
-            })
-        ));
+        let Exit::Mmio(Mmio { ipa, transfer }) = Exit::of(&guest, memory) else { panic!() };
+        assert_eq!((ipa, transfer.elements, transfer.registers), (0x0900_0000, 2, [2, 3]));
+        assert!(matches!(Exit::of(&guest, |_| None), Exit::Fault(Fault { kind: FaultKind::UndescribedAccess, .. })));
     }
 
     #[test]
     fn list_registers_survive_the_way_through_the_page() {
-        for state in [
-            State::Invalid,
-            State::Pending,
-            State::Active,
-            State::PendingActive,
-        ] {
+        for state in [State::Invalid, State::Pending, State::Active, State::PendingActive] {
             for eoi_maintenance in [false, true] {
-                let register = ListRegister {
-                    intid: 33,
-                    priority: 0xa0,
-                    state,
-                    hw: None,
-                    eoi_maintenance,
-                };
-                assert_eq!(
-                    ListRegister::from(VirtualInterrupt::from(register)),
-                    register
-                );
+                let register = ListRegister { intid: 33, priority: 0xa0, state, hw: None, eoi_maintenance };
+                assert_eq!(ListRegister::from(VirtualInterrupt::from(register)), register);
             }
         }
     }

@@ -3,11 +3,7 @@
 
 //! The board as a guest kernel meets it: the order of accesses is that of Linux at boot.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a panic is a test's verdict"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a test's verdict")]
 
 mod common;
 
@@ -32,11 +28,7 @@ fn boot(guest: &mut Guest, vcpu: u64) {
         guest.write(GICD + 0x400 + 4 * word, 0xa0a0_a0a0);
     }
     guest.write(GICD, 0x13);
-    assert_eq!(
-        guest.read(GICD),
-        0x52,
-        "enabled, affinity routing, one security state; no write pending"
-    );
+    assert_eq!(guest.read(GICD), 0x52, "enabled, affinity routing, one security state; no write pending");
     for intid in 32..96 {
         guest.access(GICD + 0x6000 + 8 * intid, 8, Some(0));
     }
@@ -60,13 +52,7 @@ fn enable_uart(guest: &mut Guest) {
 }
 
 fn pending(intid: u32, eoi_maintenance: bool) -> ListRegister {
-    ListRegister {
-        intid,
-        priority: 0xa0,
-        state: State::Pending,
-        hw: None,
-        eoi_maintenance,
-    }
+    ListRegister { intid, priority: 0xa0, state: State::Pending, hw: None, eoi_maintenance }
 }
 
 #[test]
@@ -74,11 +60,7 @@ fn boots_without_a_strange_access() {
     let mut guest = Guest::new(1);
     boot(&mut guest, 0);
     enable_uart(&mut guest);
-    assert_eq!(
-        guest.read(GICR + 8) & 1 << 4,
-        1 << 4,
-        "the last redistributor"
-    );
+    assert_eq!(guest.read(GICR + 8) & 1 << 4, 1 << 4, "the last redistributor");
     assert_eq!(guest.io.notes, []);
 }
 
@@ -87,30 +69,15 @@ fn the_timer_ends_a_wait() {
     let mut guest = Guest::new(1);
     boot(&mut guest, 0);
     guest.frame.timer_deadline = Some(1000);
-    assert_eq!(
-        guest.exit(Exit::Wfi),
-        Next::WaitForInterrupt { until: Some(1000) }
-    );
-    assert_eq!(
-        guest.exit(Exit::VirtualTimer { linked: true }),
-        Next::Resume
-    );
+    assert_eq!(guest.exit(Exit::Wfi), Next::WaitForInterrupt { until: Some(1000) });
+    assert_eq!(guest.exit(Exit::VirtualTimer { linked: true }), Next::Resume);
     assert!(guest.vmm.is_awake(0));
     let mut lists = [ListRegister::default(); 4];
     assert_eq!(guest.vmm.enter(0, &mut lists), 1);
-    assert_eq!(
-        lists[0],
-        ListRegister {
-            hw: Some(27),
-            ..pending(27, false)
-        }
-    );
+    assert_eq!(lists[0], ListRegister { hw: Some(27), ..pending(27, false) });
     lists[0].state = State::Invalid;
     guest.vmm.leave(0, &lists);
-    assert_eq!(
-        guest.exit(Exit::Wfi),
-        Next::WaitForInterrupt { until: Some(1000) }
-    );
+    assert_eq!(guest.exit(Exit::Wfi), Next::WaitForInterrupt { until: Some(1000) });
 }
 
 #[test]
@@ -138,11 +105,7 @@ fn a_key_interrupts_until_it_is_read() {
     let mut lists = [ListRegister::default(); 4];
     for _ in 0..2 {
         assert_eq!(guest.vmm.enter(0, &mut lists), 1);
-        assert_eq!(
-            lists[0],
-            pending(33, true),
-            "the line is high: tell us when it ends"
-        );
+        assert_eq!(lists[0], pending(33, true), "the line is high: tell us when it ends");
         lists[0].state = State::Invalid;
         guest.vmm.leave(0, &lists);
     }
@@ -151,13 +114,7 @@ fn a_key_interrupts_until_it_is_read() {
     guest.vmm.leave(0, &lists);
     assert_eq!(guest.read(UART), u64::from(b'x'));
     assert_eq!(guest.vmm.enter(0, &mut lists), 1);
-    assert_eq!(
-        lists[0],
-        ListRegister {
-            state: State::Active,
-            ..pending(33, false)
-        }
-    );
+    assert_eq!(lists[0], ListRegister { state: State::Active, ..pending(33, false) });
     lists[0].state = State::Invalid;
     guest.vmm.leave(0, &lists);
     assert_eq!(guest.vmm.enter(0, &mut lists), 0);
@@ -179,20 +136,9 @@ fn a_second_vcpu_is_started_and_sent_interrupts() {
     boot(&mut guest, 0);
     boot(&mut guest, 1);
     guest.frame.x[..4].copy_from_slice(&[0xc400_0003, 1, 0x4020_0000, 7]);
-    assert_eq!(
-        guest.exit(Exit::Hvc { imm: 0 }),
-        Next::Start {
-            vcpu: 1,
-            entry: 0x4020_0000,
-            context: 7
-        }
-    );
+    assert_eq!(guest.exit(Exit::Hvc { imm: 0 }), Next::Start { vcpu: 1, entry: 0x4020_0000, context: 7 });
     assert_eq!(guest.frame.x[0], 0);
-    let send = Exit::SysReg(SysRegAccess {
-        register: SysReg(3, 0, 12, 11, 5),
-        rt: 1,
-        write: true,
-    });
+    let send = Exit::SysReg(SysRegAccess { register: SysReg(3, 0, 12, 11, 5), rt: 1, write: true });
     guest.frame.x[1] = 3 << 24 | 0b10;
     assert_eq!(guest.exit(send), Next::Resume);
     assert_eq!(guest.vmm.others_awake(0), 0b10);
@@ -228,13 +174,7 @@ fn a_shared_interrupt_goes_where_it_is_routed() {
 #[test]
 fn trapped_registers_and_calls_get_an_answer() {
     let mut guest = Guest::new(1);
-    let read = |register| {
-        Exit::SysReg(SysRegAccess {
-            register,
-            rt: 5,
-            write: false,
-        })
-    };
+    let read = |register| Exit::SysReg(SysRegAccess { register, rt: 5, write: false });
     guest.frame.pc = 0x1000;
     guest.exit(read(SysReg(3, 0, 0, 4, 0)));
     assert_eq!(guest.frame.x[5] >> 32 & 0xf, 0, "no SVE");
@@ -247,13 +187,7 @@ fn trapped_registers_and_calls_get_an_answer() {
     guest.frame.x[0] = 0x8600_1234;
     assert_eq!(guest.exit(Exit::Hvc { imm: 0 }), Next::Resume);
     assert_eq!(guest.frame.x[0], u64::MAX);
-    assert_eq!(
-        guest.io.notes,
-        [
-            Note::SystemRegister(SysReg(3, 0, 1, 0, 0)),
-            Note::Call(0x8600_1234)
-        ]
-    );
+    assert_eq!(guest.io.notes, [Note::SystemRegister(SysReg(3, 0, 1, 0, 0)), Note::Call(0x8600_1234)]);
     assert_eq!(guest.vmm.strange_accesses(), 4);
 }
 
@@ -264,18 +198,11 @@ fn what_is_not_there_reads_as_zero_and_is_reported_once() {
         assert_eq!(guest.read(0x0a00_0000), 0);
         guest.write(0x0a00_0000, 1);
     }
-    assert_eq!(
-        guest.io.notes,
-        [Note::Read(0x0a00_0000), Note::Write(0x0a00_0000)]
-    );
+    assert_eq!(guest.io.notes, [Note::Read(0x0a00_0000), Note::Write(0x0a00_0000)]);
     for n in 0..1000 {
         guest.read(0x0b00_0000 + 8 * n);
     }
-    assert_eq!(
-        guest.io.notes.len(),
-        32,
-        "the table is full: the rest is only counted"
-    );
+    assert_eq!(guest.io.notes.len(), 32, "the table is full: the rest is only counted");
     assert_eq!(guest.vmm.strange_accesses(), 1200);
 }
 
@@ -285,10 +212,7 @@ fn pairs_and_writeback_reach_two_registers() {
     guest.frame.x[1] = 0xffff_8000_0900_0fe0;
     // ldp w2, w3, [x1], #8
     let transfer = decode(0x28c1_0c22).unwrap();
-    guest.exit(Exit::Mmio(Mmio {
-        ipa: UART + 0xfe0,
-        transfer,
-    }));
+    guest.exit(Exit::Mmio(Mmio { ipa: UART + 0xfe0, transfer }));
     assert_eq!(guest.frame.x[1..4], [0xffff_8000_0900_0fe8, 0x11, 0x10]);
 }
 
@@ -296,25 +220,12 @@ fn pairs_and_writeback_reach_two_registers() {
 fn a_crash_says_who_where_and_why() {
     let mut guest = Guest::new(1);
     guest.frame.pc = 0xffff_8000_0801_0000;
-    let fault = Fault {
-        kind: FaultKind::InstructionAbort,
-        esr: 0x8200_0006,
-        ipa: Some(0x1000),
-    };
-    let Next::Crash(report) = guest.exit(Exit::Fault(fault)) else {
-        panic!()
-    };
+    let fault = Fault { kind: FaultKind::InstructionAbort, esr: 0x8200_0006, ipa: Some(0x1000) };
+    let Next::Crash(report) = guest.exit(Exit::Fault(fault)) else { panic!() };
     assert_eq!(
         report.to_string(),
         "guest stopped: vCPU 0 at 0xffff800008010000 (called from 0x0): instruction fetch from where there is no memory, \
          guest physical address 0x1000 (ESR 0x82000006)"
     );
-    assert_eq!(
-        guest.frame,
-        Frame {
-            pc: 0xffff_8000_0801_0000,
-            ..Frame::default()
-        },
-        "left as it was"
-    );
+    assert_eq!(guest.frame, Frame { pc: 0xffff_8000_0801_0000, ..Frame::default() }, "left as it was");
 }

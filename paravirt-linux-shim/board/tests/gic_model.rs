@@ -35,10 +35,7 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
-        let mut model = Self {
-            enabled: false,
-            interrupts: vec![[Interrupt::default(); 96]; VCPUS],
-        };
+        let mut model = Self { enabled: false, interrupts: vec![[Interrupt::default(); 96]; VCPUS] };
         for bank in &mut model.interrupts {
             bank[..16].iter_mut().for_each(|sgi| sgi.edge = true);
         }
@@ -145,15 +142,7 @@ fn step() -> impl Strategy<Value = Step> {
     // Few interrupts, so that they meet.
     let private = prop_oneof![Just(3u32), Just(4), Just(20), Just(27)];
     let wired = prop_oneof![Just(20u32), Just(27), Just(33), Just(40), Just(64)];
-    let known = prop_oneof![
-        Just(3u32),
-        Just(4),
-        Just(20),
-        Just(27),
-        Just(33),
-        Just(40),
-        Just(64)
-    ];
+    let known = prop_oneof![Just(3u32), Just(4), Just(20), Just(27), Just(33), Just(40), Just(64)];
     let vcpu = 0..VCPUS;
     let mask = Just(1u32 << 3 | 1 << 4 | 1 << 20 | 1 << 27 | 1 << 1 | 1 << 8 | 1);
     let bits = (any::<u32>(), mask).prop_map(|(bits, mask)| bits & mask);
@@ -195,11 +184,7 @@ struct Both {
 
 impl Both {
     fn new() -> Self {
-        let mut both = Self {
-            gic: Gic::new(VCPUS),
-            model: Model::new(),
-            inside: vec![None; VCPUS],
-        };
+        let mut both = Self { gic: Gic::new(VCPUS), model: Model::new(), inside: vec![None; VCPUS] };
         both.control(true);
         for vcpu in 0..VCPUS {
             for word in 0..3 {
@@ -216,19 +201,12 @@ impl Both {
 
     /// Finds the frame that has the registers of an interrupt.
     fn frame(vcpu: usize, word: usize) -> Frame {
-        if word == 0 {
-            Frame::Private(vcpu)
-        } else {
-            Frame::Distributor
-        }
+        if word == 0 { Frame::Private(vcpu) } else { Frame::Distributor }
     }
 
     fn bits(&mut self, vcpu: usize, row: u64, word: usize, bits: u32) {
         let offset = row + 4 * word as u64;
-        assert!(
-            self.gic
-                .write(Self::frame(vcpu, word), offset, 4, u64::from(bits))
-        );
+        assert!(self.gic.write(Self::frame(vcpu, word), offset, 4, u64::from(bits)));
         for bit in 0..32 {
             let set = bits >> bit & 1 == 1;
             let one = self.model.get(vcpu, 32 * word as u32 + bit);
@@ -275,8 +253,7 @@ impl Both {
                 }
             }
             Step::Sgi(vcpu, targets, intid) => {
-                self.gic
-                    .send_sgi(vcpu, u64::from(targets) | u64::from(intid) << 24);
+                self.gic.send_sgi(vcpu, u64::from(targets) | u64::from(intid) << 24);
                 for n in (0..VCPUS).filter(|n| targets >> n & 1 == 1) {
                     self.model.get(n, intid).latch = true;
                 }
@@ -290,10 +267,7 @@ impl Both {
             Step::Bits(vcpu, row, word, bits) => self.bits(vcpu, row, word, bits),
             Step::Priority(vcpu, intid, priority) => {
                 let frame = Self::frame(vcpu, intid as usize / 32);
-                assert!(
-                    self.gic
-                        .write(frame, 0x400 + u64::from(intid), 1, u64::from(priority))
-                );
+                assert!(self.gic.write(frame, 0x400 + u64::from(intid), 1, u64::from(priority)));
                 self.model.get(vcpu, intid).priority = priority & 0xf8;
             }
             Step::Config(vcpu, intid, edge) => {
@@ -301,21 +275,11 @@ impl Both {
                 let offset = 0xc00 + u64::from(intid / 16) * 4;
                 let shift = intid % 16 * 2 + 1;
                 let old = self.gic.read(frame, offset, 4).unwrap();
-                assert!(self.gic.write(
-                    frame,
-                    offset,
-                    4,
-                    old & !(1 << shift) | u64::from(edge) << shift
-                ));
+                assert!(self.gic.write(frame, offset, 4, old & !(1 << shift) | u64::from(edge) << shift));
                 self.model.get(vcpu, intid).edge = edge || intid < 16;
             }
             Step::Route(intid, vcpu) => {
-                assert!(self.gic.write(
-                    Frame::Distributor,
-                    0x6000 + 8 * u64::from(intid),
-                    8,
-                    vcpu as u64
-                ));
+                assert!(self.gic.write(Frame::Distributor, 0x6000 + 8 * u64::from(intid), 8, vcpu as u64));
                 self.model.get(0, intid).route = vcpu;
             }
             Step::Enter(vcpu, room) => self.enter(vcpu, room),
@@ -328,10 +292,7 @@ impl Both {
                 }
             }
             Step::End(vcpu, n) => {
-                if let Some(one) = self.inside[vcpu]
-                    .as_mut()
-                    .and_then(|lists| lists.get_mut(n))
-                {
+                if let Some(one) = self.inside[vcpu].as_mut().and_then(|lists| lists.get_mut(n)) {
                     one.state = match one.state {
                         State::Active => State::Invalid,
                         State::PendingActive => State::Pending,
@@ -352,48 +313,23 @@ impl Both {
         if self.inside[vcpu].is_some() {
             return;
         }
-        let mut lists = vec![
-            ListRegister {
-                intid: 77,
-                ..ListRegister::default()
-            };
-            room
-        ];
+        let mut lists = vec![ListRegister { intid: 77, ..ListRegister::default() }; room];
         let used = self.gic.fill(vcpu, &mut lists);
         let expected = self.model.enter(vcpu, room);
         assert_eq!(lists[..used], expected);
-        assert!(
-            lists[used..]
-                .iter()
-                .all(|rest| rest.state == State::Invalid)
-        );
+        assert!(lists[used..].iter().all(|rest| rest.state == State::Invalid));
         self.inside[vcpu] = Some(expected);
     }
 
     /// Compares all that the guest can read and the shim can ask.
     fn compare(&mut self) {
         for vcpu in 0..VCPUS {
-            let waiting = self
-                .model
-                .wanted(vcpu)
-                .iter()
-                .any(|one| one.state != State::Active);
+            let waiting = self.model.wanted(vcpu).iter().any(|one| one.state != State::Active);
             assert_eq!(self.gic.is_deliverable(vcpu), waiting, "vCPU {vcpu}");
             for word in 0..3u32 {
-                let read = |row| {
-                    self.gic
-                        .read(
-                            Self::frame(vcpu, word as usize),
-                            row + 4 * u64::from(word),
-                            4,
-                        )
-                        .unwrap()
-                };
+                let read = |row| self.gic.read(Self::frame(vcpu, word as usize), row + 4 * u64::from(word), 4).unwrap();
                 let (enabled, pending, active) = (read(0x100), read(0x200), read(0x300));
-                assert_eq!(
-                    (read(0x180), read(0x280), read(0x380)),
-                    (enabled, pending, active)
-                );
+                assert_eq!((read(0x180), read(0x280), read(0x380)), (enabled, pending, active));
                 for bit in 0..32 {
                     let one = *self.model.get(vcpu, 32 * word + bit);
                     assert_eq!(enabled >> bit & 1 == 1, one.enabled);

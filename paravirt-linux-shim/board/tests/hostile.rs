@@ -4,11 +4,7 @@
 //! A guest that does anything: random syndromes, random accesses near and far from the devices,
 //! random calls and files. The board may answer what it likes, but it answers.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a panic is a test's verdict"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is a test's verdict")]
 
 mod common;
 

@@ -10,9 +10,9 @@
 mod uart;
 
 use console::{Console, Member};
+use parzelle_rt::abi::NEVER;
 use parzelle_rt::abi::event;
 use parzelle_rt::abi::info::{ObjectInfo, ObjectKind};
-use parzelle_rt::abi::NEVER;
 use parzelle_rt::device::Mapped;
 use parzelle_rt::ring::{Reader, Writer};
 use parzelle_rt::{Doorbell, Error, Interrupt, Once, Partition, now, wait};
@@ -75,9 +75,7 @@ impl Input {
     /// Finds the member that takes input.
     fn find(me: &Partition) -> Option<Self> {
         let config = me.config();
-        let wanted = |object: &&ObjectInfo| {
-            config.text("input").is_none_or(|name| name == object.name.as_str())
-        };
+        let wanted = |object: &&ObjectInfo| config.text("input").is_none_or(|name| name == object.name.as_str());
         let object = me.objects_of(ObjectKind::InputOut).find(wanted)?;
         let bell = Doorbell::of_number(object.number);
         Some(Self { ring: Writer::new(object.memory())?, bell })

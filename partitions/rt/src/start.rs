@@ -28,13 +28,8 @@ struct Note {
 
 #[used]
 #[cfg_attr(target_os = "none", unsafe(link_section = ".note.parzelle"))]
-static NOTE: Note = Note {
-    name_bytes: 9,
-    value_bytes: 4,
-    kind: 1,
-    name: *b"parzelle\0\0\0\0",
-    revision: parzelle_abi::REVISION,
-};
+static NOTE: Note =
+    Note { name_bytes: 9, value_bytes: 4, kind: 1, name: *b"parzelle\0\0\0\0", revision: parzelle_abi::REVISION };
 
 /// Where `_start` goes: the loader has filled the memory, the stack is set.
 #[cfg_attr(not(target_os = "none"), allow(dead_code))]

@@ -69,8 +69,7 @@ impl Trace {
 impl Partition {
     /// The traces that it may read, from the oldest record on.
     pub fn traces(&self) -> impl Iterator<Item = Trace> + use<> {
-        self.objects_of(ObjectKind::Trace)
-            .map(|object| Trace { ring: memory(object), core: object.number, next: 0 })
+        self.objects_of(ObjectKind::Trace).map(|object| Trace { ring: memory(object), core: object.number, next: 0 })
     }
 }
 

@@ -14,9 +14,9 @@
 //! The handler runs on a stack of its own and isn't interrupted: what comes meanwhile enters it
 //! anew when it returns. A fault *in* the handler is an error of the partition.
 
+use parzelle_abi::Call;
 use parzelle_abi::health::ErrorId;
 use parzelle_abi::vcpu_page::UpcallReason;
-use parzelle_abi::Call;
 
 use crate::arch::{FpState, Frame, upcall_fp, upcall_plain};
 use crate::call;
@@ -165,12 +165,7 @@ pub unsafe fn resume() -> Error {
 /// # Safety
 /// `head` is what [`enable`] stored (or null), `fp` is null or points to the interrupted FP
 /// registers, on this stack.
-pub(crate) unsafe extern "C" fn parzelle_rt_upcall(
-    reason: u64,
-    events: u64,
-    head: *const Head,
-    fp: *mut FpState,
-) {
+pub(crate) unsafe extern "C" fn parzelle_rt_upcall(reason: u64, events: u64, head: *const Head, fp: *mut FpState) {
     // SAFETY: `enable` stored it on a stack that is borrowed for ever.
     let Some(head) = (unsafe { head.as_ref() }) else { return };
     // SAFETY: `enable` stored the address of a vCPU page of this partition.

@@ -84,10 +84,7 @@ impl Board {
                 }
             }
             Self::QemuQ35X86_64 => {
-                if !arguments
-                    .iter()
-                    .any(|argument| argument.contains("isa-debug-exit"))
-                {
+                if !arguments.iter().any(|argument| argument.contains("isa-debug-exit")) {
                     let port = "isa-debug-exit,iobase=0xf4,iosize=0x04";
                     arguments.extend(["-device".to_owned(), port.to_owned()]);
                 }
@@ -144,24 +141,13 @@ mod tests {
 
     #[test]
     fn the_boards_own_arguments_are_completed() {
-        let options = Options {
-            cores: 2,
-            gic: 2,
-            ..Options::default()
-        };
+        let options = Options { cores: 2, gic: 2, ..Options::default() };
         let text = "[run]\narguments = [\"-machine\", \"virt,gic-version={gic}\", \"-cpu\", \
                     \"cortex-a57\", \"-smp\", \"{cores}\", \"-nographic\"]";
-        let arguments = Board::QemuVirtAarch64
-            .arguments(text, &options)
-            .unwrap()
-            .join(" ");
+        let arguments = Board::QemuVirtAarch64.arguments(text, &options).unwrap().join(" ");
         let wanted = "-machine virt,gic-version=2 -cpu cortex-a57,cntfrq=1000000000 -smp 2";
         assert_eq!(arguments, wanted);
-        assert!(
-            Board::QemuVirtAarch64
-                .arguments("cores = 2", &options)
-                .is_err()
-        );
+        assert!(Board::QemuVirtAarch64.arguments("cores = 2", &options).is_err());
         for board in Board::ALL {
             assert!(board.machine(&options).unwrap().contains(&"-m".to_owned()));
         }

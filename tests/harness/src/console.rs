@@ -37,14 +37,8 @@ impl Line {
     pub fn parse(raw: &str) -> Self {
         let raw = raw.trim_end_matches(['\r', '\n']);
         match tag(raw) {
-            Some((partition, text)) => Self {
-                partition: partition.to_owned(),
-                text: text.to_owned(),
-            },
-            None => Self {
-                partition: KERNEL.to_owned(),
-                text: raw.to_owned(),
-            },
+            Some((partition, text)) => Self { partition: partition.to_owned(), text: text.to_owned() },
+            None => Self { partition: KERNEL.to_owned(), text: raw.to_owned() },
         }
     }
 
@@ -77,10 +71,7 @@ pub struct Transcript {
 impl Transcript {
     /// Takes a text that was recorded.
     pub fn new(raw: impl Into<String>) -> Self {
-        Self {
-            raw: raw.into(),
-            begun: Vec::new(),
-        }
+        Self { raw: raw.into(), begun: Vec::new() }
     }
 
     /// Adds bytes as they come; those that are no UTF-8 become replacement characters.
@@ -138,10 +129,7 @@ mod tests {
     #[test]
     fn tags_name_partitions_and_nothing_else() {
         let line = Line::parse("[control-2] hello\r\n");
-        assert_eq!(
-            (line.partition.as_str(), line.text.as_str()),
-            ("control-2", "hello")
-        );
+        assert_eq!((line.partition.as_str(), line.text.as_str()), ("control-2", "hello"));
         for raw in ["[    0.000000] Booting Linux", "[0.5] x", "plain", "[] x"] {
             let line = Line::parse(raw);
             assert_eq!((line.partition.as_str(), line.text.as_str()), (KERNEL, raw));
@@ -150,8 +138,7 @@ mod tests {
 
     #[test]
     fn reports_are_found_anywhere_in_a_line() {
-        let text =
-            "[a] ##{\"verdict\":\"pass\"} \nnoise ##{\"bench\":\"x\"}\n[b] ## no\n##{\n## 5\n";
+        let text = "[a] ##{\"verdict\":\"pass\"} \nnoise ##{\"bench\":\"x\"}\n[b] ## no\n##{\n## 5\n";
         let transcript = Transcript::new(text);
         assert_eq!(transcript.reports("verdict").count(), 1);
         assert_eq!(transcript.reports("bench").count(), 1);
@@ -161,10 +148,7 @@ mod tests {
     #[test]
     fn a_guests_kernel_log_stays_the_guests() {
         let transcript = Transcript::new("[debian] [    0.000000] Booting Linux\n");
-        assert_eq!(
-            transcript.of("debian").next().unwrap(),
-            "[    0.000000] Booting Linux"
-        );
+        assert_eq!(transcript.of("debian").next().unwrap(), "[    0.000000] Booting Linux");
     }
 
     #[test]

@@ -118,10 +118,7 @@ impl Expectation {
             Some(names) => names.try_into::<Vec<String>>()?,
             None => Board::ALL.map(|board| board.name().to_owned()).to_vec(),
         };
-        let boards = boards
-            .iter()
-            .map(|name| name.parse())
-            .collect::<Result<_>>()?;
+        let boards = boards.iter().map(|name| name.parse()).collect::<Result<_>>()?;
         let slow = match file.remove("slow") {
             Some(slow) => slow.try_into()?,
             None => false,
@@ -130,21 +127,13 @@ impl Expectation {
             Some(system) => system.try_into()?,
             None => PathBuf::from("system.toml"),
         };
-        let own = file
-            .remove("board")
-            .unwrap_or(toml::Value::Table(toml::Table::new()));
+        let own = file.remove("board").unwrap_or(toml::Value::Table(toml::Table::new()));
         let board: BTreeMap<String, Terms> = own.try_into()?;
         let common: Terms = toml::Value::Table(file).try_into()?;
         for name in board.keys() {
             name.parse::<Board>()?;
         }
-        let expectation = Self {
-            boards,
-            slow,
-            system,
-            common,
-            board,
-        };
+        let expectation = Self { boards, slow, system, common, board };
         for board in Board::ALL {
             expectation.options(board)?;
         }
@@ -159,12 +148,8 @@ impl Expectation {
             None => default.timeout,
         };
         Ok(Options {
-            icount: self
-                .pick(board, |terms| &terms.icount)
-                .unwrap_or(default.icount),
-            cores: self
-                .pick(board, |terms| &terms.cores)
-                .unwrap_or(default.cores),
+            icount: self.pick(board, |terms| &terms.icount).unwrap_or(default.icount),
+            cores: self.pick(board, |terms| &terms.cores).unwrap_or(default.cores),
             gic: self.pick(board, |terms| &terms.gic).unwrap_or(default.gic),
             timeout,
             extra: self.pick(board, |terms| &terms.qemu).unwrap_or_default(),
@@ -177,20 +162,14 @@ impl Expectation {
     /// `says` is merged partition by partition, everything else is replaced by the board's own.
     pub fn demand(&self, board: Board) -> Demand {
         let mut says = self.common.says.clone().unwrap_or_default();
-        if let Some(own) = self
-            .board
-            .get(board.name())
-            .and_then(|terms| terms.says.clone())
-        {
+        if let Some(own) = self.board.get(board.name()).and_then(|terms| terms.says.clone()) {
             says.extend(own);
         }
         Demand {
             exit: self.pick(board, |terms| &terms.exit).unwrap_or_default(),
             twice: self.pick(board, |terms| &terms.twice).unwrap_or_default(),
             report: self.pick(board, |terms| &terms.report).unwrap_or_default(),
-            verdicts: self
-                .pick(board, |terms| &terms.verdicts)
-                .unwrap_or_default(),
+            verdicts: self.pick(board, |terms| &terms.verdicts).unwrap_or_default(),
             says,
             never: self.pick(board, |terms| &terms.never).unwrap_or_default(),
         }
@@ -198,22 +177,17 @@ impl Expectation {
 
     /// The board's own value, else the common one.
     fn pick<T: Clone>(&self, board: Board, of: impl Fn(&Terms) -> &Option<T>) -> Option<T> {
-        let own = self
-            .board
-            .get(board.name())
-            .and_then(|terms| of(terms).clone());
+        let own = self.board.get(board.name()).and_then(|terms| of(terms).clone());
         own.or_else(|| of(&self.common).clone())
     }
 }
 
 /// Reads whole seconds of wall time: `"60s"`.
 fn seconds(text: &str) -> Result<Duration> {
-    let number = text
-        .strip_suffix('s')
-        .and_then(|digits| digits.parse().ok());
-    number.map(Duration::from_secs).ok_or_else(|| {
-        anyhow!("`{text}` is no time-out: write whole seconds with their unit, like \"60s\"")
-    })
+    let number = text.strip_suffix('s').and_then(|digits| digits.parse().ok());
+    number
+        .map(Duration::from_secs)
+        .ok_or_else(|| anyhow!("`{text}` is no time-out: write whole seconds with their unit, like \"60s\""))
 }
 
 #[cfg(test)]
@@ -242,10 +216,7 @@ mod tests {
         assert!(expect.options(arm).unwrap().icount && !expect.options(x86).unwrap().icount);
         assert_eq!(expect.options(x86).unwrap().timeout.as_secs(), 90);
         assert_eq!(expect.options(arm).unwrap().input.len(), 1);
-        assert_eq!(
-            (expect.demand(arm).verdicts, expect.demand(x86).verdicts),
-            (3, 2)
-        );
+        assert_eq!((expect.demand(arm).verdicts, expect.demand(x86).verdicts), (3, 2));
         assert_eq!(expect.demand(x86).says["hello"], ["three"]);
         assert_eq!(expect.demand(x86).says["kernel"], ["boot"]);
         assert_eq!(expect.demand(x86).exit, Exit::Success);

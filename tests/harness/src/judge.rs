@@ -44,18 +44,11 @@ fn ended_well(wanted: Exit, ending: Ending) -> bool {
 
 /// Counts verdicts: every `fail` is a fault, and so are too few `pass`.
 fn verdicts(wanted: usize, console: &Transcript) -> Vec<String> {
-    let (passed, failed): (Vec<Value>, Vec<Value>) = console
-        .reports("verdict")
-        .partition(|report| report.get("verdict").and_then(Value::as_str) == Some("pass"));
-    let mut faults: Vec<String> = failed
-        .iter()
-        .map(|report| format!("verdict {report}"))
-        .collect();
+    let (passed, failed): (Vec<Value>, Vec<Value>) =
+        console.reports("verdict").partition(|report| report.get("verdict").and_then(Value::as_str) == Some("pass"));
+    let mut faults: Vec<String> = failed.iter().map(|report| format!("verdict {report}")).collect();
     if passed.len() < wanted {
-        faults.push(format!(
-            "{} of {wanted} verdicts `pass` were given",
-            passed.len()
-        ));
+        faults.push(format!("{} of {wanted} verdicts `pass` were given", passed.len()));
     }
     faults
 }
@@ -67,40 +60,20 @@ fn accounts(partition: &str, bounds: &Bounds, console: &Transcript) -> Vec<Strin
         return vec![format!("nobody reported about `{partition}`")];
     };
     let number = |key: &str| report.get(key).and_then(Value::as_i64);
-    let jitter = number("jitter_max_ns")
-        .zip(number("jitter_min_ns"))
-        .map(|(max, min)| max - min);
+    let jitter = number("jitter_max_ns").zip(number("jitter_min_ns")).map(|(max, min)| max - min);
     let mut faults = Vec::new();
-    let mut demand =
-        |what: &str, is: Option<i64>, bound: Option<i64>, good: fn(i64, i64) -> bool| {
-            if let Some(bound) = bound
-                && !is.is_some_and(|is| good(is, bound))
-            {
-                let is = is.map_or("unknown".to_owned(), |is| is.to_string());
-                faults.push(format!("`{partition}`: {what} is {is}, the bound {bound}"));
-            }
-        };
-    demand(
-        "windows run",
-        number("windows_run"),
-        bounds.windows,
-        |is, bound| is >= bound,
-    );
-    demand(
-        "windows missed",
-        number("windows_missed"),
-        bounds.missed,
-        |is, bound| is <= bound,
-    );
-    demand("jitter in ns", jitter, bounds.jitter_ns, |is, bound| {
-        is <= bound
-    });
-    demand(
-        "restarts",
-        number("restarts"),
-        bounds.restarts,
-        |is, bound| is == bound,
-    );
+    let mut demand = |what: &str, is: Option<i64>, bound: Option<i64>, good: fn(i64, i64) -> bool| {
+        if let Some(bound) = bound
+            && !is.is_some_and(|is| good(is, bound))
+        {
+            let is = is.map_or("unknown".to_owned(), |is| is.to_string());
+            faults.push(format!("`{partition}`: {what} is {is}, the bound {bound}"));
+        }
+    };
+    demand("windows run", number("windows_run"), bounds.windows, |is, bound| is >= bound);
+    demand("windows missed", number("windows_missed"), bounds.missed, |is, bound| is <= bound);
+    demand("jitter in ns", jitter, bounds.jitter_ns, |is, bound| is <= bound);
+    demand("restarts", number("restarts"), bounds.restarts, |is, bound| is == bound);
     faults
 }
 
@@ -125,12 +98,7 @@ mod tests {
     use std::time::Duration;
 
     fn faults(expect: &str, console: &str, ending: Ending) -> Vec<String> {
-        let run = Run {
-            console: Transcript::new(console),
-            complaints: String::new(),
-            ending,
-            took: Duration::ZERO,
-        };
+        let run = Run { console: Transcript::new(console), complaints: String::new(), ending, took: Duration::ZERO };
         let expect = Expectation::parse(expect).unwrap();
         judge(&expect.demand(Board::QemuVirtAarch64), &run)
     }
@@ -141,10 +109,7 @@ mod tests {
         let good = "[a] one\n[a] two\n[b] zero\n";
         assert_eq!(faults(expect, good, Ending::Success), Vec::<String>::new());
         let bad = "[a] two\n[b] zero\n[a] one\n";
-        assert_eq!(
-            faults(expect, bad, Ending::Success),
-            ["`a` does not say `two` after `one`"]
-        );
+        assert_eq!(faults(expect, bad, Ending::Success), ["`a` does not say `two` after `one`"]);
     }
 
     #[test]
@@ -165,10 +130,7 @@ mod tests {
                  \"windows_missed\":0,\"jitter_min_ns\":50,\"jitter_max_ns\":{max},\"restarts\":0}}\n"
             )
         };
-        assert_eq!(
-            faults(expect, &report(9, 350), Ending::Success),
-            Vec::<String>::new()
-        );
+        assert_eq!(faults(expect, &report(9, 350), Ending::Success), Vec::<String>::new());
         assert_eq!(faults(expect, &report(8, 351), Ending::Success).len(), 2);
         assert_eq!(faults(expect, "", Ending::Success).len(), 1);
     }
@@ -177,9 +139,6 @@ mod tests {
     fn endings_and_forbidden_lines_are_judged() {
         assert_eq!(faults("", "", Ending::Timeout).len(), 1);
         assert!(faults("exit = \"timeout\"", "", Ending::Timeout).is_empty());
-        assert_eq!(
-            faults("never = [\"fatal\"]", "fatal: x\n", Ending::Success).len(),
-            1
-        );
+        assert_eq!(faults("never = [\"fatal\"]", "fatal: x\n", Ending::Success).len(), 1);
     }
 }

@@ -38,14 +38,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            icount: true,
-            cores: 1,
-            gic: 3,
-            timeout: Duration::from_secs(60),
-            extra: Vec::new(),
-            input: Vec::new(),
-        }
+        Self { icount: true, cores: 1, gic: 3, timeout: Duration::from_secs(60), extra: Vec::new(), input: Vec::new() }
     }
 }
 
@@ -109,41 +102,17 @@ pub fn command(board: Board, image: &Path, options: &Options) -> Result<Command>
 
 /// Runs `image` until it ends by itself or the time is up, and hands each piece of output to
 /// `listen` as it comes.
-pub fn run(
-    board: Board,
-    image: &Path,
-    options: &Options,
-    mut listen: impl FnMut(&[u8]),
-) -> Result<Run> {
+pub fn run(board: Board, image: &Path, options: &Options, mut listen: impl FnMut(&[u8])) -> Result<Run> {
     let started = Instant::now();
     let mut command = command(board, image, options)?;
-    command.args([
-        "-chardev",
-        "stdio,id=serial0,signal=off",
-        "-serial",
-        "chardev:serial0",
-    ]);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = Guard(command.spawn().with_context(|| {
-        format!(
-            "cannot start `{}`; `cargo xtask setup` installs it",
-            board.qemu()
-        )
-    })?);
+    command.args(["-chardev", "stdio,id=serial0,signal=off", "-serial", "chardev:serial0"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = Guard(
+        command.spawn().with_context(|| format!("cannot start `{}`; `cargo xtask setup` installs it", board.qemu()))?,
+    );
     let stdin = child.0.stdin.take();
-    let stdout = child
-        .0
-        .stdout
-        .take()
-        .ok_or_else(|| anyhow!("QEMU has no output"))?;
-    let stderr = child
-        .0
-        .stderr
-        .take()
-        .ok_or_else(|| anyhow!("QEMU has no error output"))?;
+    let stdout = child.0.stdout.take().ok_or_else(|| anyhow!("QEMU has no output"))?;
+    let stderr = child.0.stderr.take().ok_or_else(|| anyhow!("QEMU has no error output"))?;
     let serial = reader(stdout);
     let errors = reader(stderr);
 
@@ -189,9 +158,7 @@ pub fn interact(board: Board, image: &Path, options: &Options) -> Result<ExitSta
     command.args(board.machine(options)?);
     command.args(["-serial", "mon:stdio", "-kernel"]);
     command.arg(image).args(&options.extra);
-    command
-        .status()
-        .with_context(|| format!("cannot start `{}`", board.qemu()))
+    command.status().with_context(|| format!("cannot start `{}`", board.qemu()))
 }
 
 /// A child that doesn't outlive us when we return early.
@@ -257,12 +224,7 @@ impl Typist {
     fn new(stdin: Option<ChildStdin>, input: Vec<Input>) -> Self {
         let mut waiting = input.into_iter();
         let next = waiting.next();
-        Self {
-            stdin,
-            waiting,
-            next,
-            seen: 0,
-        }
+        Self { stdin, waiting, next, seen: 0 }
     }
 
     fn look(&mut self, console: &Transcript) {
@@ -274,9 +236,7 @@ impl Typist {
             self.seen += at + input.after.len();
             if let Some(stdin) = &mut self.stdin {
                 // If QEMU is gone, its exit status says more than this error.
-                let _ = stdin
-                    .write_all(input.send.as_bytes())
-                    .and_then(|()| stdin.flush());
+                let _ = stdin.write_all(input.send.as_bytes()).and_then(|()| stdin.flush());
             }
             self.next = self.waiting.next();
         }

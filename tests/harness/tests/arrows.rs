@@ -12,11 +12,7 @@
 //! "─▶" reads "is used by". Any other arrow between packages of this workspace is a mistake, and so
 //! is a crate in a kernel image that the list below does not name.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a panic is the verdict of a test"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is the verdict of a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -65,10 +61,7 @@ impl Room {
             ("paravirt-linux-shim", Program),
             ("tests/partitions", Program),
         ];
-        rooms
-            .into_iter()
-            .find(|(room, _)| directory.starts_with(room))
-            .map(|(_, room)| room)
+        rooms.into_iter().find(|(room, _)| directory.starts_with(room)).map(|(_, room)| room)
     }
 
     /// The rooms that this one may use.
@@ -121,26 +114,13 @@ struct Graph {
 
 impl Graph {
     fn read() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .ancestors()
-            .nth(2)
-            .unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let output = Command::new(cargo)
-            .args(["metadata", "--format-version", "1"])
-            .current_dir(root)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output =
+            Command::new(cargo).args(["metadata", "--format-version", "1"]).current_dir(root).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let metadata = serde_json::from_slice(&output.stdout).unwrap();
-        Self {
-            metadata,
-            root: root.to_str().unwrap().to_owned(),
-        }
+        Self { metadata, root: root.to_str().unwrap().to_owned() }
     }
 
     /// The packages of the workspace: name, room, and what each declares to depend on.
@@ -153,26 +133,17 @@ impl Graph {
             let directory = manifest.parent().unwrap().strip_prefix(&self.root).unwrap();
             let room = Room::of(directory);
             let room = room.unwrap_or_else(|| panic!("{} lies in no room", directory.display()));
-            (
-                name,
-                room,
-                package["dependencies"].as_array().unwrap().iter().collect(),
-            )
+            (name, room, package["dependencies"].as_array().unwrap().iter().collect())
         })
     }
 
     /// All crates that the image of a package is made of, itself included.
     fn closure(&self, name: &str) -> BTreeSet<String> {
         let nodes = self.metadata["resolve"]["nodes"].as_array().unwrap();
-        let nodes: BTreeMap<&str, &Value> = nodes
-            .iter()
-            .map(|node| (node["id"].as_str().unwrap(), node))
-            .collect();
+        let nodes: BTreeMap<&str, &Value> = nodes.iter().map(|node| (node["id"].as_str().unwrap(), node)).collect();
         let packages = self.metadata["packages"].as_array().unwrap();
-        let by_id: BTreeMap<&str, &Value> = packages
-            .iter()
-            .map(|package| (package["id"].as_str().unwrap(), package))
-            .collect();
+        let by_id: BTreeMap<&str, &Value> =
+            packages.iter().map(|package| (package["id"].as_str().unwrap(), package)).collect();
         let is_start = |package: &&Value| package["name"] == name && package["source"].is_null();
         let start = packages.iter().find(is_start).unwrap();
         let mut waiting = vec![start["id"].as_str().unwrap()];
@@ -183,13 +154,7 @@ impl Graph {
                 .as_array()
                 .unwrap()
                 .iter()
-                .any(|target| {
-                    target["kind"]
-                        .as_array()
-                        .unwrap()
-                        .iter()
-                        .any(|kind| kind == "proc-macro")
-                });
+                .any(|target| target["kind"].as_array().unwrap().iter().any(|kind| kind == "proc-macro"));
             if is_macro || !seen.insert(id) {
                 continue;
             }
@@ -208,19 +173,13 @@ impl Graph {
 #[test]
 fn no_arrow_leads_where_it_should_not() {
     let graph = Graph::read();
-    let rooms: BTreeMap<&str, Room> = graph
-        .packages()
-        .map(|(name, room, _)| (name, room))
-        .collect();
+    let rooms: BTreeMap<&str, Room> = graph.packages().map(|(name, room, _)| (name, room)).collect();
     let mut wrong = Vec::new();
     for (name, room, dependencies) in graph.packages() {
         for dependency in dependencies {
             let used = dependency["name"].as_str().unwrap();
             // A package may depend on itself for its tests: that is how it enables its fakes.
-            let fine = used == name
-                || rooms
-                    .get(used)
-                    .is_none_or(|used| room.uses().contains(used));
+            let fine = used == name || rooms.get(used).is_none_or(|used| room.uses().contains(used));
             if !fine {
                 wrong.push(format!("{name} ({room:?}) uses {used} ({:?})", rooms[used]));
             }
@@ -244,8 +203,5 @@ fn only_chosen_crates_are_in_a_kernel_image() {
             }
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "not on the list of crates in the kernel: {wrong:#?}"
-    );
+    assert!(wrong.is_empty(), "not on the list of crates in the kernel: {wrong:#?}");
 }

@@ -20,10 +20,7 @@ fn run(name: &str, board: Board, image: &[u8], options: &Options) -> Run {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&path, image).unwrap();
     let mut heard = Vec::new();
-    let run = qemu::run(board, &path, options, |bytes| {
-        heard.extend_from_slice(bytes)
-    })
-    .unwrap();
+    let run = qemu::run(board, &path, options, |bytes| heard.extend_from_slice(bytes)).unwrap();
     assert_eq!(String::from_utf8_lossy(&heard), run.console.raw());
     run
 }
@@ -53,27 +50,14 @@ fn a_failure_and_a_triple_fault_are_told_apart() {
 #[test]
 fn on_aarch64_the_kernels_last_line_tells_a_failure() {
     let image = aarch64("parzelle: module failed\n", Last::Off);
-    let run = run(
-        "arm-fail",
-        Board::QemuVirtAarch64,
-        &image,
-        &Options::default(),
-    );
+    let run = run("arm-fail", Board::QemuVirtAarch64, &image, &Options::default());
     assert_eq!(run.ending, Ending::Failure);
 }
 
 #[test]
 fn what_never_ends_is_ended() {
-    let options = Options {
-        timeout: Duration::from_secs(2),
-        ..Options::default()
-    };
-    let run = run(
-        "arm-hang",
-        Board::QemuVirtAarch64,
-        &aarch64("x", Last::Hang),
-        &options,
-    );
+    let options = Options { timeout: Duration::from_secs(2), ..Options::default() };
+    let run = run("arm-hang", Board::QemuVirtAarch64, &aarch64("x", Last::Hang), &options);
     assert_eq!(run.ending, Ending::Timeout);
     assert_eq!(run.console.raw(), "x");
     assert!(run.took < Duration::from_secs(20));
@@ -81,35 +65,18 @@ fn what_never_ends_is_ended() {
 
 #[test]
 fn input_is_typed_after_what_it_waits_for() {
-    let input = vec![Input {
-        after: "name? ".to_owned(),
-        send: "P".to_owned(),
-    }];
-    let options = Options {
-        icount: false,
-        input,
-        ..Options::default()
-    };
+    let input = vec![Input { after: "name? ".to_owned(), send: "P".to_owned() }];
+    let options = Options { icount: false, input, ..Options::default() };
     let image = aarch64("name? ", Last::Echo);
     let run = run("arm-echo", Board::QemuVirtAarch64, &image, &options);
-    assert_eq!(
-        (run.ending, run.console.raw()),
-        (Ending::Success, "name? P")
-    );
+    assert_eq!((run.ending, run.console.raw()), (Ending::Success, "name? P"));
 }
 
 #[test]
 fn an_emulator_that_refuses_says_why() {
-    let options = Options {
-        extra: vec!["-no-such-option".to_owned()],
-        ..Options::default()
-    };
+    let options = Options { extra: vec!["-no-such-option".to_owned()], ..Options::default() };
     let image = aarch64("", Last::Off);
     let run = run("arm-refused", Board::QemuVirtAarch64, &image, &options);
     assert_eq!(run.ending, Ending::Emulator(1));
-    assert!(
-        run.complaints.contains("no-such-option"),
-        "{}",
-        run.complaints
-    );
+    assert!(run.complaints.contains("no-such-option"), "{}", run.complaints);
 }

@@ -26,8 +26,7 @@ pub(crate) fn assemble(system: &System, target: &Path) -> Result<Outcome> {
     let built = build(system, target)?;
     let arch = system.board.arch;
     let kernel = KernelFile::parse(&built.kernel, system.board.kernel_load)?;
-    let loader = lower::Program::parse(&built.loader, arch)
-        .map_err(|unfit| anyhow!("the loader: {unfit:?}"))?;
+    let loader = lower::Program::parse(&built.loader, arch).map_err(|unfit| anyhow!("the loader: {unfit:?}"))?;
     let mut findings = Vec::new();
     let mut programs = Vec::new();
     for (partition, file) in system.partitions.iter().zip(&built.programs) {
@@ -39,25 +38,10 @@ pub(crate) fn assemble(system: &System, target: &Path) -> Result<Outcome> {
     if !findings.is_empty() {
         return Ok(Outcome::Findings(findings));
     }
-    let guests = system
-        .partitions
-        .iter()
-        .map(guest_files)
-        .collect::<Result<Vec<_>>>()?;
-    let inputs = Inputs {
-        system,
-        programs: &programs,
-        guests: &guests,
-        loader: &loader,
-        kernel: kernel.facts(),
-    };
+    let guests = system.partitions.iter().map(guest_files).collect::<Result<Vec<_>>>()?;
+    let inputs = Inputs { system, programs: &programs, guests: &guests, loader: &loader, kernel: kernel.facts() };
     match lower::lower(&inputs) {
-        Ok(lowered) => Ok(Outcome::Image(image::write(
-            arch,
-            &kernel,
-            &lowered,
-            run_line(system),
-        )?)),
+        Ok(lowered) => Ok(Outcome::Image(image::write(arch, &kernel, &lowered, run_line(system))?)),
         Err(lower::Failure::Findings(findings)) => Ok(Outcome::Findings(findings)),
         Err(lower::Failure::Internal(why)) => bail!("internal error, please report it: {why}"),
     }
@@ -91,12 +75,7 @@ fn build(system: &System, target: &Path) -> Result<Built> {
         },
     ];
     jobs.extend(system.partitions.iter().filter_map(job));
-    let mut built = Builder {
-        arch: board.arch,
-        target: target.to_owned(),
-    }
-    .build(&jobs)?
-    .into_iter();
+    let mut built = Builder { arch: board.arch, target: target.to_owned() }.build(&jobs)?.into_iter();
     let mut next = || built.next().context("a program was not built");
     let (kernel, loader) = (next()?, next()?);
     let programs = system
@@ -107,34 +86,19 @@ fn build(system: &System, target: &Path) -> Result<Built> {
             Program::Elf { path } => read(path),
         })
         .collect::<Result<Vec<_>>>()?;
-    Ok(Built {
-        kernel,
-        loader,
-        programs,
-    })
+    Ok(Built { kernel, loader, programs })
 }
 
 /// Features of the kernel, for measurements: `PARZELLE_KERNEL_FEATURES=measure`.
 fn kernel_features() -> Vec<String> {
     let wanted = std::env::var("PARZELLE_KERNEL_FEATURES").unwrap_or_default();
-    wanted
-        .split(',')
-        .filter(|feature| !feature.is_empty())
-        .map(str::to_owned)
-        .collect()
+    wanted.split(',').filter(|feature| !feature.is_empty()).map(str::to_owned).collect()
 }
 
 fn job(partition: &Partition) -> Option<Job> {
     match &partition.program.value {
-        Program::Crate {
-            package,
-            bin,
-            features,
-            manifest,
-        } => Some(Job {
-            kind: Kind::Partition {
-                fp: partition.fp.value,
-            },
+        Program::Crate { package, bin, features, manifest } => Some(Job {
+            kind: Kind::Partition { fp: partition.fp.value },
             package: package.clone(),
             bin: bin.clone(),
             features: features.clone(),
@@ -148,15 +112,8 @@ fn guest_files(partition: &Partition) -> Result<GuestFiles> {
     let Some(guest) = &partition.guest else {
         return Ok(GuestFiles::default());
     };
-    let initrd = guest
-        .initrd
-        .as_ref()
-        .map(|path: &PathBuf| read(path))
-        .transpose()?;
-    Ok(GuestFiles {
-        kernel: read(&guest.kernel)?,
-        initrd: initrd.unwrap_or_default(),
-    })
+    let initrd = guest.initrd.as_ref().map(|path: &PathBuf| read(path)).transpose()?;
+    Ok(GuestFiles { kernel: read(&guest.kernel)?, initrd: initrd.unwrap_or_default() })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -165,7 +122,5 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 
 fn run_line(system: &System) -> Vec<String> {
     let run = system.board.run.as_ref();
-    run.map_or(Vec::new(), |run| {
-        [vec![run.command.clone()], run.arguments.clone()].concat()
-    })
+    run.map_or(Vec::new(), |run| [vec![run.command.clone()], run.arguments.clone()].concat())
 }

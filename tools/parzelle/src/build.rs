@@ -36,11 +36,7 @@ pub(crate) fn run(args: &Build) -> Result<ExitCode> {
 }
 
 /// Builds the image of a description; `None` when it was refused, with all that was found printed.
-pub(crate) fn image_of(
-    file: &Path,
-    board: Option<&str>,
-    output: Option<&Path>,
-) -> Result<Option<PathBuf>> {
+pub(crate) fn image_of(file: &Path, board: Option<&str>, output: Option<&Path>) -> Result<Option<PathBuf>> {
     let target = house::target(file);
     let Some(checked) = crate::describe::system(file, board)? else {
         return Ok(None);
@@ -53,11 +49,7 @@ pub(crate) fn image_of(
             return Ok(None);
         }
     };
-    let named = || {
-        target
-            .join(&system.name.value)
-            .join(format!("{}.img", system.board.name))
-    };
+    let named = || target.join(&system.name.value).join(format!("{}.img", system.board.name));
     let path = output.map_or_else(named, Path::to_owned);
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;

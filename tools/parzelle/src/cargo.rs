@@ -65,8 +65,7 @@ impl Builder {
         // Programs of other features have the same names: nobody else builds until ours are read.
         std::fs::create_dir_all(&self.target).with_context(|| self.target.display().to_string())?;
         let lock = std::fs::File::create(self.target.join("lock"))?;
-        lock.lock()
-            .context("the folder for builds can't be locked")?;
+        lock.lock().context("the folder for builds can't be locked")?;
         let mut files: Vec<Vec<u8>> = vec![Vec::new(); jobs.len()];
         let mut workspaces: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
         let mut batches: BTreeMap<(PathBuf, Kind, usize), Batch> = BTreeMap::new();
@@ -81,16 +80,9 @@ impl Builder {
             };
             // One package with two sets of features takes two runs.
             for round in 0.. {
-                let batch = batches
-                    .entry((workspace.clone(), job.kind, round))
-                    .or_default();
-                let other =
-                    |&&other: &&usize| jobs.get(other).is_some_and(|o| o.package == job.package);
-                let same = batch
-                    .jobs
-                    .iter()
-                    .find(other)
-                    .and_then(|&other| jobs.get(other));
+                let batch = batches.entry((workspace.clone(), job.kind, round)).or_default();
+                let other = |&&other: &&usize| jobs.get(other).is_some_and(|o| o.package == job.package);
+                let same = batch.jobs.iter().find(other).and_then(|&other| jobs.get(other));
                 if same.is_none_or(|same| same.features == job.features) {
                     batch.jobs.push(index);
                     break;
@@ -98,11 +90,8 @@ impl Builder {
             }
         }
         for ((workspace, kind, _), batch) in &batches {
-            let batch: Vec<(usize, &Job)> = batch
-                .jobs
-                .iter()
-                .filter_map(|&index| Some((index, jobs.get(index)?)))
-                .collect();
+            let batch: Vec<(usize, &Job)> =
+                batch.jobs.iter().filter_map(|&index| Some((index, jobs.get(index)?))).collect();
             for (index, file) in self.run(workspace, *kind, &batch)? {
                 if let Some(slot) = files.get_mut(index) {
                     *slot = file;
@@ -113,24 +102,12 @@ impl Builder {
     }
 
     /// Runs Cargo once.
-    fn run(
-        &self,
-        workspace: &Path,
-        kind: Kind,
-        jobs: &[(usize, &Job)],
-    ) -> Result<Vec<(usize, Vec<u8>)>> {
+    fn run(&self, workspace: &Path, kind: Kind, jobs: &[(usize, &Job)]) -> Result<Vec<(usize, Vec<u8>)>> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command
             .current_dir(workspace.parent().unwrap_or(Path::new(".")))
-            .args([
-                "build",
-                "--quiet",
-                "--profile",
-                "bare",
-                "--message-format",
-                "json-render-diagnostics",
-            ])
+            .args(["build", "--quiet", "--profile", "bare", "--message-format", "json-render-diagnostics"])
             .args(["--target", triple(self.arch, kind)])
             .arg("--manifest-path")
             .arg(workspace)
@@ -140,20 +117,12 @@ impl Builder {
             .env_remove("RUSTFLAGS")
             .stderr(Stdio::inherit());
         if workspace != house::root().join("Cargo.toml") {
-            for line in [
-                "inherits=\"release\"",
-                "panic=\"abort\"",
-                "lto=\"fat\"",
-                "codegen-units=1",
-            ] {
+            for line in ["inherits=\"release\"", "panic=\"abort\"", "lto=\"fat\"", "codegen-units=1"] {
                 command.args(["--config", &format!("profile.bare.{line}")]);
             }
         }
         let mut known = std::collections::BTreeSet::new();
-        for (_, job) in jobs
-            .iter()
-            .filter(|(_, job)| known.insert((&job.package, &job.bin)))
-        {
+        for (_, job) in jobs.iter().filter(|(_, job)| known.insert((&job.package, &job.bin))) {
             command.args(["-p", &job.package, "--bin", &job.bin]);
             for feature in &job.features {
                 command.args(["--features", &format!("{}/{feature}", job.package)]);
@@ -184,14 +153,9 @@ impl Builder {
             Kind::Loader => "loader",
             Kind::Partition { .. } => "partitions",
         };
-        let other = format!(
-            "{kind}-{:08x}",
-            parzelle_plan::digest(workspace.as_os_str().as_encoded_bytes())
-        );
+        let other = format!("{kind}-{:08x}", parzelle_plan::digest(workspace.as_os_str().as_encoded_bytes()));
         let own = workspace == house::root().join("Cargo.toml");
-        self.target
-            .join("cargo")
-            .join(if own { kind } else { &other })
+        self.target.join("cargo").join(if own { kind } else { &other })
     }
 
     /// The flags for rustc, as `CARGO_ENCODED_RUSTFLAGS` wants them.
@@ -208,10 +172,7 @@ impl Builder {
             flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
         }
         if let Some(folder) = workspace.parent().filter(|folder| *folder != root) {
-            flags.push(format!(
-                "--remap-path-prefix={}=/workspace",
-                folder.display()
-            ));
+            flags.push(format!("--remap-path-prefix={}=/workspace", folder.display()));
         }
         if let Some(script) = script {
             flags.push(format!("-Clink-arg=-T{}", self.keep(&script)?.display()));
@@ -250,9 +211,7 @@ fn triple(arch: Arch, kind: Kind) -> &'static str {
 
 fn cargo_home() -> Option<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
-    std::env::var_os("CARGO_HOME")
-        .map(PathBuf::from)
-        .or_else(home)
+    std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home)
 }
 
 /// The `Cargo.toml` of the workspace around a package.
@@ -263,13 +222,7 @@ fn workspace_of(manifest: &Path) -> Result<PathBuf> {
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args([
-            "locate-project",
-            "--workspace",
-            "--message-format",
-            "plain",
-            "--manifest-path",
-        ])
+        .args(["locate-project", "--workspace", "--message-format", "plain", "--manifest-path"])
         .arg(manifest)
         .stderr(Stdio::inherit())
         .output()
@@ -277,9 +230,7 @@ fn workspace_of(manifest: &Path) -> Result<PathBuf> {
     if !output.status.success() {
         bail!("{} is in no workspace", manifest.display());
     }
-    Ok(PathBuf::from(
-        String::from_utf8_lossy(&output.stdout).trim(),
-    ))
+    Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }
 
 /// The programs that Cargo reports, by manifest and name.
@@ -291,10 +242,7 @@ fn executables(messages: &[u8]) -> BTreeMap<(PathBuf, String), PathBuf> {
             let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
             let path = message.get("executable").and_then(text)?;
             let manifest = message.get("manifest_path").and_then(text)?;
-            let name = message
-                .get("target")
-                .and_then(|target| target.get("name"))
-                .and_then(text)?;
+            let name = message.get("target").and_then(|target| target.get("name")).and_then(text)?;
             Some(((PathBuf::from(manifest), name), PathBuf::from(path)))
         })
         .collect()

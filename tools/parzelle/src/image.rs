@@ -38,21 +38,12 @@ pub(crate) struct Appendix {
 }
 
 /// Makes an image.
-pub(crate) fn write(
-    arch: Arch,
-    kernel: &KernelFile,
-    lowered: &Lowered,
-    run: Vec<String>,
-) -> Result<Vec<u8>> {
+pub(crate) fn write(arch: Arch, kernel: &KernelFile, lowered: &Lowered, run: Vec<String>) -> Result<Vec<u8>> {
     let (mut image, plan) = match arch {
         Arch::Aarch64 => arm64::write(kernel, &lowered.plan, &lowered.payload)?,
         Arch::X86_64 => elf::write(kernel, &lowered.plan, &lowered.payload)?,
     };
-    let appendix = Appendix {
-        plan,
-        run,
-        report: lowered.report.clone(),
-    };
+    let appendix = Appendix { plan, run, report: lowered.report.clone() };
     let json = serde_json::to_vec(&appendix)?;
     image.extend_from_slice(&json);
     image.extend_from_slice(&MAGIC);
@@ -63,22 +54,15 @@ pub(crate) fn write(
 
 /// Reads the appendix of an image.
 pub(crate) fn appendix(image: &[u8]) -> Result<Appendix> {
-    let (rest, footer) = image
-        .split_last_chunk::<FOOTER>()
-        .context("the file is too short for an image")?;
+    let (rest, footer) = image.split_last_chunk::<FOOTER>().context("the file is too short for an image")?;
     let word = |at: usize| {
-        let bytes = footer
-            .get(at..at + 8)
-            .and_then(|bytes| bytes.try_into().ok());
+        let bytes = footer.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
         bytes.map_or(0, u64::from_le_bytes)
     };
     if !footer.starts_with(&MAGIC) {
         bail!("this is no image of `parzelle build`");
     }
-    let start = rest
-        .len()
-        .checked_sub(word(8) as usize)
-        .context("the image was cut")?;
+    let start = rest.len().checked_sub(word(8) as usize).context("the image was cut")?;
     let json = rest.get(start..).unwrap_or(&[]);
     if parzelle_plan::digest(json) != word(16) {
         bail!("the image was changed: the digest of its appendix is wrong");

@@ -45,12 +45,9 @@ pub(crate) fn run(args: &Inspect) -> Result<ExitCode> {
     let appendix = image::appendix(&file)?;
     let start = usize::try_from(appendix.plan)?;
     let bytes = file.get(start..).context("the image was cut")?;
-    let length =
-        Plan::total_bytes(aligned(bytes.get(..Plan::HEADER_BYTES).unwrap_or(&[])).as_bytes())
-            .map_err(|error| anyhow!("{error}"))?;
-    let bytes = bytes
-        .get(..usize::try_from(length)?)
-        .context("the image was cut")?;
+    let length = Plan::total_bytes(aligned(bytes.get(..Plan::HEADER_BYTES).unwrap_or(&[])).as_bytes())
+        .map_err(|error| anyhow!("{error}"))?;
+    let bytes = bytes.get(..usize::try_from(length)?).context("the image was cut")?;
     let words = aligned(bytes);
     let plan = Plan::read(words.as_bytes()).map_err(|error| anyhow!("{error}"))?;
     let wants = |what| args.what.is_none_or(|wanted| wanted == what);
@@ -94,10 +91,7 @@ fn head(plan: &Plan<'_>, bytes: &[u8]) {
 
 /// The plan's digest, as the kernel prints it: the second word.
 fn digest(bytes: &[u8]) -> u64 {
-    bytes
-        .get(8..16)
-        .and_then(|word| word.try_into().ok())
-        .map_or(0, u64::from_le_bytes)
+    bytes.get(8..16).and_then(|word| word.try_into().ok()).map_or(0, u64::from_le_bytes)
 }
 
 /// A size, for people.
@@ -115,12 +109,7 @@ fn time(nanoseconds: u64) -> String {
     for (unit, name) in [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")] {
         if nanoseconds >= unit {
             let value = nanoseconds as f64 / unit as f64;
-            return format!("{value:.3}")
-                .trim_end_matches('0')
-                .trim_end_matches('.')
-                .to_owned()
-                + " "
-                + name;
+            return format!("{value:.3}").trim_end_matches('0').trim_end_matches('.').to_owned() + " " + name;
         }
     }
     format!("{nanoseconds} ns")
@@ -129,7 +118,5 @@ fn time(nanoseconds: u64) -> String {
 /// A partition's name.
 fn partition(plan: &Plan<'_>, index: u32) -> String {
     let record = plan.partitions().get(index as usize);
-    record.map_or("kernel".to_owned(), |record| {
-        record.name.as_str().to_owned()
-    })
+    record.map_or("kernel".to_owned(), |record| record.name.as_str().to_owned())
 }

@@ -36,11 +36,7 @@ pub(crate) struct Run {
 
 /// Builds the image, unless it is one, and runs it.
 pub(crate) fn run(args: &Run) -> Result<ExitCode> {
-    let path = if args
-        .file
-        .extension()
-        .is_some_and(|extension| extension == "toml")
-    {
+    let path = if args.file.extension().is_some_and(|extension| extension == "toml") {
         match crate::build::image_of(&args.file, args.board.as_deref(), None)? {
             Some(path) => path,
             None => return Ok(ExitCode::FAILURE),
@@ -52,11 +48,7 @@ pub(crate) fn run(args: &Run) -> Result<ExitCode> {
     let (command, arguments) = line.split_first().context("this board has no emulator")?;
     let status = Command::new(command)
         .args(arguments)
-        .stdin(if args.interactive {
-            Stdio::inherit()
-        } else {
-            Stdio::null()
-        })
+        .stdin(if args.interactive { Stdio::inherit() } else { Stdio::null() })
         .status()
         .with_context(|| format!("`{command}` can't be run"))?;
     Ok(match status.code() {

@@ -9,31 +9,18 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 fn parzelle(arguments: &[&str]) -> Output {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .unwrap();
-    Command::new(env!("CARGO_BIN_EXE_parzelle"))
-        .args(arguments)
-        .current_dir(root)
-        .output()
-        .unwrap()
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_parzelle")).args(arguments).current_dir(root).output().unwrap()
 }
 
 #[test]
 fn status_says_how_it_went() {
     let status = |arguments: &[&str]| parzelle(arguments).status.code();
     assert_eq!(status(&["check", "config/systems/hello.toml"]), Some(0));
-    assert_eq!(
-        status(&["check", "config/systems/speed.toml", "--deny", "warnings"]),
-        Some(0)
-    );
+    assert_eq!(status(&["check", "config/systems/speed.toml", "--deny", "warnings"]), Some(0));
     assert_eq!(status(&["check", "tests/rejects/PZ0102.toml"]), Some(1));
     assert_eq!(status(&["check", "tests/rejects/PZ0109.toml"]), Some(0));
-    assert_eq!(
-        status(&["check", "tests/rejects/PZ0109.toml", "--deny", "warnings"]),
-        Some(1)
-    );
+    assert_eq!(status(&["check", "tests/rejects/PZ0109.toml", "--deny", "warnings"]), Some(1));
     assert_eq!(status(&["check", "no/such/file.toml"]), Some(2));
     assert_eq!(status(&["explain", "PZ9999"]), Some(2));
 }
@@ -49,10 +36,7 @@ fn findings_go_to_standard_error_and_json_to_standard_output() {
         .map(serde_json::from_str::<serde_json::Value>)
         .find_map(|l| l.ok().filter(|f| f["code"] == "PZ0402"))
         .unwrap();
-    assert_eq!(
-        (&finding["primary"]["line"], &finding["primary"]["column"]),
-        (&18.into(), &33.into())
-    );
+    assert_eq!((&finding["primary"]["line"], &finding["primary"]["column"]), (&18.into(), &33.into()));
 }
 
 #[test]

@@ -68,20 +68,12 @@ const TARGETS: [Target; 16] = [
 ];
 
 const fn target(name: &'static str, aarch64: Wanted, x86_64: Wanted) -> Target {
-    Target {
-        name,
-        aarch64,
-        x86_64,
-    }
+    Target { name, aarch64, x86_64 }
 }
 
 impl Target {
     fn on(&self, board: Board) -> Wanted {
-        if board.arch() == "aarch64" {
-            self.aarch64
-        } else {
-            self.x86_64
-        }
+        if board.arch() == "aarch64" { self.aarch64 } else { self.x86_64 }
     }
 }
 
@@ -102,17 +94,14 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
         let figures = measure(house, board)?;
         if arguments.json {
             for Figure { name, instructions } in &figures {
-                println!(
-                    "{}",
-                    json!({"board": board.name(), "name": name, "instructions": instructions})
-                );
+                println!("{}", json!({"board": board.name(), "name": name, "instructions": instructions}));
             }
         } else {
             println!("{board}\n\n{}", set(board, &figures));
         }
-        let missing = TARGETS.iter().filter(|target| {
-            target.on(board) != Absent && figures.iter().all(|figure| figure.name != target.name)
-        });
+        let missing = TARGETS
+            .iter()
+            .filter(|target| target.on(board) != Absent && figures.iter().all(|figure| figure.name != target.name));
         for target in missing {
             eprintln!("{board}: the figure `{}` is missing", target.name);
             complete = false;
@@ -123,23 +112,11 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
 
 /// Builds the bench system and runs it on one core, counting instructions.
 fn measure(house: &House, board: Board) -> Result<Vec<Figure>> {
-    let image = house.build_image(
-        &house.path("tests/systems/bench/system.toml"),
-        board,
-        "bench",
-    )?;
-    let options = Options {
-        timeout: Duration::from_secs(300),
-        ..Options::default()
-    };
+    let image = house.build_image(&house.path("tests/systems/bench/system.toml"), board, "bench")?;
+    let options = Options { timeout: Duration::from_secs(300), ..Options::default() };
     let run = qemu::run(board, &image, &options, |_| {})?;
     if run.ending != Ending::Success {
-        bail!(
-            "bench on {board}: {}\n{}\n{}",
-            run.ending,
-            run.console.tail(25),
-            run.complaints
-        );
+        bail!("bench on {board}: {}\n{}\n{}", run.ending, run.console.tail(25), run.complaints);
     }
     Ok(figures(&run.console))
 }
@@ -157,12 +134,8 @@ fn figures(console: &Transcript) -> Vec<Figure> {
 
 /// Sets the figures beside their targets; figures without an entry in the list come last.
 fn set(board: Board, figures: &[Figure]) -> String {
-    let place = |figure: &&Figure| {
-        TARGETS
-            .iter()
-            .position(|target| target.name == figure.name)
-            .unwrap_or(TARGETS.len())
-    };
+    let place =
+        |figure: &&Figure| TARGETS.iter().position(|target| target.name == figure.name).unwrap_or(TARGETS.len());
     let mut sorted: Vec<&Figure> = figures.iter().collect();
     sorted.sort_by_key(place);
     let mut table = Table::new(["figure", "instructions", "target", ""]);
@@ -173,12 +146,7 @@ fn set(board: Board, figures: &[Figure]) -> String {
             Some(AtMost(most)) => (thousands(most), ""),
             _ => ("–".to_owned(), ""),
         };
-        let cells = [
-            figure.name.clone(),
-            thousands(figure.instructions),
-            wanted,
-            mark.to_owned(),
-        ];
+        let cells = [figure.name.clone(), thousands(figure.instructions), wanted, mark.to_owned()];
         table.row(cells.to_vec());
     }
     table.set()

@@ -44,23 +44,13 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
     let image = build(house, arguments)?;
     if arguments.interactive {
         eprintln!("demo: the terminal is the board's console; Ctrl-A X leaves");
-        let status = qemu::interact(
-            board,
-            &image,
-            &Options {
-                icount: false,
-                ..Options::default()
-            },
-        )?;
+        let status = qemu::interact(board, &image, &Options { icount: false, ..Options::default() })?;
         return Ok(status.code().is_some());
     }
     eprintln!("demo: running it under icount: one instruction is one nanosecond of its time");
     // Guests execute some ten million instructions per second of a slow host.
     let patience = 300 + 120 * arguments.seconds.unwrap_or(5);
-    let options = Options {
-        timeout: Duration::from_secs(patience),
-        ..Options::default()
-    };
+    let options = Options { timeout: Duration::from_secs(patience), ..Options::default() };
     let mut lines = Lines::default();
     let run = qemu::run(board, &image, &options, |bytes| lines.show(bytes))?;
     println!();
@@ -69,10 +59,7 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
     println!();
     let mut faults = report::faults(&reports);
     if run.ending != Ending::Success {
-        faults.push(format!(
-            "the system ended otherwise than in order: {}",
-            run.ending
-        ));
+        faults.push(format!("the system ended otherwise than in order: {}", run.ending));
     }
     if board.arch() == "aarch64" {
         faults.extend(guest_faults(&run.console));
@@ -84,10 +71,7 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
         println!("demo: {fault}");
     }
     if faults.is_empty() {
-        println!(
-            "demo: no real-time window was missed ({:.0} s of wall time)",
-            run.took.as_secs_f64()
-        );
+        println!("demo: no real-time window was missed ({:.0} s of wall time)", run.took.as_secs_f64());
     }
     Ok(faults.is_empty())
 }
@@ -95,11 +79,7 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
 /// Builds the image, with another length of the run if one is asked for.
 fn build(house: &House, arguments: &Arguments) -> Result<PathBuf> {
     let file = house.path(FILE);
-    let length = if arguments.interactive {
-        Some(DAY)
-    } else {
-        arguments.seconds
-    };
+    let length = if arguments.interactive { Some(DAY) } else { arguments.seconds };
     let Some(length) = length else {
         return house.build_image(&file, arguments.board, "demo");
     };
@@ -122,21 +102,14 @@ impl Drop for Variant {
 
 /// What Debian owes on aarch64: its name, and the end of its load.
 fn guest_faults(console: &Transcript) -> Vec<String> {
-    let owed = [
-        ("Linux ", "Debian did not print its `uname -a`"),
-        ("load: finished", "Debian did not finish its load"),
-    ];
+    let owed =
+        [("Linux ", "Debian did not print its `uname -a`"), ("load: finished", "Debian did not finish its load")];
     let said: Vec<String> = console.of("debian").collect();
     let is_missing = |text: &str| {
         // The kernel's own log also names Linux; its lines begin with a time stamp in brackets.
-        !said
-            .iter()
-            .any(|line| line.contains(text) && !line.starts_with('['))
+        !said.iter().any(|line| line.contains(text) && !line.starts_with('['))
     };
-    owed.iter()
-        .filter(|(text, _)| is_missing(text))
-        .map(|(_, fault)| (*fault).to_owned())
-        .collect()
+    owed.iter().filter(|(text, _)| is_missing(text)).map(|(_, fault)| (*fault).to_owned()).collect()
 }
 
 /// Prints whole lines as they come, and leaves out those that are meant for tools.
@@ -166,8 +139,7 @@ mod tests {
 
     #[test]
     fn debian_has_to_finish() {
-        let good =
-            "[debian] Linux (none) 6.1.0 aarch64 GNU/Linux\n[debian] load: finished, sha256 0\n";
+        let good = "[debian] Linux (none) 6.1.0 aarch64 GNU/Linux\n[debian] load: finished, sha256 0\n";
         assert!(guest_faults(&Transcript::new(good)).is_empty());
         let log = "[debian] [    0.000000] Linux version 6.1.0\n[control] load: finished\n";
         assert_eq!(guest_faults(&Transcript::new(log)).len(), 2);

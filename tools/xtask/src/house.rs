@@ -23,21 +23,14 @@ impl House {
     /// Finds the repository that this program was built from.
     pub(crate) fn find() -> Result<Self> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = here
-            .ancestors()
-            .nth(2)
-            .ok_or_else(|| anyhow!("no repository around xtask"))?;
+        let root = here.ancestors().nth(2).ok_or_else(|| anyhow!("no repository around xtask"))?;
         let output = cargo(root)
             .args(["metadata", "--format-version", "1", "--no-deps"])
             .stderr(Stdio::inherit())
             .output()
             .context("cannot start cargo")?;
         let metadata = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
-        Ok(Self {
-            root: root.to_owned(),
-            metadata,
-            parzelle: OnceLock::new(),
-        })
+        Ok(Self { root: root.to_owned(), metadata, parzelle: OnceLock::new() })
     }
 
     /// A path in the repository.
@@ -52,10 +45,7 @@ impl House {
 
     /// Cargo's target directory.
     pub(crate) fn target(&self) -> PathBuf {
-        let directory = self
-            .metadata
-            .get("target_directory")
-            .and_then(Value::as_str);
+        let directory = self.metadata.get("target_directory").and_then(Value::as_str);
         directory.map_or_else(|| self.path("target"), PathBuf::from)
     }
 
@@ -83,10 +73,7 @@ impl House {
             // Lost races are harmless: both built the same file.
             let _ = self.parzelle.set(built);
         }
-        let program = self
-            .parzelle
-            .get()
-            .ok_or_else(|| anyhow!("`parzelle` was not built"))?;
+        let program = self.parzelle.get().ok_or_else(|| anyhow!("`parzelle` was not built"))?;
         let mut command = Command::new(program);
         command.current_dir(&self.root);
         Ok(command)
@@ -95,14 +82,7 @@ impl House {
     fn build_parzelle(&self) -> Result<PathBuf> {
         let output = self
             .cargo()
-            .args([
-                "build",
-                "--quiet",
-                "--package",
-                "parzelle",
-                "--message-format",
-                "json-render-diagnostics",
-            ])
+            .args(["build", "--quiet", "--package", "parzelle", "--message-format", "json-render-diagnostics"])
             .stderr(Stdio::inherit())
             .output()
             .context("cannot start cargo")?;
@@ -110,25 +90,18 @@ impl House {
             bail!("the tool `parzelle` does not build");
         }
         let text = String::from_utf8_lossy(&output.stdout);
-        let messages = text
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let mut programs = messages.filter_map(|message| {
             let name = message.get("target")?.get("name")?.as_str()? == "parzelle";
             let path = message.get("executable")?.as_str()?;
             name.then(|| PathBuf::from(path))
         });
-        programs
-            .next_back()
-            .ok_or_else(|| anyhow!("package `parzelle` has no program `parzelle`"))
+        programs.next_back().ok_or_else(|| anyhow!("package `parzelle` has no program `parzelle`"))
     }
 
     /// Builds the image of a description file for `board`; on failure the error is what the tool said.
     pub(crate) fn build_image(&self, file: &Path, board: Board, name: &str) -> Result<PathBuf> {
-        let image = self
-            .target()
-            .join("systems")
-            .join(format!("{name}-{board}.img"));
+        let image = self.target().join("systems").join(format!("{name}-{board}.img"));
         if let Some(directory) = image.parent() {
             std::fs::create_dir_all(directory)?;
         }
@@ -144,11 +117,7 @@ impl House {
             return Ok(image);
         }
         let said = [output.stdout, output.stderr].concat();
-        bail!(
-            "parzelle build {}:\n{}",
-            file.display(),
-            String::from_utf8_lossy(&said).trim_end()
-        )
+        bail!("parzelle build {}:\n{}", file.display(), String::from_utf8_lossy(&said).trim_end())
     }
 }
 

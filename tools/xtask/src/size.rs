@@ -38,11 +38,7 @@ pub(crate) fn lines(house: &House) -> Result<bool> {
     for room in COMMON {
         let count = count(&house.path(room))?;
         totals.iter_mut().for_each(|total| *total += count);
-        table.row(vec![
-            room.to_owned(),
-            thousands(count as i64),
-            thousands(count as i64),
-        ]);
+        table.row(vec![room.to_owned(), thousands(count as i64), thousands(count as i64)]);
     }
     let own = |title: &str, room: fn(Board) -> String, table: &mut Table, totals: &mut [usize]| {
         let mut cells = vec![title.to_owned()];
@@ -54,31 +50,11 @@ pub(crate) fn lines(house: &House) -> Result<bool> {
         table.row(cells);
         anyhow::Ok(())
     };
-    own(
-        "kernel/arch",
-        |board| format!("kernel/arch/{}", board.arch()),
-        &mut table,
-        &mut totals,
-    )?;
-    own(
-        "bsp",
-        |board| format!("bsp/{}", board.name()),
-        &mut table,
-        &mut totals,
-    )?;
-    own(
-        "bsp/drivers",
-        |_| "bsp/drivers".to_owned(),
-        &mut table,
-        &mut totals,
-    )?;
+    own("kernel/arch", |board| format!("kernel/arch/{}", board.arch()), &mut table, &mut totals)?;
+    own("bsp", |board| format!("bsp/{}", board.name()), &mut table, &mut totals)?;
+    own("bsp/drivers", |_| "bsp/drivers".to_owned(), &mut table, &mut totals)?;
     let sums = totals.iter().map(|&total| thousands(total as i64));
-    table.row(
-        [format!("all (limit {})", thousands(LIMIT as i64))]
-            .into_iter()
-            .chain(sums)
-            .collect(),
-    );
+    table.row([format!("all (limit {})", thousands(LIMIT as i64))].into_iter().chain(sums).collect());
     println!("{}", table.set());
     Ok(totals.iter().all(|&total| total <= LIMIT))
 }
@@ -104,23 +80,14 @@ fn count(directory: &Path) -> Result<usize> {
 fn module_paths(file: &Path, module: &str) -> [PathBuf; 4] {
     let beside = file.with_file_name(module);
     let below = file.with_extension("").join(module);
-    [
-        beside.with_extension("rs"),
-        beside,
-        below.with_extension("rs"),
-        below,
-    ]
+    [beside.with_extension("rs"), beside, below.with_extension("rs"), below]
 }
 
 /// Whether a file, named within its room, is part of an image: no test, no fake, no build script.
 fn is_trusted(file: &Path) -> bool {
     let kind = file.extension().and_then(|extension| extension.to_str());
-    let excluded = [
-        "tests.rs", "tests", "fake.rs", "fake", "benches", "examples", "build.rs",
-    ];
-    let is_excluded = file
-        .iter()
-        .any(|part| excluded.iter().any(|&name| part == name));
+    let excluded = ["tests.rs", "tests", "fake.rs", "fake", "benches", "examples", "build.rs"];
+    let is_excluded = file.iter().any(|part| excluded.iter().any(|&name| part == name));
     matches!(kind, Some("rs" | "S")) && !is_excluded
 }
 
@@ -129,14 +96,8 @@ pub(crate) fn confinement(house: &House) -> Result<bool> {
     let mut confined = true;
     let mut found = Vec::new();
     for file in files(&house.path(""))? {
-        let name = file
-            .strip_prefix(house.path(""))
-            .unwrap_or(&file)
-            .to_string_lossy()
-            .into_owned();
-        let at_home = UNSAFE_ROOMS
-            .iter()
-            .any(|room| Path::new(&name).starts_with(room));
+        let name = file.strip_prefix(house.path("")).unwrap_or(&file).to_string_lossy().into_owned();
+        let at_home = UNSAFE_ROOMS.iter().any(|room| Path::new(&name).starts_with(room));
         if name.ends_with(".rs") && !at_home && source::is_unsafe(&read(&file)?) {
             found.push(name);
         }
@@ -165,11 +126,7 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>> {
         };
         for entry in entries {
             let path = entry?.path();
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if path.is_dir() && !name.starts_with('.') && name != "target" {
                 waiting.push(path);
             } else if path.is_file() {
@@ -194,13 +151,7 @@ mod tests {
         for file in ["src/lib.rs", "src/vectors.S", "src/machine.rs"] {
             assert!(is_trusted(Path::new(file)), "{file}");
         }
-        for file in [
-            "src/machine/fake.rs",
-            "src/port/tests.rs",
-            "tests/x.rs",
-            "build.rs",
-            "README.md",
-        ] {
+        for file in ["src/machine/fake.rs", "src/port/tests.rs", "tests/x.rs", "build.rs", "README.md"] {
             assert!(!is_trusted(Path::new(file)), "{file}");
         }
     }

@@ -11,9 +11,7 @@ pub(crate) struct Table {
 impl Table {
     /// Begins with the row of headings.
     pub(crate) fn new<const N: usize>(headings: [&str; N]) -> Self {
-        Self {
-            rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()],
-        }
+        Self { rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()] }
     }
 
     /// Adds a row; missing cells stay empty.
@@ -35,11 +33,7 @@ impl Table {
         for (number, row) in self.rows.iter().enumerate() {
             let cells = widths.iter().enumerate().map(|(column, &width)| {
                 let cell = row.get(column).map_or("", String::as_str);
-                if column == 0 {
-                    format!("{cell:<width$}")
-                } else {
-                    format!("{cell:>width$}")
-                }
+                if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
             });
             let line = cells.collect::<Vec<_>>().join("  ");
             text.push_str(line.trim_end());
@@ -79,12 +73,7 @@ mod tests {
 
     #[test]
     fn thousands_are_set_apart() {
-        let cases = [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1 000"),
-            (-1_234_567, "-1 234 567"),
-        ];
+        let cases = [(0, "0"), (999, "999"), (1000, "1 000"), (-1_234_567, "-1 234 567")];
         for (number, text) in cases {
             assert_eq!(thousands(number), text);
         }

@@ -14,10 +14,7 @@ use crate::model::*;
 use crate::rules::Ctx;
 
 fn region(r: &At<(u64, u64)>) -> Region {
-    Region {
-        start: r.value.0,
-        size: r.value.1,
-    }
+    Region { start: r.value.0, size: r.value.1 }
 }
 
 fn regions(list: Option<&Vec<At<(u64, u64)>>>) -> IntervalSet {
@@ -38,23 +35,12 @@ pub(super) fn derive(cx: &Ctx<'_>, order: &Order) -> Option<Board> {
     let b = cx.board;
     let mut options = BTreeMap::new();
     for (name, values) in &b.options {
-        let chosen =
-            cx.d.options
-                .iter()
-                .find(|(k, _)| k.name == name.value)
-                .map(|(_, n)| &n.value);
-        options.insert(
-            name.value.clone(),
-            option(chosen.or(values.first().map(|v| &v.value))?)?,
-        );
+        let chosen = cx.d.options.iter().find(|(k, _)| k.name == name.value).map(|(_, n)| &n.value);
+        options.insert(name.value.clone(), option(chosen.or(values.first().map(|v| &v.value))?)?);
     }
     let mut devices = Vec::new();
     for name in &order.devices {
-        let written =
-            cx.d.devices
-                .iter()
-                .chain(&b.devices)
-                .find(|d| d.name.value == *name)?;
+        let written = cx.d.devices.iter().chain(&b.devices).find(|d| d.name.value == *name)?;
         devices.push(device(written));
     }
     Some(Board {
@@ -73,21 +59,10 @@ pub(super) fn derive(cx: &Ctx<'_>, order: &Order) -> Option<Board> {
         irqchip: b
             .irqchip
             .iter()
-            .map(|(name, (start, size))| {
-                (
-                    name.clone(),
-                    Region {
-                        start: *start,
-                        size: *size,
-                    },
-                )
-            })
+            .map(|(name, (start, size))| (name.clone(), Region { start: *start, size: *size }))
             .collect(),
         devices,
-        run: b.command.as_ref().map(|command| Run {
-            command: command.clone(),
-            arguments: b.arguments.clone(),
-        }),
+        run: b.command.as_ref().map(|command| Run { command: command.clone(), arguments: b.arguments.clone() }),
         ram_place: b.line("ram"),
     })
 }
@@ -113,11 +88,7 @@ fn device(d: &Written) -> Device {
         class: d.class.good().map_or("other", |c| c.value).to_owned(),
         registers: d.registers.iter().map(region).collect(),
         ports: d.ports.iter().map(region).collect(),
-        interrupts: d
-            .interrupts
-            .iter()
-            .filter_map(|i| u32::try_from(i.value).ok())
-            .collect(),
+        interrupts: d.interrupts.iter().filter_map(|i| u32::try_from(i.value).ok()).collect(),
         edge: d.edge,
         dma: match d.dma.value {
             parzelle_schema::file::Dma::None => Dma::None,

@@ -10,25 +10,11 @@ use crate::model::*;
 use crate::rules::Ctx;
 
 pub(super) fn tables(cx: &Ctx<'_>, order: &Order) -> Option<Vec<HealthTable>> {
-    order
-        .health
-        .iter()
-        .map(|name| {
-            table(
-                order,
-                name,
-                cx.d.health.iter().find(|h| h.name.value == *name),
-            )
-        })
-        .collect()
+    order.health.iter().map(|name| table(order, name, cx.d.health.iter().find(|h| h.name.value == *name))).collect()
 }
 
 fn table(order: &Order, name: &str, written: Option<&Written>) -> Option<HealthTable> {
-    let word = |key: &str| {
-        written
-            .and_then(|w| w.action(key))
-            .map(|(_, a)| a.value.text.as_str())
-    };
+    let word = |key: &str| written.and_then(|w| w.action(key)).map(|(_, a)| a.value.text.as_str());
     let otherwise = action(order, word("otherwise").unwrap_or("stop"))?;
     let mut actions = [otherwise; 8];
     for (slot, fault) in actions.iter_mut().zip(Fault::ALL) {
@@ -36,17 +22,12 @@ fn table(order: &Order, name: &str, written: Option<&Written>) -> Option<HealthT
             *slot = action(order, word)?;
         }
     }
-    let restarts = written
-        .and_then(|w| w.restarts.good())
-        .map_or((5, 10_000_000_000), |r| r.value);
+    let restarts = written.and_then(|w| w.restarts.good()).map_or((5, 10_000_000_000), |r| r.value);
     Some(HealthTable {
         name: name.to_owned(),
         actions,
         otherwise,
-        restarts: Restarts {
-            count: restarts.0,
-            within: restarts.1,
-        },
+        restarts: Restarts { count: restarts.0, within: restarts.1 },
         give_up: action(order, word("give-up").unwrap_or("stop"))?,
     })
 }

@@ -10,10 +10,7 @@ use crate::model::*;
 use crate::rules::Ctx;
 
 fn ends(order: &Order, list: &[EndAt]) -> Option<Vec<PartitionIndex>> {
-    let mut out = list
-        .iter()
-        .map(|e| order.partition(&e.end.partition))
-        .collect::<Option<Vec<_>>>()?;
+    let mut out = list.iter().map(|e| order.partition(&e.end.partition)).collect::<Option<Vec<_>>>()?;
     out.sort_unstable();
     Some(out)
 }
@@ -23,11 +20,7 @@ pub(super) fn channels(cx: &Ctx<'_>, order: &Order) -> Option<(Vec<Sampling>, Ve
     for c in &cx.d.channels {
         let from = order.partition(&c.from.good()?.value.end.partition)?;
         let to = ends(order, &c.to.good()?.value)?;
-        let (name, head, message_size) = (
-            c.name.value.clone(),
-            c.table.head,
-            c.message_size.good()?.value,
-        );
+        let (name, head, message_size) = (c.name.value.clone(), c.table.head, c.message_size.good()?.value);
         if c.sampling {
             sampling.push(Sampling {
                 name,
@@ -39,14 +32,7 @@ pub(super) fn channels(cx: &Ctx<'_>, order: &Order) -> Option<(Vec<Sampling>, Ve
             });
         } else {
             let max_messages = u32::try_from(c.max_messages.good()?.value).ok()?;
-            queuing.push(Queuing {
-                name,
-                from,
-                to: *to.first()?,
-                message_size,
-                max_messages,
-                head,
-            });
+            queuing.push(Queuing { name, from, to: *to.first()?, message_size, max_messages, head });
         }
     }
     sampling.sort_by(|a, b| a.name.cmp(&b.name));
@@ -61,13 +47,7 @@ pub(super) fn shared(cx: &Ctx<'_>, order: &Order) -> Option<Vec<Shared>> {
             name: s.name.value.clone(),
             size: s.size.good()?.value,
             writers: ends(order, &s.writers.good()?.value)?,
-            readers: ends(
-                order,
-                s.readers
-                    .good()
-                    .map(|l| l.value.as_slice())
-                    .unwrap_or_default(),
-            )?,
+            readers: ends(order, s.readers.good().map(|l| l.value.as_slice()).unwrap_or_default())?,
             physical: s.physical.good().and_then(|a| u64::try_from(a.value).ok()),
             physical_place: s.physical.place(),
             head: s.table.head,
@@ -83,11 +63,7 @@ pub(super) fn doorbells(shared: &[Shared]) -> Vec<Doorbell> {
     for s in shared {
         let all: Vec<PartitionIndex> = s.writers.iter().chain(&s.readers).copied().collect();
         for &from in &all {
-            out.extend(
-                all.iter()
-                    .filter(|to| **to != from)
-                    .map(|&to| Doorbell { from, to }),
-            );
+            out.extend(all.iter().filter(|to| **to != from).map(|&to| Doorbell { from, to }));
         }
     }
     out.sort_unstable();
@@ -98,11 +74,7 @@ pub(super) fn doorbells(shared: &[Shared]) -> Vec<Doorbell> {
 pub(super) fn consoles(cx: &Ctx<'_>, order: &Order) -> Option<Vec<Console>> {
     if let Some(uart) = &order.added_console {
         let server = order.partition("console")?;
-        let members = order
-            .named("*")
-            .into_iter()
-            .filter(|p| *p != server)
-            .collect();
+        let members = order.named("*").into_iter().filter(|p| *p != server).collect();
         return Some(vec![Console {
             name: "console".to_owned(),
             derived: true,
@@ -113,9 +85,7 @@ pub(super) fn consoles(cx: &Ctx<'_>, order: &Order) -> Option<Vec<Console>> {
     }
     let owner = |device: &str| {
         let owns = |p: &&parzelle_schema::file::Partition| {
-            p.devices
-                .good()
-                .is_some_and(|l| l.value.iter().any(|d| d.value.text == device))
+            p.devices.good().is_some_and(|l| l.value.iter().any(|d| d.value.text == device))
         };
         order.partition(&cx.d.partitions.iter().find(owns)?.name.value)
     };
@@ -147,11 +117,7 @@ pub(super) fn consoles(cx: &Ctx<'_>, order: &Order) -> Option<Vec<Console>> {
 
 /// Fills in a partition's ends.
 pub(super) fn ports(cx: &Ctx<'_>, order: &Order, partition: &mut Partition) {
-    let position = |names: &[String], name: &str| {
-        names
-            .binary_search_by(|n| n.as_str().cmp(name))
-            .unwrap_or(0)
-    };
+    let position = |names: &[String], name: &str| names.binary_search_by(|n| n.as_str().cmp(name)).unwrap_or(0);
     let mine = |e: &&EndAt| e.end.partition == partition.name;
     let mut ports = Vec::new();
     for c in &cx.d.channels {
@@ -161,24 +127,12 @@ pub(super) fn ports(cx: &Ctx<'_>, order: &Order, partition: &mut Partition) {
         let to = c.to.good().into_iter().flat_map(|l| &l.value).find(mine);
         if c.sampling {
             let link = SamplingIndex(position(&order.sampling, link));
-            ports.extend(from.map(|e| Port::SamplingSource {
-                name: name(e),
-                link,
-            }));
-            ports.extend(to.map(|e| Port::SamplingDestination {
-                name: name(e),
-                link,
-            }));
+            ports.extend(from.map(|e| Port::SamplingSource { name: name(e), link }));
+            ports.extend(to.map(|e| Port::SamplingDestination { name: name(e), link }));
         } else {
             let link = QueuingIndex(position(&order.queuing, link));
-            ports.extend(from.map(|e| Port::QueuingSource {
-                name: name(e),
-                link,
-            }));
-            ports.extend(to.map(|e| Port::QueuingDestination {
-                name: name(e),
-                link,
-            }));
+            ports.extend(from.map(|e| Port::QueuingSource { name: name(e), link }));
+            ports.extend(to.map(|e| Port::QueuingDestination { name: name(e), link }));
         }
     }
     ports.sort_by(|a, b| a.name().cmp(b.name()));

@@ -30,38 +30,23 @@ pub(crate) struct Order {
 
 impl Order {
     fn partition(&self, name: &str) -> Option<PartitionIndex> {
-        self.partitions
-            .binary_search_by(|p| p.as_str().cmp(name))
-            .ok()
-            .map(PartitionIndex)
+        self.partitions.binary_search_by(|p| p.as_str().cmp(name)).ok().map(PartitionIndex)
     }
 
     fn schedule(&self, name: &str) -> Option<ScheduleIndex> {
-        self.schedules
-            .binary_search_by(|p| p.as_str().cmp(name))
-            .ok()
-            .map(ScheduleIndex)
+        self.schedules.binary_search_by(|p| p.as_str().cmp(name)).ok().map(ScheduleIndex)
     }
 
     fn device(&self, name: &str) -> Option<DeviceIndex> {
-        self.devices
-            .binary_search_by(|p| p.as_str().cmp(name))
-            .ok()
-            .map(DeviceIndex)
+        self.devices.binary_search_by(|p| p.as_str().cmp(name)).ok().map(DeviceIndex)
     }
 
     fn health(&self, name: &str) -> Option<HealthIndex> {
-        self.health
-            .binary_search_by(|p| p.as_str().cmp(name))
-            .ok()
-            .map(HealthIndex)
+        self.health.binary_search_by(|p| p.as_str().cmp(name)).ok().map(HealthIndex)
     }
 
     fn time(&self, name: &str) -> Option<TimePartitionIndex> {
-        self.time_partitions
-            .iter()
-            .position(|p| p == name)
-            .map(TimePartitionIndex)
+        self.time_partitions.iter().position(|p| p == name).map(TimePartitionIndex)
     }
 
     /// All partitions for `*`, else the one of that name.
@@ -85,11 +70,8 @@ fn sorted<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
 /// owns the UART on which the kernel prints.
 fn added_console(cx: &Ctx<'_>) -> Option<String> {
     let uart = &cx.board.console.good()?.value.text;
-    let owned = cx.d.partitions.iter().any(|p| {
-        p.devices
-            .good()
-            .is_some_and(|l| l.value.iter().any(|d| d.value.text == *uart))
-    });
+    let owned =
+        cx.d.partitions.iter().any(|p| p.devices.good().is_some_and(|l| l.value.iter().any(|d| d.value.text == *uart)));
     let named = cx.d.partitions.iter().any(|p| p.name.value == "console");
     (cx.d.consoles.is_empty() && !owned && !named).then(|| uart.clone())
 }
@@ -104,12 +86,7 @@ pub(crate) fn system(cx: &Ctx<'_>, file_name: &str) -> Option<System> {
     let default_schedule = "default".to_owned();
     let tables = ["default".to_owned(), "module".to_owned()];
     let order = Order {
-        partitions: sorted(
-            d.partitions
-                .iter()
-                .map(|p| &p.name.value)
-                .chain(added.iter().map(|_| &added_name)),
-        ),
+        partitions: sorted(d.partitions.iter().map(|p| &p.name.value).chain(added.iter().map(|_| &added_name))),
         schedules: if d.schedules.is_empty() {
             vec![default_schedule]
         } else {
@@ -117,24 +94,9 @@ pub(crate) fn system(cx: &Ctx<'_>, file_name: &str) -> Option<System> {
         },
         time_partitions,
         health: sorted(d.health.iter().map(|h| &h.name.value).chain(&tables)),
-        devices: sorted(
-            d.devices
-                .iter()
-                .chain(&cx.board.devices)
-                .map(|d| &d.name.value),
-        ),
-        sampling: sorted(
-            d.channels
-                .iter()
-                .filter(|c| c.sampling)
-                .map(|c| &c.name.value),
-        ),
-        queuing: sorted(
-            d.channels
-                .iter()
-                .filter(|c| !c.sampling)
-                .map(|c| &c.name.value),
-        ),
+        devices: sorted(d.devices.iter().chain(&cx.board.devices).map(|d| &d.name.value)),
+        sampling: sorted(d.channels.iter().filter(|c| c.sampling).map(|c| &c.name.value)),
+        queuing: sorted(d.channels.iter().filter(|c| !c.sampling).map(|c| &c.name.value)),
         shared: sorted(d.shared.iter().map(|s| &s.name.value)),
         added_console: added,
     };
@@ -148,37 +110,16 @@ pub(crate) fn system(cx: &Ctx<'_>, file_name: &str) -> Option<System> {
     let cores = partitions
         .iter()
         .flat_map(|p| p.vcpus.value.iter().map(|v| v.core))
-        .chain(
-            cx.facts
-                .schedules
-                .iter()
-                .flat_map(|s| s.cores.iter().map(|c| c.core)),
-        )
+        .chain(cx.facts.schedules.iter().flat_map(|s| s.cores.iter().map(|c| c.core)))
         .max()
         .unwrap_or(0)
         .checked_add(1)?;
     let members = |name: &str| -> Vec<PartitionIndex> {
-        let of = |p: &Partition| {
-            order
-                .time_partitions
-                .get(p.time_partition.value.0)
-                .is_some_and(|t| t == name)
-        };
-        partitions
-            .iter()
-            .enumerate()
-            .filter(|(_, p)| of(p))
-            .map(|(at, _)| PartitionIndex(at))
-            .collect()
+        let of = |p: &Partition| order.time_partitions.get(p.time_partition.value.0).is_some_and(|t| t == name);
+        partitions.iter().enumerate().filter(|(_, p)| of(p)).map(|(at, _)| PartitionIndex(at)).collect()
     };
-    let time_partitions = order
-        .time_partitions
-        .iter()
-        .map(|name| TimePartition {
-            name: name.clone(),
-            members: members(name),
-        })
-        .collect();
+    let time_partitions =
+        order.time_partitions.iter().map(|name| TimePartition { name: name.clone(), members: members(name) }).collect();
     let schedules = time::schedules(cx, &order, cores)?;
     let first_schedule = match d.system.schedule.good() {
         Some(name) => Derived::written(order.schedule(&name.value.text)?),
@@ -189,12 +130,7 @@ pub(crate) fn system(cx: &Ctx<'_>, file_name: &str) -> Option<System> {
         .system
         .start_order
         .good()
-        .map(|l| {
-            l.value
-                .iter()
-                .map(|n| order.partition(&n.value.text))
-                .collect::<Option<Vec<_>>>()
-        })
+        .map(|l| l.value.iter().map(|n| order.partition(&n.value.text)).collect::<Option<Vec<_>>>())
         .unwrap_or(Some(Vec::new()))?;
     let (sampling, queuing) = links::channels(cx, &order)?;
     let shared = links::shared(cx, &order)?;
@@ -202,10 +138,7 @@ pub(crate) fn system(cx: &Ctx<'_>, file_name: &str) -> Option<System> {
     let mut board = board::derive(cx, &order)?;
     for (at, p) in partitions.iter_mut().enumerate() {
         links::ports(cx, &order, p);
-        p.console = consoles
-            .iter()
-            .position(|c| c.members.contains(&PartitionIndex(at)))
-            .map(ConsoleIndex);
+        p.console = consoles.iter().position(|c| c.members.contains(&PartitionIndex(at))).map(ConsoleIndex);
         for device in &p.devices {
             if let Some(device) = board.devices.get_mut(device.0) {
                 device.owner = Some(PartitionIndex(at));
@@ -221,11 +154,7 @@ pub(crate) fn system(cx: &Ctx<'_>, file_name: &str) -> Option<System> {
         doorbells: links::doorbells(&shared),
         module_health: order.health("module")?,
         health: health::tables(cx, &order)?,
-        trace: d
-            .system
-            .trace
-            .good()
-            .map_or(Derived::default(64 << 10), |t| Derived::written(t.value)),
+        trace: d.system.trace.good().map_or(Derived::default(64 << 10), |t| Derived::written(t.value)),
         board,
         cores,
         partitions,
@@ -244,13 +173,8 @@ pub(crate) fn system(cx: &Ctx<'_>, file_name: &str) -> Option<System> {
 fn time_of(cx: &Ctx<'_>, order: &Order, at: usize) -> Option<Derived<TimePartitionIndex>> {
     let p = cx.d.partitions.get(at)?;
     match cx.facts.time_partition.get(at)? {
-        None => Some(Derived::from(
-            TimePartitionIndex::ZERO,
-            "no schedule names it",
-        )),
-        Some(_) if p.time_partition.is_written() => {
-            Some(Derived::written(order.time(&time_partition_name(p))?))
-        }
+        None => Some(Derived::from(TimePartitionIndex::ZERO, "no schedule names it")),
+        Some(_) if p.time_partition.is_written() => Some(Derived::written(order.time(&time_partition_name(p))?)),
         Some(name) => Some(Derived::from(order.time(name)?, "its own name")),
     }
 }

@@ -19,10 +19,7 @@ const STACK: u64 = 64 << 10;
 fn choose<T: Copy>(written: &Field<T>, metadata: Option<T>, default: T) -> Derived<T> {
     match (written.good(), metadata) {
         (Some(at), _) => Derived::written(at.value),
-        (None, Some(value)) => Derived {
-            value,
-            origin: Origin::METADATA,
-        },
+        (None, Some(value)) => Derived { value, origin: Origin::METADATA },
         (None, None) => Derived::default(default),
     }
 }
@@ -30,17 +27,10 @@ fn choose<T: Copy>(written: &Field<T>, metadata: Option<T>, default: T) -> Deriv
 pub(super) fn derive(cx: &Ctx<'_>, order: &Order, at: usize, p: &Written) -> Option<Partition> {
     let package = cx.facts.packages.get(at)?.as_ref();
     let metadata = package.map(|p| p.metadata.clone()).unwrap_or_default();
-    let path = |text: &str| {
-        cx.folder.join(
-            text.replace("{arch}", cx.arch.name())
-                .replace("{board}", cx.board_name),
-        )
-    };
+    let path = |text: &str| cx.folder.join(text.replace("{arch}", cx.arch.name()).replace("{board}", cx.board_name));
     let written = |f: &Field<Text>| f.good().map(|t| path(&t.value.text));
     let program = match (&p.elf, &p.guest, package) {
-        (Field::Good(elf), _, _) => Derived::written(Program::Elf {
-            path: path(&elf.value.text),
-        }),
+        (Field::Good(elf), _, _) => Derived::written(Program::Elf { path: path(&elf.value.text) }),
         (_, None, Some(package)) => Derived::written(program(package, p)?),
         (_, Some(_), Some(package)) => Derived::from(program(package, p)?, "the shim for guests"),
         // A guest whose shim is not in the workspace: lowering will look for the crate.
@@ -60,17 +50,10 @@ pub(super) fn derive(cx: &Ctx<'_>, order: &Order, at: usize, p: &Written) -> Opt
         Some(guest) => Some(Guest {
             kernel: written(&guest.kernel)?,
             initrd: written(&guest.initrd),
-            cmdline: guest
-                .cmdline
-                .good()
-                .map(|c| c.value.text.clone())
-                .unwrap_or_default(),
+            cmdline: guest.cmdline.good().map(|c| c.value.text.clone()).unwrap_or_default(),
             page_tables: match guest.page_tables.good() {
                 Some(at) => Derived::written(at.value),
-                None => Derived::from(
-                    (p.memory.good()?.value / 64).max(1 << 20),
-                    "1/64 of `memory`",
-                ),
+                None => Derived::from((p.memory.good()?.value / 64).max(1 << 20), "1/64 of `memory`"),
             },
         }),
     };
@@ -82,12 +65,7 @@ pub(super) fn derive(cx: &Ctx<'_>, order: &Order, at: usize, p: &Written) -> Opt
         (false, TimePartitionIndex::ZERO) => Derived::from(vcpus, "core 0: time partition 0"),
         (false, _) => Derived::from(vcpus, "from the windows"),
     };
-    let rate = |f: &Field<(u64, u64)>| {
-        f.good().map(|r| Rate {
-            time: r.value.0,
-            period: r.value.1,
-        })
-    };
+    let rate = |f: &Field<(u64, u64)>| f.good().map(|r| Rate { time: r.value.0, period: r.value.1 });
     let health = p.health.good().map_or("default", |h| h.value.text.as_str());
     let health = order.health(health)?;
     Some(Partition {
@@ -107,40 +85,27 @@ pub(super) fn derive(cx: &Ctx<'_>, order: &Order, at: usize, p: &Written) -> Opt
         physical: p.physical.good().and_then(|a| u64::try_from(a.value).ok()),
         vcpus,
         time_partition,
-        priority: p.priority.good().map_or(Derived::default(100), |x| {
-            Derived::written(u8::try_from(x.value).unwrap_or(u8::MAX))
-        }),
+        priority: p
+            .priority
+            .good()
+            .map_or(Derived::default(100), |x| Derived::written(u8::try_from(x.value).unwrap_or(u8::MAX))),
         promise: rate(&p.promise),
         limit: rate(&p.limit),
-        health: if p.health.is_written() {
-            Derived::written(health)
-        } else {
-            Derived::default(health)
-        },
+        health: if p.health.is_written() { Derived::written(health) } else { Derived::default(health) },
         start: match p.start.good() {
             Some(s) if s.value == "idle" => Derived::written(Start::Idle),
             Some(_) => Derived::written(Start::Auto),
             None => Derived::default(Start::Auto),
         },
         may: rights(order, p),
-        devices: devices(
-            order,
-            p.devices
-                .good()
-                .map(|l| l.value.as_slice())
-                .unwrap_or_default(),
-        )?,
+        devices: devices(order, p.devices.good().map(|l| l.value.as_slice()).unwrap_or_default())?,
         dma_trusted: p.dma.good().is_some_and(|d| d.value == "trusted"),
         ports: Vec::new(),
         shared: Vec::new(),
         console: None,
         places: Places {
             head: Some(p.table.head),
-            program: p
-                .elf
-                .place()
-                .or(p.krate.place())
-                .or(p.guest.as_ref().and_then(|g| g.kernel.place())),
+            program: p.elf.place().or(p.krate.place()).or(p.guest.as_ref().and_then(|g| g.kernel.place())),
             memory: p.memory.place(),
             stack: p.stack.place(),
             physical: p.physical.place(),
@@ -153,20 +118,13 @@ fn program(package: &crate::environment::Package, p: &Written) -> Option<Program
     Some(Program::Crate {
         package: package.name.clone(),
         bin: package.bins.first()?.clone(),
-        features: p
-            .features
-            .good()
-            .map(|l| l.value.iter().map(|f| f.value.text.clone()).collect())
-            .unwrap_or_default(),
+        features: p.features.good().map(|l| l.value.iter().map(|f| f.value.text.clone()).collect()).unwrap_or_default(),
         manifest: package.manifest.clone(),
     })
 }
 
 fn devices(order: &Order, named: &[At<Text>]) -> Option<Vec<DeviceIndex>> {
-    let mut out = named
-        .iter()
-        .map(|d| order.device(&d.value.text))
-        .collect::<Option<Vec<_>>>()?;
+    let mut out = named.iter().map(|d| order.device(&d.value.text)).collect::<Option<Vec<_>>>()?;
     out.sort_unstable();
     Some(out)
 }
@@ -186,13 +144,7 @@ fn rights(order: &Order, p: &Written) -> Rights {
         out
     };
     let mut schedules: Vec<ScheduleIndex> = Vec::new();
-    for name in p
-        .may
-        .switch_schedule
-        .good()
-        .into_iter()
-        .flat_map(|l| &l.value)
-    {
+    for name in p.may.switch_schedule.good().into_iter().flat_map(|l| &l.value) {
         if name.value.text == "*" {
             schedules.extend((0..order.schedules.len()).map(ScheduleIndex));
         } else {
@@ -207,13 +159,7 @@ fn rights(order: &Order, p: &Written) -> Rights {
         .good()
         .into_iter()
         .flat_map(|l| &l.value)
-        .map(|m| {
-            if m.value.text == "reset" {
-                ModuleRight::Reset
-            } else {
-                ModuleRight::Stop
-            }
-        })
+        .map(|m| if m.value.text == "reset" { ModuleRight::Reset } else { ModuleRight::Stop })
         .collect();
     module.sort_unstable();
     module.dedup();
@@ -234,9 +180,7 @@ pub(super) fn console(cx: &Ctx<'_>, order: &Order) -> Option<Partition> {
     let metadata = package.map_or_else(Metadata::default, |p| p.metadata.clone());
     let program = Program::Crate {
         package: "console".to_owned(),
-        bin: package
-            .and_then(|p| p.bins.first().cloned())
-            .unwrap_or_else(|| "console".to_owned()),
+        bin: package.and_then(|p| p.bins.first().cloned()).unwrap_or_else(|| "console".to_owned()),
         features: Vec::new(),
         manifest: package.map_or_else(|| cx.env.root.join("Cargo.toml"), |p| p.manifest.clone()),
     };
@@ -288,10 +232,7 @@ fn flatten(prefix: &str, table: &Table, lines: &mut Vec<String>) {
 }
 
 fn toml_key(name: &str) -> String {
-    let bare = !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if bare { name.to_owned() } else { quoted(name) }
 }
 
@@ -315,20 +256,12 @@ fn toml_value(value: &Value) -> String {
         Value::Integer(n) => n.unwrap_or(i64::MAX).to_string(),
         Value::Float(text) | Value::Datetime(text) => text.clone(),
         Value::Boolean(b) => b.to_string(),
-        Value::Array(items) => format!(
-            "[{}]",
-            items
-                .iter()
-                .map(|i| toml_value(&i.value))
-                .collect::<Vec<_>>()
-                .join(", ")
-        ),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(|i| toml_value(&i.value)).collect::<Vec<_>>().join(", "))
+        }
         Value::Table(t) => {
-            let inner: Vec<String> = t
-                .entries
-                .iter()
-                .map(|(k, n)| format!("{} = {}", toml_key(&k.name), toml_value(&n.value)))
-                .collect();
+            let inner: Vec<String> =
+                t.entries.iter().map(|(k, n)| format!("{} = {}", toml_key(&k.name), toml_value(&n.value))).collect();
             format!("{{ {} }}", inner.join(", "))
         }
     }

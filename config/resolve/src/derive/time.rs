@@ -17,12 +17,7 @@ pub(super) fn schedules(cx: &Ctx<'_>, order: &Order, cores: u32) -> Option<Vec<S
             name: "default".to_owned(),
             derived: true,
             frame: FRAME,
-            cores: (0..cores)
-                .map(|core| CoreSchedule {
-                    core,
-                    windows: vec![gap(0, FRAME)],
-                })
-                .collect(),
+            cores: (0..cores).map(|core| CoreSchedule { core, windows: vec![gap(0, FRAME)] }).collect(),
             change_actions: Vec::new(),
             head: None,
         }]);
@@ -67,12 +62,7 @@ pub(super) fn schedules(cx: &Ctx<'_>, order: &Order, cores: u32) -> Option<Vec<S
 }
 
 fn gap(start: u64, end: u64) -> Window {
-    Window {
-        start,
-        duration: end - start,
-        time_partition: TimePartitionIndex::ZERO,
-        written: None,
-    }
+    Window { start, duration: end - start, time_partition: TimePartitionIndex::ZERO, written: None }
 }
 
 /// All windows of a core in the order of time, without gaps.

@@ -73,11 +73,7 @@ impl Blocks {
 
     /// Sets the size of a block of one part.
     pub(crate) fn resize(&mut self, id: BlockId, bytes: u64) {
-        if let Some(part) = self
-            .0
-            .get_mut(id.0)
-            .and_then(|block| block.parts.first_mut())
-        {
+        if let Some(part) = self.0.get_mut(id.0).and_then(|block| block.parts.first_mut()) {
             part.bytes = bytes;
         }
     }
@@ -97,19 +93,11 @@ impl Blocks {
         let all = || self.0.iter().enumerate();
         for (index, block) in all().filter(wishing) {
             let start = block.wish.map_or(0, |(start, _)| start);
-            let wanted = Region {
-                start,
-                size: block.bytes(),
-            };
+            let wanted = Region { start, size: block.bytes() };
             if !take(&mut free, wanted) {
                 let clash = |(other, region): (usize, &Block)| {
                     let start = placed.get(other).copied().flatten()?;
-                    wanted
-                        .overlaps(Region {
-                            start,
-                            size: region.bytes(),
-                        })
-                        .then_some(BlockId(other))
+                    wanted.overlaps(Region { start, size: region.bytes() }).then_some(BlockId(other))
                 };
                 return Err(match all().find_map(clash) {
                     Some(other) => NoRoom::Clash(BlockId(index), other),
@@ -121,13 +109,11 @@ impl Blocks {
             }
         }
         all()
-            .map(
-                |(index, block)| match placed.get(index).copied().flatten() {
-                    Some(start) => Ok(start),
-                    None if block.bytes() == 0 => Ok(0),
-                    None => first_fit(&mut free, block.bytes()).ok_or(NoRoom::Full),
-                },
-            )
+            .map(|(index, block)| match placed.get(index).copied().flatten() {
+                Some(start) => Ok(start),
+                None if block.bytes() == 0 => Ok(0),
+                None => first_fit(&mut free, block.bytes()).ok_or(NoRoom::Full),
+            })
             .collect()
     }
 }
@@ -142,10 +128,7 @@ pub(crate) fn free(ram: &[Region], taken: &[Region]) -> Vec<Region> {
         .filter_map(|region| {
             let start = region.start.next_multiple_of(PAGE);
             let end = region.end() / PAGE * PAGE;
-            (start < end).then(|| Region {
-                start,
-                size: end - start,
-            })
+            (start < end).then(|| Region { start, size: end - start })
         })
         .collect()
 }
@@ -154,18 +137,8 @@ pub(crate) fn free(ram: &[Region], taken: &[Region]) -> Vec<Region> {
 fn cut(region: Region, hole: Region) -> impl Iterator<Item = Region> {
     let before = (region.start, region.end().min(hole.start));
     let behind = (region.start.max(hole.end()), region.end());
-    let parts = if region.overlaps(hole) {
-        [before, behind]
-    } else {
-        [(region.start, region.end()), (0, 0)]
-    };
-    parts
-        .into_iter()
-        .filter(|(start, end)| start < end)
-        .map(|(start, end)| Region {
-            start,
-            size: end - start,
-        })
+    let parts = if region.overlaps(hole) { [before, behind] } else { [(region.start, region.end()), (0, 0)] };
+    parts.into_iter().filter(|(start, end)| start < end).map(|(start, end)| Region { start, size: end - start })
 }
 
 fn take(free: &mut Vec<Region>, wanted: Region) -> bool {
@@ -173,10 +146,7 @@ fn take(free: &mut Vec<Region>, wanted: Region) -> bool {
     if !free.iter().any(inside) {
         return false;
     }
-    *free = free
-        .iter()
-        .flat_map(|&region| cut(region, wanted))
-        .collect();
+    *free = free.iter().flat_map(|&region| cut(region, wanted)).collect();
     true
 }
 
@@ -196,11 +166,7 @@ mod tests {
 
     fn block(bytes: u64, wish: Option<u64>) -> Block {
         Block {
-            parts: vec![Part {
-                name: String::new(),
-                bytes,
-                zero: false,
-            }],
+            parts: vec![Part { name: String::new(), bytes, zero: false }],
             partition: None,
             wish: wish.map(|start| (start, None)),
             owner: String::new(),
@@ -208,10 +174,7 @@ mod tests {
         }
     }
 
-    const RAM: Region = Region {
-        start: 0x10_0000,
-        size: 16 << 20,
-    };
+    const RAM: Region = Region { start: 0x10_0000, size: 16 << 20 };
 
     #[test]
     fn wishes_first_then_upwards_around_them() {
@@ -233,10 +196,7 @@ mod tests {
         assert_eq!(blocks.place(free_ranges.clone()), Err(clash));
         let mut blocks = Blocks::default();
         blocks.add(block(0x1000, Some(0)));
-        assert_eq!(
-            blocks.place(free_ranges.clone()),
-            Err(NoRoom::Outside(BlockId(0)))
-        );
+        assert_eq!(blocks.place(free_ranges.clone()), Err(NoRoom::Outside(BlockId(0))));
         let mut blocks = Blocks::default();
         blocks.add(block(32 << 20, None));
         assert_eq!(blocks.place(free_ranges), Err(NoRoom::Full));
@@ -244,10 +204,7 @@ mod tests {
 
     #[test]
     fn holes_are_cut_out() {
-        let hole = Region {
-            start: 0x18_0800,
-            size: 0x1000,
-        };
+        let hole = Region { start: 0x18_0800, size: 0x1000 };
         let left = free(&[RAM], &[hole]);
         let expected = [(0x10_0000, 0x18_0000), (0x18_2000, RAM.end())];
         let found: Vec<_> = left.iter().map(|r| (r.start, r.end())).collect();

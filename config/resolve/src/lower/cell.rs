@@ -122,53 +122,19 @@ impl Cell {
     }
 
     /// Maps into the host space at a given address.
-    pub(crate) fn map(
-        &mut self,
-        title: &str,
-        address: u64,
-        backing: Backing,
-        bytes: u64,
-        access: u32,
-    ) {
+    pub(crate) fn map(&mut self, title: &str, address: u64, backing: Backing, bytes: u64, access: u32) {
         let name = title.to_owned();
-        self.mappings.push(Mapping {
-            address,
-            backing,
-            bytes,
-            access,
-            space: SPACE_HOST,
-            name,
-        });
+        self.mappings.push(Mapping { address, backing, bytes, access, space: SPACE_HOST, name });
     }
 
     /// Maps into the guest space.
-    pub(crate) fn map_guest(
-        &mut self,
-        title: &str,
-        address: u64,
-        backing: Backing,
-        bytes: u64,
-        access: u32,
-    ) {
+    pub(crate) fn map_guest(&mut self, title: &str, address: u64, backing: Backing, bytes: u64, access: u32) {
         let name = title.to_owned();
-        self.mappings.push(Mapping {
-            address,
-            backing,
-            bytes,
-            access,
-            space: SPACE_GUEST,
-            name,
-        });
+        self.mappings.push(Mapping { address, backing, bytes, access, space: SPACE_GUEST, name });
     }
 
     /// Maps into the host space at an address of the tool's choice, and returns it.
-    pub(crate) fn map_object(
-        &mut self,
-        title: &str,
-        backing: Backing,
-        bytes: u64,
-        access: u32,
-    ) -> u64 {
+    pub(crate) fn map_object(&mut self, title: &str, backing: Backing, bytes: u64, access: u32) -> u64 {
         let address = self.reserve(bytes);
         self.map(title, address, backing, bytes, access);
         address

@@ -62,11 +62,7 @@ pub(crate) fn consoles(system: &System, blocks: &mut Blocks, cells: &mut [Cell])
 fn connect(way: &Way<'_>, what: &str, whose: &str, blocks: &mut Blocks, cells: &mut [Cell]) {
     let title = format!("{what} {whose}");
     let block = blocks.add(Block {
-        parts: vec![Part {
-            name: title.clone(),
-            bytes: way.bytes,
-            zero: true,
-        }],
+        parts: vec![Part { name: title.clone(), bytes: way.bytes, zero: true }],
         partition: None,
         wish: None,
         owner: whose.to_owned(),

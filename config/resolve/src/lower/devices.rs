@@ -13,11 +13,7 @@ use crate::model::{Device, System};
 /// Gives each partition its devices.
 pub(crate) fn devices(system: &System, cells: &mut [Cell]) {
     for (cell, partition) in cells.iter_mut().zip(&system.partitions) {
-        for device in partition
-            .devices
-            .iter()
-            .filter_map(|index| system.board.devices.get(index.0))
-        {
+        for device in partition.devices.iter().filter_map(|index| system.board.devices.get(index.0)) {
             add(cell, device);
         }
     }
@@ -45,11 +41,7 @@ fn add(cell: &mut Cell, device: &Device) {
         info.number = cell.lines.len() as u32;
         info.event = cell.event();
         info.extra = u64::from(line);
-        cell.lines.push(Line {
-            line,
-            event: info.event,
-            edge: device.edge,
-        });
+        cell.lines.push(Line { line, event: info.event, edge: device.edge });
         cell.object(info);
     }
 }

@@ -28,35 +28,17 @@ struct Writer<'a> {
 }
 
 /// Gives everything an address and writes the records.
-pub(crate) fn emit(
-    system: &System,
-    draft: &Draft,
-    kernel: Kernel,
-    sizes: &Sizes,
-) -> Result<PlanBuilder, NoRoom> {
-    let payload =
-        kernel.load + kernel.bytes.next_multiple_of(PAGE) + sizes.plan.next_multiple_of(PAGE);
+pub(crate) fn emit(system: &System, draft: &Draft, kernel: Kernel, sizes: &Sizes) -> Result<PlanBuilder, NoRoom> {
+    let payload = kernel.load + kernel.bytes.next_multiple_of(PAGE) + sizes.plan.next_multiple_of(PAGE);
     let image_end = payload + draft.payload.bytes();
     let mut taken = system.board.reserved.clone();
-    taken.push(Region {
-        start: kernel.load,
-        size: image_end - kernel.load,
-    });
+    taken.push(Region { start: kernel.load, size: image_end - kernel.load });
     if system.board.arch == Arch::X86_64 {
         // The firmware's, and where other cores wake up.
-        taken.push(Region {
-            start: 0,
-            size: 1 << 20,
-        });
+        taken.push(Region { start: 0, size: 1 << 20 });
     }
     let placed = draft.blocks.place(free(&system.board.ram, &taken))?;
-    let mut writer = Writer {
-        system,
-        draft,
-        placed,
-        payload,
-        plan: PlanBuilder::default(),
-    };
+    let mut writer = Writer { system, draft, placed, payload, plan: PlanBuilder::default() };
     writer.system(kernel, image_end);
     writer.cores();
     draft.order.put_schedules(system, &mut writer.plan);
@@ -76,10 +58,7 @@ pub(crate) fn emit(
 fn put<T>(table: &mut Vec<T>, records: impl IntoIterator<Item = T>) -> Span {
     let first = table.len() as u32;
     table.extend(records);
-    Span {
-        first,
-        count: table.len() as u32 - first,
-    }
+    Span { first, count: table.len() as u32 - first }
 }
 
 impl Writer<'_> {
@@ -101,12 +80,7 @@ impl Writer<'_> {
 
     fn system(&mut self, kernel: Kernel, image_end: u64) {
         let board = &self.system.board;
-        let registers = |name: &str, default| {
-            board
-                .irqchip
-                .get(name)
-                .map_or(default, |region| region.start)
-        };
+        let registers = |name: &str, default| board.irqchip.get(name).map_or(default, |region| region.start);
         let version = gic(board);
         let console = board.console.and_then(|index| board.devices.get(index.0));
         let console = console.and_then(|device| device.registers.first().or(device.ports.first()));
@@ -114,10 +88,7 @@ impl Writer<'_> {
             (Arch::Aarch64, 2) => (registers("distributor", 0), registers("cpu", 0)),
             (Arch::Aarch64, _) => (registers("distributor", 0), registers("redistributor", 0)),
             // Intel SDM volume 3, §11.4.1; ICH9 datasheet, §13.5.
-            (Arch::X86_64, _) => (
-                registers("local-apic", 0xfee0_0000),
-                registers("io-apic", 0xfec0_0000),
-            ),
+            (Arch::X86_64, _) => (registers("local-apic", 0xfee0_0000), registers("io-apic", 0xfec0_0000)),
         };
         let (arena, tables) = (self.draft.arena, self.draft.tables);
         self.plan.system = SystemRecord {
@@ -132,28 +103,12 @@ impl Writer<'_> {
             arena_bytes: self.bytes(arena),
             tables: self.block(tables),
             tables_bytes: self.bytes(tables),
-            irqchip: if board.arch == Arch::Aarch64 {
-                version
-            } else {
-                0
-            },
-            start_first: self
-                .system
-                .start_order
-                .first()
-                .map_or(NONE, |first| first.0 as u32),
+            irqchip: if board.arch == Arch::Aarch64 { version } else { 0 },
+            start_first: self.system.start_order.first().map_or(NONE, |first| first.0 as u32),
             irqchip_base: distributor,
             irqchip_cpu: cpu,
-            irqchip_hyp: if version == 2 {
-                registers("hypervisor", 0)
-            } else {
-                0
-            },
-            irqchip_vcpu: if version == 2 {
-                registers("virtual-cpu", 0)
-            } else {
-                0
-            },
+            irqchip_hyp: if version == 2 { registers("hypervisor", 0) } else { 0 },
+            irqchip_vcpu: if version == 2 { registers("virtual-cpu", 0) } else { 0 },
             console: console.map_or(0, |region| region.start),
             module_health: self.system.module_health.0 as u32,
             reserved: 0,
@@ -163,23 +118,14 @@ impl Writer<'_> {
     fn cores(&mut self) {
         for (&(queues, vcpus), &ring) in self.draft.order.cores.iter().zip(&self.draft.rings) {
             let (trace, trace_bytes) = (self.block(ring), self.bytes(ring));
-            self.plan.cores.push(CoreRecord {
-                queues,
-                vcpus,
-                trace,
-                trace_bytes,
-            });
+            self.plan.cores.push(CoreRecord { queues, vcpus, trace, trace_bytes });
         }
         self.plan.queues = self.draft.order.queues.clone();
     }
 
     fn vcpus(&mut self) {
         for slot in &self.draft.order.vcpus {
-            let all = self
-                .draft
-                .cells
-                .get(slot.partition)
-                .zip(self.system.partitions.get(slot.partition));
+            let all = self.draft.cells.get(slot.partition).zip(self.system.partitions.get(slot.partition));
             let Some((cell, partition)) = all else {
                 continue;
             };
@@ -233,23 +179,13 @@ impl Writer<'_> {
         if partition.time_partition.value != TimePartitionIndex::ZERO {
             flags |= PARTITION_REALTIME;
         }
-        let turn = self
-            .system
-            .start_order
-            .iter()
-            .position(|entry| entry.0 == index);
+        let turn = self.system.start_order.iter().position(|entry| entry.0 == index);
         if turn.is_some_and(|turn| turn > 0) {
             flags |= PARTITION_WAITS;
         }
         let next = turn.and_then(|turn| self.system.start_order.get(turn + 1));
-        let ports = cell.ports.iter().map(|port| PortRecord {
-            vcpu: hears,
-            ..*port
-        });
-        let bells = cell.bells.iter().map(|bell| DoorbellRecord {
-            vcpu: order.first_vcpu(bell.to),
-            event: bell.event,
-        });
+        let ports = cell.ports.iter().map(|port| PortRecord { vcpu: hears, ..*port });
+        let bells = cell.bells.iter().map(|bell| DoorbellRecord { vcpu: order.first_vcpu(bell.to), event: bell.event });
         let lines = cell.lines.iter().map(|line| LineRecord {
             line: line.line,
             vcpu: hears,
@@ -324,14 +260,12 @@ impl Writer<'_> {
     }
 
     fn segments(&mut self) {
-        self.plan
-            .segments
-            .extend(self.draft.payload.parts().iter().map(|part| SegmentRecord {
-                name: name(&part.name),
-                address: self.payload + part.offset,
-                bytes: part.bytes.len() as u64,
-                digest: part.digest,
-            }));
+        self.plan.segments.extend(self.draft.payload.parts().iter().map(|part| SegmentRecord {
+            name: name(&part.name),
+            address: self.payload + part.offset,
+            bytes: part.bytes.len() as u64,
+            digest: part.digest,
+        }));
     }
 
     /// What the kernel maps for itself: contexts, and all memory from which or to which it may
@@ -347,10 +281,7 @@ impl Writer<'_> {
             }
         }
         for channel in &self.draft.channels {
-            users
-                .entry(channel.buffer)
-                .or_default()
-                .extend(&channel.ends);
+            users.entry(channel.buffer).or_default().extend(&channel.ends);
         }
         let common: Vec<BlockId> = self.draft.rings.clone();
         let one_map = self.system.board.arch == Arch::Aarch64;
@@ -363,12 +294,8 @@ impl Writer<'_> {
             // On aarch64 the image is there for all; here each partition's part of it must stand
             // in the window through which the kernel copies for that partition.
             for (index, cell) in self.draft.cells.iter().enumerate() {
-                let parts = cell
-                    .mappings
-                    .iter()
-                    .filter(|mapping| matches!(mapping.backing, Backing::Image(_)));
-                ranges
-                    .extend(parts.map(|m| (index as u32, self.physical(m.backing), m.bytes, READ)));
+                let parts = cell.mappings.iter().filter(|mapping| matches!(mapping.backing, Backing::Image(_)));
+                ranges.extend(parts.map(|m| (index as u32, self.physical(m.backing), m.bytes, READ)));
             }
         }
         for (block, partitions) in users {
@@ -380,39 +307,23 @@ impl Writer<'_> {
                 ranges.insert((NONE, start, bytes, READ | WRITE));
                 continue;
             }
-            ranges.extend(
-                partitions
-                    .iter()
-                    .map(|&partition| (partition as u32, start, bytes, READ | WRITE)),
-            );
+            ranges.extend(partitions.iter().map(|&partition| (partition as u32, start, bytes, READ | WRITE)));
         }
         let mut maps: Vec<KernelMapRecord> = Vec::new();
         for (partition, address, bytes, access) in ranges {
             let behind = |last: &&mut KernelMapRecord| {
-                (last.partition, last.access) == (partition, access)
-                    && last.address + last.bytes == address
+                (last.partition, last.access) == (partition, access) && last.address + last.bytes == address
             };
             match maps.last_mut().filter(behind) {
                 Some(last) => last.bytes += bytes,
-                None => maps.push(KernelMapRecord {
-                    address,
-                    bytes,
-                    access,
-                    partition,
-                }),
+                None => maps.push(KernelMapRecord { address, bytes, access, partition }),
             }
         }
         for (index, record) in self.plan.partitions.iter_mut().enumerate() {
             let mine = |map: &&KernelMapRecord| map.partition == index as u32;
-            let first = maps
-                .iter()
-                .take_while(|map| map.partition < index as u32)
-                .count();
+            let first = maps.iter().take_while(|map| map.partition < index as u32).count();
             let count = maps.iter().filter(mine).count();
-            record.kernel_maps = Span {
-                first: first as u32,
-                count: count as u32,
-            };
+            record.kernel_maps = Span { first: first as u32, count: count as u32 };
         }
         self.plan.kernel_maps = maps;
     }
@@ -420,16 +331,10 @@ impl Writer<'_> {
 
 /// A partition's I/O ports, sorted.
 fn io_ports(system: &System, partition: &Partition) -> Vec<IoPortsRecord> {
-    let devices = partition
-        .devices
-        .iter()
-        .filter_map(|index| system.board.devices.get(index.0));
+    let devices = partition.devices.iter().filter_map(|index| system.board.devices.get(index.0));
     let mut ports: Vec<IoPortsRecord> = devices
         .flat_map(|device| &device.ports)
-        .map(|range| IoPortsRecord {
-            first: range.start as u32,
-            count: range.size as u32,
-        })
+        .map(|range| IoPortsRecord { first: range.start as u32, count: range.size as u32 })
         .collect();
     ports.sort_by_key(|range| range.first);
     ports

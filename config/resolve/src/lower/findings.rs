@@ -85,16 +85,11 @@ pub(crate) fn overlap(partition: &Partition, cell: &Cell) -> Option<Diagnostic> 
     let mut all: Vec<_> = cell.mappings.iter().collect();
     all.sort_by_key(|mapping| (mapping.space, mapping.address));
     let pair = all.windows(2).find_map(|pair| match pair {
-        [first, second] if first.space == second.space && first.end() > second.address => {
-            Some((*first, *second))
-        }
+        [first, second] if first.space == second.space && first.end() > second.address => Some((*first, *second)),
         _ => None,
     })?;
     let (first, second) = pair;
-    let title = format!(
-        "the program of `{}` lies where the tool maps something else",
-        partition.name
-    );
+    let title = format!("the program of `{}` lies where the tool maps something else", partition.name);
     let label = format!(
         "`{}` at {:#x}–{:#x} meets `{}` at {:#x}",
         first.name,
@@ -109,23 +104,12 @@ pub(crate) fn overlap(partition: &Partition, cell: &Cell) -> Option<Diagnostic> 
 }
 
 /// PZ0301, PZ0303, PZ0304: no place in memory.
-pub(crate) fn no_room(
-    system: &System,
-    blocks: &Blocks,
-    kernel: Kernel,
-    payload: u64,
-    why: &NoRoom,
-) -> Diagnostic {
+pub(crate) fn no_room(system: &System, blocks: &Blocks, kernel: Kernel, payload: u64, why: &NoRoom) -> Diagnostic {
     let wish = |id: BlockId| {
         let block = blocks.get(id);
         let (start, place) = block.and_then(|block| block.wish).unwrap_or_default();
         let end = start + block.map_or(0, Block::bytes);
-        (
-            block.map_or("", |block| block.owner.as_str()),
-            start,
-            end,
-            place,
-        )
+        (block.map_or("", |block| block.owner.as_str()), start, end, place)
     };
     match *why {
         NoRoom::Full => full(system, blocks, kernel, payload),
@@ -133,14 +117,11 @@ pub(crate) fn no_room(
             let (owner, start, end, place) = wish(id);
             let title = format!("the memory of `{owner}` can't lie at {start:#x}");
             let label = format!("{start:#x}–{end:#x} is not free RAM");
-            let mut found = error("PZ0304", title, place, label)
-                .counter_if(system.board.ram_place, "the RAM of this board");
+            let mut found =
+                error("PZ0304", title, place, label).counter_if(system.board.ram_place, "the RAM of this board");
             let image = kernel.load + kernel.bytes + payload;
             if start < image && kernel.load < end {
-                found = found.note(format!(
-                    "the image takes {:#x}–{image:#x} and the plan",
-                    kernel.load
-                ));
+                found = found.note(format!("the image takes {:#x}–{image:#x} and the plan", kernel.load));
             }
             found.help("delete `physical`: the tool finds a place")
         }
@@ -150,9 +131,7 @@ pub(crate) fn no_room(
             let title = format!("`{owner}` and `{other}` overlap in physical memory");
             error("PZ0303", title, place, format!("{start:#x}–{end:#x}"))
                 .counter_if(other_place, format!("{other_start:#x}–{other_end:#x}"))
-                .help(format!(
-                    "{other_end:#x} is the next address; or delete `physical`"
-                ))
+                .help(format!("{other_end:#x} is the next address; or delete `physical`"))
         }
     }
 }
@@ -163,19 +142,14 @@ fn full(system: &System, blocks: &Blocks, kernel: Kernel, payload: u64) -> Diagn
     for block in blocks.all() {
         *takers.entry((block.owner.as_str(), block.why)).or_default() += block.bytes();
     }
-    *takers
-        .entry(("images", "programs of all partitions"))
-        .or_default() += payload;
+    *takers.entry(("images", "programs of all partitions")).or_default() += payload;
     *takers.entry(("kernel", "kernel")).or_default() += kernel.bytes;
     let total: u64 = takers.values().sum();
     let ram: u64 = system.board.ram.iter().map(|region| region.size).sum();
     let mut takers: Vec<_> = takers.into_iter().collect();
     takers.sort_by_key(|&(who, bytes)| (std::cmp::Reverse(bytes), who));
     let largest = takers.first().map_or("", |((owner, _), _)| owner);
-    let places = system
-        .find(largest)
-        .and_then(|index| system.partition(index))
-        .map(|p| p.places);
+    let places = system.find(largest).and_then(|index| system.partition(index)).map(|p| p.places);
     let place = places.and_then(|places| places.memory.or(places.head));
     const SHOWN: usize = 6;
     let mut table = String::new();
@@ -188,19 +162,10 @@ fn full(system: &System, blocks: &Blocks, kernel: Kernel, payload: u64) -> Diagn
         table.push_str(&format!("{others:<14} {:>11}\n", size(rest)));
     }
     let board = &system.board.name;
-    let title = format!(
-        "the system needs {}, but `{board}` has {}",
-        size(total),
-        size(ram)
-    );
-    let found = error(
-        "PZ0301",
-        title,
-        place,
-        format!("the largest part is `{largest}`"),
-    )
-    .counter_if(system.board.ram_place, "all the RAM of this board")
-    .note(table.trim_end().to_owned());
+    let title = format!("the system needs {}, but `{board}` has {}", size(total), size(ram));
+    let found = error("PZ0301", title, place, format!("the largest part is `{largest}`"))
+        .counter_if(system.board.ram_place, "all the RAM of this board")
+        .note(table.trim_end().to_owned());
     let own = takers.first().map_or(0, |(_, bytes)| *bytes);
     let left = ram.saturating_sub(total - own);
     found.help(format!("at most {} are left for `{largest}`", size(left)))

@@ -60,62 +60,28 @@ pub(crate) fn add(
     let block = blocks.add(Block {
         // Not zeroed: what Linux does not load it does not read, and the shim clears what it
         // promises to be clear.
-        parts: vec![Part {
-            name: "guest".to_owned(),
-            bytes,
-            zero: false,
-        }],
+        parts: vec![Part { name: "guest".to_owned(), bytes, zero: false }],
         partition: Some(index),
-        wish: partition
-            .physical
-            .map(|address| (address, partition.places.physical)),
+        wish: partition.physical.map(|address| (address, partition.places.physical)),
         owner: partition.name.clone(),
         why: "memory",
     });
-    cell.map(
-        "guest memory",
-        layout::GUEST,
-        Backing::Block(block, 0),
-        bytes,
-        READ | WRITE,
-    );
-    cell.map_guest(
-        "memory",
-        RAM,
-        Backing::Block(block, 0),
-        bytes,
-        READ | WRITE | EXECUTE,
-    );
-    if let Some(registers) = board
-        .irqchip
-        .get("virtual-cpu")
-        .filter(|_| super::gic(board) == 2)
-    {
+    cell.map("guest memory", layout::GUEST, Backing::Block(block, 0), bytes, READ | WRITE);
+    cell.map_guest("memory", RAM, Backing::Block(block, 0), bytes, READ | WRITE | EXECUTE);
+    if let Some(registers) = board.irqchip.get("virtual-cpu").filter(|_| super::gic(board) == 2) {
         let backing = Backing::Device(registers.start);
-        cell.map_guest(
-            "virtual cpu interface",
-            GICC,
-            backing,
-            GICC_BYTES,
-            READ | WRITE | DEVICE,
-        );
+        cell.map_guest("virtual cpu interface", GICC, backing, GICC_BYTES, READ | WRITE | DEVICE);
     }
     let mut file = |name: &str, bytes: &[u8]| {
         if bytes.is_empty() {
             return (0, 0);
         }
         let (offset, size) = payload.add(name, bytes.to_vec());
-        (
-            cell.map_object(name, Backing::Image(offset), size, READ),
-            bytes.len() as u64,
-        )
+        (cell.map_object(name, Backing::Image(offset), size, READ), bytes.len() as u64)
     };
     let kernel = file("guest kernel", &files.kernel);
     let initrd = file("guest initrd", &files.initrd);
-    let written = partition
-        .guest
-        .as_ref()
-        .map_or("", |guest| guest.cmdline.as_str());
+    let written = partition.guest.as_ref().map_or("", |guest| guest.cmdline.as_str());
     Ok(Guest {
         ram: layout::GUEST,
         ram_guest: RAM,
@@ -129,16 +95,8 @@ pub(crate) fn add(
 /// Bytes of a kernel in memory: `image_size` of an arm64 `Image` (Linux,
 /// Documentation/arch/arm64/booting.rst), else the file's.
 fn unpacked(kernel: &[u8]) -> u64 {
-    let head = |at: usize| {
-        kernel
-            .get(at..at + 8)
-            .and_then(|bytes| bytes.try_into().ok())
-    };
+    let head = |at: usize| kernel.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
     let arm64 = kernel.get(0x38..0x3c) == Some(b"ARM\x64".as_slice());
-    let size = if arm64 {
-        head(IMAGE_SIZE).map_or(0, u64::from_le_bytes)
-    } else {
-        0
-    };
+    let size = if arm64 { head(IMAGE_SIZE).map_or(0, u64::from_le_bytes) } else { 0 };
     size.max(kernel.len() as u64)
 }

@@ -32,10 +32,7 @@ fn action(action: Action) -> ActionRecord {
         Action::ModuleStop => (Number::ModuleStop, 0),
         Action::Schedule(schedule) => (Number::Schedule, schedule.0 as u32),
     };
-    ActionRecord {
-        action: number as u32,
-        argument,
-    }
+    ActionRecord { action: number as u32, argument }
 }
 
 #[cfg(test)]

@@ -14,12 +14,7 @@ use super::names::name;
 use crate::model::Partition;
 
 /// Writes the pages of partition `index`.
-pub(crate) fn pages(
-    index: usize,
-    partition: &Partition,
-    cell: &Cell,
-    guest: Option<&Guest>,
-) -> Vec<u8> {
+pub(crate) fn pages(index: usize, partition: &Partition, cell: &Cell, guest: Option<&Guest>) -> Vec<u8> {
     let mut behind = size_of::<InfoHeader>();
     let mut place = |bytes: usize| {
         let offset = behind.next_multiple_of(8);

@@ -29,11 +29,7 @@ pub(crate) fn channels(system: &System, blocks: &mut Blocks) -> Vec<Channel> {
     let mut buffer = |name: &str, message: u64, depth: u32| {
         let bytes = message.next_multiple_of(16) * u64::from(depth);
         blocks.add(Block {
-            parts: vec![Part {
-                name: name.to_owned(),
-                bytes: bytes.max(1).next_multiple_of(PAGE),
-                zero: true,
-            }],
+            parts: vec![Part { name: name.to_owned(), bytes: bytes.max(1).next_multiple_of(PAGE), zero: true }],
             partition: None,
             wish: None,
             owner: name.to_owned(),
@@ -51,9 +47,7 @@ pub(crate) fn channels(system: &System, blocks: &mut Blocks) -> Vec<Channel> {
             // Two slots would let a reader on another core copy while the writer writes; the
             // kernel locks instead, so one is enough.
             buffer: buffer(&link.name, link.message_size, 1),
-            ends: std::iter::once(link.from.0)
-                .chain(link.to.iter().map(|p| p.0))
-                .collect(),
+            ends: std::iter::once(link.from.0).chain(link.to.iter().map(|p| p.0)).collect(),
         });
     }
     for link in &system.queuing {
@@ -76,31 +70,17 @@ pub(crate) fn ports(system: &System, channels: &[Channel], cells: &mut [Cell]) {
     for (index, (cell, partition)) in cells.iter_mut().zip(&system.partitions).enumerate() {
         for port in &partition.ports {
             let (kind, channel, direction, tells) = match port {
-                Port::SamplingSource { link, .. } => {
-                    (ObjectKind::SamplingSource, link.0, SOURCE, false)
+                Port::SamplingSource { link, .. } => (ObjectKind::SamplingSource, link.0, SOURCE, false),
+                Port::SamplingDestination { link, .. } => (ObjectKind::SamplingDestination, link.0, DESTINATION, true),
+                Port::QueuingSource { link, .. } => (ObjectKind::QueuingSource, queuing + link.0, SOURCE, true),
+                Port::QueuingDestination { link, .. } => {
+                    (ObjectKind::QueuingDestination, queuing + link.0, DESTINATION, true)
                 }
-                Port::SamplingDestination { link, .. } => {
-                    (ObjectKind::SamplingDestination, link.0, DESTINATION, true)
-                }
-                Port::QueuingSource { link, .. } => {
-                    (ObjectKind::QueuingSource, queuing + link.0, SOURCE, true)
-                }
-                Port::QueuingDestination { link, .. } => (
-                    ObjectKind::QueuingDestination,
-                    queuing + link.0,
-                    DESTINATION,
-                    true,
-                ),
             };
             let event = if tells { cell.event() } else { NO_EVENT };
             let number = cell.ports.len() as u32;
             // The vCPU is filled in when the order of vCPUs is written.
-            cell.ports.push(PortRecord {
-                channel: channel as u32,
-                direction,
-                event,
-                vcpu: NONE,
-            });
+            cell.ports.push(PortRecord { channel: channel as u32, direction, event, vcpu: NONE });
             let Some(link) = channels.get(channel) else {
                 continue;
             };
@@ -114,12 +94,7 @@ pub(crate) fn ports(system: &System, channels: &[Channel], cells: &mut [Cell]) {
             };
             info.event = event;
             cell.object(info);
-            cell.peers.extend(
-                link.ends
-                    .iter()
-                    .filter(|&&end| end != index)
-                    .map(|&end| end as u32),
-            );
+            cell.peers.extend(link.ends.iter().filter(|&&end| end != index).map(|&end| end as u32));
         }
     }
 }
@@ -131,11 +106,7 @@ pub(crate) fn shared(system: &System, blocks: &mut Blocks, cells: &mut [Cell]) -
         .iter()
         .map(|link| {
             blocks.add(Block {
-                parts: vec![Part {
-                    name: link.name.clone(),
-                    bytes: link.size,
-                    zero: true,
-                }],
+                parts: vec![Part { name: link.name.clone(), bytes: link.size, zero: true }],
                 partition: None,
                 wish: link.physical.map(|address| (address, link.physical_place)),
                 owner: link.name.clone(),
@@ -147,8 +118,7 @@ pub(crate) fn shared(system: &System, blocks: &mut Blocks, cells: &mut [Cell]) -
     let mut seen: Vec<Vec<(usize, u32)>> = vec![Vec::new(); all.len()];
     for (index, (cell, partition)) in cells.iter_mut().zip(&system.partitions).enumerate() {
         for port in &partition.shared {
-            let (Some(link), Some(&block)) = (system.shared.get(port.link.0), all.get(port.link.0))
-            else {
+            let (Some(link), Some(&block)) = (system.shared.get(port.link.0), all.get(port.link.0)) else {
                 continue;
             };
             let access = if port.writable { READ | WRITE } else { READ };

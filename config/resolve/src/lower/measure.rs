@@ -7,8 +7,7 @@
 use parzelle_abi::PAGE;
 use parzelle_core::machine::fake::Heap;
 use parzelle_paging::{
-    Access, Counting, El2, Format, GuestStage2, LongMode, MapError, Mapping, Memory, Pa, Stage2,
-    Tables, map,
+    Access, Counting, El2, Format, GuestStage2, LongMode, MapError, Mapping, Memory, Pa, Stage2, Tables, map,
 };
 use parzelle_plan::*;
 use zerocopy::IntoBytes;
@@ -36,11 +35,9 @@ pub(crate) fn measure(plan: &[u8]) -> Result<Measured, String> {
         bytes.copy_from_slice(plan);
     }
     // The kernel keeps its plan for good; so does this, for the short life of the tool.
-    let plan = Plan::read(Box::leak(words.into_boxed_slice()).as_bytes())
-        .map_err(|error| error.to_string())?;
+    let plan = Plan::read(Box::leak(words.into_boxed_slice()).as_bytes()).map_err(|error| error.to_string())?;
     let mut heap = Heap::default();
-    parzelle_core::boot(plan, &mut heap)
-        .map_err(|refusal| format!("the kernel would refuse this plan: {refusal}"))?;
+    parzelle_core::boot(plan, &mut heap).map_err(|refusal| format!("the kernel would refuse this plan: {refusal}"))?;
     let tables = tables(&plan)?;
     let machine = CORE_BYTES * plan.cores().len() as u64
         + VCPU_BYTES * plan.vcpus().len() as u64
@@ -60,8 +57,7 @@ fn with_reserve(bytes: u64) -> u64 {
 fn tables(plan: &Plan<'_>) -> Result<u64, String> {
     let mut count = 0;
     for partition in plan.partitions() {
-        let say =
-            |error: MapError| format!("the spaces of `{}`: {error:?}", partition.name.as_str());
+        let say = |error: MapError| format!("the spaces of `{}`: {error:?}", partition.name.as_str());
         let regions = plan.regions().get(partition.regions.range()).unwrap_or(&[]);
         let space = |space: u32| {
             let here = regions.iter().filter(move |region| region.space == space);
@@ -73,13 +69,8 @@ fn tables(plan: &Plan<'_>) -> Result<u64, String> {
                 count += needed::<GuestStage2>(space(SPACE_GUEST)).map_err(say)?;
             }
         } else {
-            let maps = plan
-                .kernel_maps()
-                .get(partition.kernel_maps.range())
-                .unwrap_or(&[]);
-            let private = maps
-                .iter()
-                .map(|m| mapping(PRIVATE + m.address, m.address, m.bytes, m.access, false));
+            let maps = plan.kernel_maps().get(partition.kernel_maps.range()).unwrap_or(&[]);
+            let private = maps.iter().map(|m| mapping(PRIVATE + m.address, m.address, m.bytes, m.access, false));
             count += needed::<LongMode>(space(SPACE_HOST).chain(private)).map_err(say)?;
         }
     }
@@ -100,21 +91,13 @@ const PRIVATE: u64 = 0xffff_8080_0000_0000;
 /// have different rights.
 fn kernel(plan: &Plan<'_>, offset: u64) -> impl Iterator<Item = Mapping> {
     let system = plan.system;
-    let fixed = [
-        (system.image, system.image_bytes),
-        (system.arena, system.arena_bytes),
-        (system.tables, system.tables_bytes),
-    ];
+    let fixed =
+        [(system.image, system.image_bytes), (system.arena, system.arena_bytes), (system.tables, system.tables_bytes)];
     let fixed = fixed.into_iter().flat_map(move |(start, bytes)| {
-        (start..start + bytes)
-            .step_by(PAGE as usize)
-            .map(move |at| mapping(offset + at, at, PAGE, READ, false))
+        (start..start + bytes).step_by(PAGE as usize).map(move |at| mapping(offset + at, at, PAGE, READ, false))
     });
     let one_map = system.arch == ARCH_AARCH64;
-    let maps = plan
-        .kernel_maps()
-        .iter()
-        .filter(move |map| one_map || map.partition == NONE);
+    let maps = plan.kernel_maps().iter().filter(move |map| one_map || map.partition == NONE);
     let maps = maps.map(move |m| mapping(offset + m.address, m.address, m.bytes, m.access, false));
     let maps: Vec<Mapping> = maps.collect();
     fixed.chain(maps)
@@ -125,17 +108,8 @@ fn mapping(va: u64, pa: u64, len: u64, access: u32, user: bool) -> Mapping {
         va,
         pa: Pa(pa),
         len,
-        access: Access {
-            read: access & READ != 0,
-            write: access & WRITE != 0,
-            execute: access & EXECUTE != 0,
-            user,
-        },
-        memory: if access & DEVICE != 0 {
-            Memory::Device
-        } else {
-            Memory::Normal
-        },
+        access: Access { read: access & READ != 0, write: access & WRITE != 0, execute: access & EXECUTE != 0, user },
+        memory: if access & DEVICE != 0 { Memory::Device } else { Memory::Normal },
     }
 }
 

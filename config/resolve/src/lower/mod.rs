@@ -124,11 +124,7 @@ const ROUNDS: usize = 8;
 /// Findings about memory (PZ03…), or a bug of the tool.
 pub fn lower(inputs: &Inputs<'_>) -> Result<Lowered, Failure> {
     let mut draft = draft(inputs).map_err(Failure::Findings)?;
-    let mut sizes = Sizes {
-        plan: PAGE,
-        arena: PAGE,
-        tables: PAGE,
-    };
+    let mut sizes = Sizes { plan: PAGE, arena: PAGE, tables: PAGE };
     for _ in 0..ROUNDS {
         draft.blocks.resize(draft.arena, sizes.arena);
         draft.blocks.resize(draft.tables, sizes.tables);
@@ -146,9 +142,7 @@ pub fn lower(inputs: &Inputs<'_>) -> Result<Lowered, Failure> {
         }
         sizes = needed;
     }
-    Err(Failure::Internal(
-        "the sizes of plan and arenas do not settle".to_owned(),
-    ))
+    Err(Failure::Internal("the sizes of plan and arenas do not settle".to_owned()))
 }
 
 fn refuse(inputs: &Inputs<'_>, draft: &Draft, no_room: &NoRoom) -> Failure {
@@ -163,18 +157,8 @@ fn refuse(inputs: &Inputs<'_>, draft: &Draft, no_room: &NoRoom) -> Failure {
 
 fn finish(inputs: &Inputs<'_>, draft: &Draft, mut plan: Vec<u8>) -> Lowered {
     plan.resize(plan.len().next_multiple_of(PAGE as usize), 0);
-    let payload = draft
-        .payload
-        .parts()
-        .iter()
-        .flat_map(|part| &part.bytes)
-        .copied()
-        .collect();
-    Lowered {
-        plan,
-        payload,
-        report: report::report(inputs.system, draft),
-    }
+    let payload = draft.payload.parts().iter().flat_map(|part| &part.bytes).copied().collect();
+    Lowered { plan, payload, report: report::report(inputs.system, draft) }
 }
 
 /// Lays out all partitions.
@@ -188,14 +172,7 @@ fn draft(inputs: &Inputs<'_>) -> Result<Draft, Vec<Diagnostic>> {
     let rings = rights::trace_rings(system, &mut blocks);
     let mut cells = Vec::new();
     for (index, (partition, program)) in system.partitions.iter().zip(inputs.programs).enumerate() {
-        let cell = native::lay_out(
-            index,
-            partition,
-            program,
-            inputs.loader,
-            &mut payload,
-            &mut blocks,
-        );
+        let cell = native::lay_out(index, partition, program, inputs.loader, &mut payload, &mut blocks);
         cells.push(cell.unwrap_or_else(|needed| {
             found.push(findings::too_little_memory(partition, needed));
             Cell::new()
@@ -208,21 +185,8 @@ fn draft(inputs: &Inputs<'_>) -> Result<Draft, Vec<Diagnostic>> {
     devices::devices(system, &mut cells);
     rights::objects(system, &rings, &blocks, &mut cells);
     for (index, (cell, partition)) in cells.iter_mut().zip(&system.partitions).enumerate() {
-        let files = inputs
-            .guests
-            .get(index)
-            .filter(|_| partition.guest.is_some());
-        let mut add = |files| {
-            guest::add(
-                index,
-                partition,
-                files,
-                &system.board,
-                cell,
-                &mut payload,
-                &mut blocks,
-            )
-        };
+        let files = inputs.guests.get(index).filter(|_| partition.guest.is_some());
+        let mut add = |files| guest::add(index, partition, files, &system.board, cell, &mut payload, &mut blocks);
         let guest = match files.map(&mut add).transpose() {
             Ok(guest) => guest,
             Err(needed) => {
@@ -232,13 +196,7 @@ fn draft(inputs: &Inputs<'_>) -> Result<Draft, Vec<Diagnostic>> {
         };
         let pages = info::pages(index, partition, cell, guest.as_ref());
         let (offset, bytes) = payload.add(&format!("info of {}", partition.name), pages);
-        cell.map(
-            "info",
-            parzelle_abi::info::layout::INFO,
-            Backing::Image(offset),
-            bytes,
-            READ,
-        );
+        cell.map("info", parzelle_abi::info::layout::INFO, Backing::Image(offset), bytes, READ);
         found.extend(findings::overlap(partition, cell));
     }
     if !found.is_empty() {
@@ -246,27 +204,13 @@ fn draft(inputs: &Inputs<'_>) -> Result<Draft, Vec<Diagnostic>> {
     }
     let order = time::Order::new(system);
     let loader_entry = inputs.loader.entry;
-    Ok(Draft {
-        order,
-        cells,
-        channels,
-        payload,
-        blocks,
-        arena,
-        tables,
-        rings,
-        loader_entry,
-    })
+    Ok(Draft { order, cells, channels, payload, blocks, arena, tables, rings, loader_entry })
 }
 
 /// A block of the kernel's, to be resized when its size is known.
 fn kernel_block(name: &str) -> Block {
     Block {
-        parts: vec![blocks::Part {
-            name: name.to_owned(),
-            bytes: 0,
-            zero: true,
-        }],
+        parts: vec![blocks::Part { name: name.to_owned(), bytes: 0, zero: true }],
         partition: None,
         wish: None,
         owner: "kernel".to_owned(),

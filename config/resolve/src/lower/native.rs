@@ -35,87 +35,46 @@ pub(crate) fn lay_out(
     let data: u64 = writable.iter().map(|(start, end)| end - start).sum();
     let heap = partition.heap.value.next_multiple_of(PAGE);
     let needed = data + vcpus * stack + heap;
-    let own = if partition.guest.is_some() {
-        None
-    } else {
-        partition.memory.value
-    };
+    let own = if partition.guest.is_some() { None } else { partition.memory.value };
     let memory = own.unwrap_or(needed).next_multiple_of(PAGE);
     if memory < needed {
         return Err(needed);
     }
     let heap = memory - data - vcpus * stack;
-    let part = |name: &str, bytes, zero| Part {
-        name: name.to_owned(),
-        bytes,
-        zero,
-    };
+    let part = |name: &str, bytes, zero| Part { name: name.to_owned(), bytes, zero };
     let block = blocks.add(Block {
-        parts: [
-            part("data", data, false),
-            part("stacks", vcpus * stack, true),
-            part("heap", heap, false),
-        ]
-        .into_iter()
-        .filter(|part| part.bytes > 0)
-        .collect(),
+        parts: [part("data", data, false), part("stacks", vcpus * stack, true), part("heap", heap, false)]
+            .into_iter()
+            .filter(|part| part.bytes > 0)
+            .collect(),
         partition: Some(index),
         wish: if partition.guest.is_some() {
             None
         } else {
-            partition
-                .physical
-                .map(|address| (address, partition.places.physical))
+            partition.physical.map(|address| (address, partition.places.physical))
         },
         owner: partition.name.clone(),
-        why: if partition.guest.is_some() {
-            "shim"
-        } else {
-            "memory"
-        },
+        why: if partition.guest.is_some() { "shim" } else { "memory" },
     });
 
     let mut offset = 0;
     for (start, end) in writable {
-        cell.map(
-            "data",
-            start,
-            Backing::Block(block, offset),
-            end - start,
-            READ | WRITE,
-        );
+        cell.map("data", start, Backing::Block(block, offset), end - start, READ | WRITE);
         offset += end - start;
     }
-    stacks(&mut cell, vcpus, stack, |below| {
-        Backing::Block(block, offset + (vcpus - 1 - below) * stack)
-    });
+    stacks(&mut cell, vcpus, stack, |below| Backing::Block(block, offset + (vcpus - 1 - below) * stack));
     offset += vcpus * stack;
     if heap > 0 {
         let behind = program.end().max(layout::PROGRAM);
-        cell.heap = if behind + heap <= layout::OBJECTS {
-            behind
-        } else {
-            layout::GUEST
-        };
+        cell.heap = if behind + heap <= layout::OBJECTS { behind } else { layout::GUEST };
         cell.heap_bytes = heap;
-        cell.map(
-            "heap",
-            cell.heap,
-            Backing::Block(block, offset),
-            heap,
-            READ | WRITE,
-        );
+        cell.map("heap", cell.heap, Backing::Block(block, offset), heap, READ | WRITE);
     }
     for segment in &program.segments {
         if segment.write {
             load(&mut cell, payload, segment);
         } else {
-            map_constant(
-                &mut cell,
-                payload,
-                if segment.execute { "text" } else { "constants" },
-                segment,
-            );
+            map_constant(&mut cell, payload, if segment.execute { "text" } else { "constants" }, segment);
         }
     }
     Ok(cell)
@@ -124,17 +83,9 @@ pub(crate) fn lay_out(
 /// Contexts (the kernel's alone) and vCPU pages.
 fn home(cell: &mut Cell, index: usize, partition: &Partition, blocks: &mut Blocks) {
     let vcpus = partition.vcpus.value.len() as u64;
-    cell.context_bytes = if partition.guest.is_some() {
-        2 * PAGE
-    } else {
-        PAGE
-    };
+    cell.context_bytes = if partition.guest.is_some() { 2 * PAGE } else { PAGE };
     let contexts = vcpus * cell.context_bytes;
-    let part = |name: &str, bytes| Part {
-        name: name.to_owned(),
-        bytes,
-        zero: true,
-    };
+    let part = |name: &str, bytes| Part { name: name.to_owned(), bytes, zero: true };
     let home = blocks.add(Block {
         parts: vec![part("contexts", contexts), part("vcpu pages", vcpus * PAGE)],
         partition: Some(index),
@@ -144,13 +95,7 @@ fn home(cell: &mut Cell, index: usize, partition: &Partition, blocks: &mut Block
     });
     cell.home = Some(home);
     let backing = Backing::Block(home, contexts);
-    cell.map(
-        "vcpu pages",
-        layout::VCPU_PAGES,
-        backing,
-        vcpus * PAGE,
-        READ | WRITE,
-    );
+    cell.map("vcpu pages", layout::VCPU_PAGES, backing, vcpus * PAGE, READ | WRITE);
 }
 
 /// Maps one stack per vCPU, that of vCPU 0 on top, with a hole below each.
@@ -171,11 +116,7 @@ fn map_constant(cell: &mut Cell, payload: &mut Payload, title: &str, segment: &S
     bytes.extend_from_slice(&segment.bytes);
     bytes.resize((end - start) as usize, 0);
     let (offset, bytes) = payload.add(title, bytes);
-    let access = if segment.execute {
-        READ | EXECUTE
-    } else {
-        READ
-    };
+    let access = if segment.execute { READ | EXECUTE } else { READ };
     cell.map(title, start, Backing::Image(offset), bytes, access);
 }
 

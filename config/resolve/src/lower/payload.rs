@@ -32,21 +32,13 @@ impl Payload {
         let digest = parzelle_plan::digest(&bytes);
         let size = bytes.len() as u64;
         let key = (digest, bytes.len());
-        let same = self
-            .known
-            .get(&key)
-            .and_then(|&index| self.parts.get(index));
+        let same = self.known.get(&key).and_then(|&index| self.parts.get(index));
         if let Some(part) = same.filter(|part| part.bytes == bytes) {
             return (part.offset, size);
         }
         let offset = self.bytes;
         self.known.insert(key, self.parts.len());
-        self.parts.push(Part {
-            name: name.to_owned(),
-            offset,
-            bytes,
-            digest,
-        });
+        self.parts.push(Part { name: name.to_owned(), offset, bytes, digest });
         self.bytes += size;
         (offset, size)
     }

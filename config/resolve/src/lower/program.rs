@@ -52,10 +52,7 @@ impl Segment {
 
     /// The first page and the page after the last one.
     pub fn pages(&self) -> (u64, u64) {
-        (
-            self.address / PAGE * PAGE,
-            self.end().next_multiple_of(PAGE),
-        )
+        (self.address / PAGE * PAGE, self.end().next_multiple_of(PAGE))
     }
 }
 
@@ -96,26 +93,17 @@ impl Unfit {
     pub fn finding(&self, partition: &Partition, board: &Board) -> Diagnostic {
         let name = &partition.name;
         let (title, label, help) = match self {
-            Unfit::NotElf(why) => (
-                format!("the program of `{name}` can't be read"),
-                why.clone(),
-                "an ELF file of 64 bits is needed",
-            ),
+            Unfit::NotElf(why) => {
+                (format!("the program of `{name}` can't be read"), why.clone(), "an ELF file of 64 bits is needed")
+            }
             Unfit::Machine(machine) => (
                 format!("the program of `{name}` is not for `{}`", board.name),
-                format!(
-                    "ELF machine {machine}; {} is {}",
-                    board.arch.title(),
-                    board.arch.elf_machine()
-                ),
+                format!("ELF machine {machine}; {} is {}", board.arch.title(), board.arch.elf_machine()),
                 "keep one file per architecture and let the tool choose, by `{arch}` in the path",
             ),
             Unfit::Revision(revision) => (
                 format!("the program of `{name}` was built against another kernel interface"),
-                format!(
-                    "revision {revision}; this kernel has {}",
-                    parzelle_abi::REVISION
-                ),
+                format!("revision {revision}; this kernel has {}", parzelle_abi::REVISION),
                 "rebuild it",
             ),
             Unfit::WritableCode(address, section) => (
@@ -171,9 +159,8 @@ impl Program {
                 continue;
             }
             let address = header.p_vaddr(endian);
-            let bytes = header
-                .data(endian, file)
-                .map_err(|()| Unfit::NotElf("a segment lies outside of the file".into()))?;
+            let bytes =
+                header.data(endian, file).map_err(|()| Unfit::NotElf("a segment lies outside of the file".into()))?;
             let flags = header.p_flags(endian);
             let write = flags.0 & elf::PF_W.0 != 0;
             let execute = flags.0 & elf::PF_X.0 != 0;
@@ -191,10 +178,7 @@ impl Program {
             });
         }
         segments.sort_by_key(|segment| segment.address);
-        let program = Program {
-            entry: elf.entry(),
-            segments,
-        };
+        let program = Program { entry: elf.entry(), segments };
         program.check()?;
         Ok(program)
     }
@@ -203,32 +187,18 @@ impl Program {
         for pair in self.segments.windows(2) {
             let [first, second] = pair else { continue };
             let same = first.write && second.write;
-            let meet = if same {
-                first.end() > second.address
-            } else {
-                first.pages().1 > second.pages().0
-            };
+            let meet = if same { first.end() > second.address } else { first.pages().1 > second.pages().0 };
             if meet {
                 return Err(Unfit::Overlap(first.address, second.address));
             }
         }
-        let inside = |segment: &Segment| {
-            segment.execute && (segment.address..segment.end()).contains(&self.entry)
-        };
-        if self.segments.iter().any(inside) {
-            Ok(())
-        } else {
-            Err(Unfit::Entry(self.entry))
-        }
+        let inside = |segment: &Segment| segment.execute && (segment.address..segment.end()).contains(&self.entry);
+        if self.segments.iter().any(inside) { Ok(()) } else { Err(Unfit::Entry(self.entry)) }
     }
 
     /// The page after its last one.
     pub fn end(&self) -> u64 {
-        self.segments
-            .iter()
-            .map(|segment| segment.pages().1)
-            .max()
-            .unwrap_or(0)
+        self.segments.iter().map(|segment| segment.pages().1).max().unwrap_or(0)
     }
 
     /// The ranges of pages that its writable segments take; neighbours are joined.

@@ -36,108 +36,57 @@ pub struct Report {
 /// Collects it.
 pub(crate) fn report(system: &System, draft: &Draft) -> Report {
     let mut report = Report::default();
-    let title = |index: usize| {
-        system
-            .partitions
-            .get(index)
-            .map_or(String::new(), |p| p.name.clone())
-    };
+    let title = |index: usize| system.partitions.get(index).map_or(String::new(), |p| p.name.clone());
     let mut add = |of: &str, key: &str, value: String, origin: &str| {
         let (of, key, origin) = (of.to_owned(), key.to_owned(), origin.to_owned());
-        report.values.push(Entry {
-            of,
-            key,
-            value,
-            origin,
-        });
+        report.values.push(Entry { of, key, value, origin });
     };
     derived(&mut add, "system", "name", &system.name, Clone::clone);
-    derived(&mut add, "system", "trace", &system.trace, |bytes| {
-        super::findings::size(*bytes)
-    });
+    derived(&mut add, "system", "trace", &system.trace, |bytes| super::findings::size(*bytes));
     let first = |index: &crate::model::ScheduleIndex| {
-        system
-            .schedules
-            .get(index.0)
-            .map_or(String::new(), |schedule| schedule.name.clone())
+        system.schedules.get(index.0).map_or(String::new(), |schedule| schedule.name.clone())
     };
-    derived(
-        &mut add,
-        "system",
-        "schedule",
-        &system.first_schedule,
-        first,
-    );
+    derived(&mut add, "system", "schedule", &system.first_schedule, first);
     for (partition, cell) in system.partitions.iter().zip(&draft.cells) {
         let of = &partition.name;
         partition_values(&mut add, system, partition);
         add(
             of,
             "heap at",
-            format!(
-                "{:#x}, {}",
-                cell.heap,
-                super::findings::size(cell.heap_bytes)
-            ),
+            format!("{:#x}, {}", cell.heap, super::findings::size(cell.heap_bytes)),
             "what is left of its memory",
         );
-        let consoles = partition
-            .console
-            .and_then(|index| system.consoles.get(index.0));
+        let consoles = partition.console.and_then(|index| system.consoles.get(index.0));
         if let Some(console) = consoles {
             add(
                 of,
                 "console",
                 console.name.clone(),
-                if console.derived {
-                    "added by the tool"
-                } else {
-                    "from the console tables"
-                },
+                if console.derived { "added by the tool" } else { "from the console tables" },
             );
         }
     }
     for partition in &system.partitions {
-        let devices = partition
-            .devices
-            .iter()
-            .filter_map(|index| system.board.devices.get(index.0));
+        let devices = partition.devices.iter().filter_map(|index| system.board.devices.get(index.0));
         for device in devices.filter(|device| partition.dma_trusted && device.dma == Dma::Direct) {
-            let why = format!(
-                "its device `{}` reaches all memory: no IOMMU stands before it",
-                device.name
-            );
+            let why = format!("its device `{}` reaches all memory: no IOMMU stands before it", device.name);
             report.trusted.push((partition.name.clone(), why));
         }
         let may = &partition.may;
         if !may.module.is_empty() {
-            report.trusted.push((
-                partition.name.clone(),
-                "may stop or reset the module".to_owned(),
-            ));
+            report.trusted.push((partition.name.clone(), "may stop or reset the module".to_owned()));
         }
         if !may.start_stop.is_empty() {
             let whom: Vec<String> = may.start_stop.iter().map(|index| title(index.0)).collect();
-            report.trusted.push((
-                partition.name.clone(),
-                format!("may start and stop {}", whom.join(", ")),
-            ));
+            report.trusted.push((partition.name.clone(), format!("may start and stop {}", whom.join(", "))));
         }
         if !may.switch_schedule.is_empty() {
-            report
-                .trusted
-                .push((partition.name.clone(), "may switch the schedule".to_owned()));
+            report.trusted.push((partition.name.clone(), "may switch the schedule".to_owned()));
         }
     }
     for console in &system.consoles {
-        let members = console
-            .members
-            .iter()
-            .map(|member| title(member.0))
-            .collect();
-        report
-            .consoles
-            .push((console.name.clone(), title(console.server.0), members));
+        let members = console.members.iter().map(|member| title(member.0)).collect();
+        report.consoles.push((console.name.clone(), title(console.server.0), members));
     }
     report
 }
@@ -152,25 +101,13 @@ fn derived<T>(
     add(of, key, show(&value.value), &value.origin.0);
 }
 
-fn partition_values(
-    add: &mut impl FnMut(&str, &str, String, &str),
-    system: &System,
-    partition: &Partition,
-) {
+fn partition_values(add: &mut impl FnMut(&str, &str, String, &str), system: &System, partition: &Partition) {
     let of = &partition.name;
     let bytes = |bytes: &u64| super::findings::size(*bytes);
-    derived(
-        add,
-        of,
-        "program",
-        &partition.program,
-        |program| match program {
-            Program::Crate { package, .. } => package.clone(),
-            Program::Elf { path } => path
-                .file_name()
-                .map_or(String::new(), |name| name.to_string_lossy().into_owned()),
-        },
-    );
+    derived(add, of, "program", &partition.program, |program| match program {
+        Program::Crate { package, .. } => package.clone(),
+        Program::Elf { path } => path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned()),
+    });
     derived(add, of, "fp", &partition.fp, bool::to_string);
     derived(add, of, "memory", &partition.memory, |value| {
         value.map_or("what the program needs".to_owned(), |value| bytes(&value))
@@ -180,23 +117,11 @@ fn partition_values(
         let cores: Vec<String> = vcpus.iter().map(|vcpu| vcpu.core.to_string()).collect();
         cores.join(", ")
     });
-    derived(
-        add,
-        of,
-        "time partition",
-        &partition.time_partition,
-        |index| {
-            system
-                .time_partitions
-                .get(index.0)
-                .map_or(String::new(), |tp| tp.name.clone())
-        },
-    );
+    derived(add, of, "time partition", &partition.time_partition, |index| {
+        system.time_partitions.get(index.0).map_or(String::new(), |tp| tp.name.clone())
+    });
     derived(add, of, "priority", &partition.priority, u8::to_string);
     derived(add, of, "health", &partition.health, |index| {
-        system
-            .health
-            .get(index.0)
-            .map_or(String::new(), |table| table.name.clone())
+        system.health.get(index.0).map_or(String::new(), |table| table.name.clone())
     });
 }

@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 
 use parzelle_abi::PAGE;
 use parzelle_abi::info::ObjectKind;
-use parzelle_plan::{
-    READ, RIGHT_CONTROL, RIGHT_MODULE, RIGHT_SCHEDULE, RIGHT_STATISTICS, RightRecord,
-};
+use parzelle_plan::{READ, RIGHT_CONTROL, RIGHT_MODULE, RIGHT_SCHEDULE, RIGHT_STATISTICS, RightRecord};
 
 use super::blocks::{Block, BlockId, Blocks, Part};
 use super::cell::{Backing, Cell, object};
@@ -21,11 +19,7 @@ pub(crate) fn trace_rings(system: &System, blocks: &mut Blocks) -> Vec<BlockId> 
     (0..system.cores)
         .map(|core| {
             blocks.add(Block {
-                parts: vec![Part {
-                    name: format!("trace of core {core}"),
-                    bytes,
-                    zero: true,
-                }],
+                parts: vec![Part { name: format!("trace of core {core}"), bytes, zero: true }],
                 partition: None,
                 wish: None,
                 owner: "kernel".to_owned(),
@@ -37,34 +31,11 @@ pub(crate) fn trace_rings(system: &System, blocks: &mut Blocks) -> Vec<BlockId> 
 
 /// A partition's rights, sorted by kind, then target.
 pub(crate) fn records(rights: &Rights) -> Vec<RightRecord> {
-    let right = |kind| {
-        move |target: usize| RightRecord {
-            kind,
-            target: target as u32,
-        }
-    };
+    let right = |kind| move |target: usize| RightRecord { kind, target: target as u32 };
     let mut all: Vec<RightRecord> = Vec::new();
-    all.extend(
-        rights
-            .switch_schedule
-            .iter()
-            .map(|s| s.0)
-            .map(right(RIGHT_SCHEDULE)),
-    );
-    all.extend(
-        rights
-            .start_stop
-            .iter()
-            .map(|p| p.0)
-            .map(right(RIGHT_CONTROL)),
-    );
-    all.extend(
-        rights
-            .statistics
-            .iter()
-            .map(|p| p.0)
-            .map(right(RIGHT_STATISTICS)),
-    );
+    all.extend(rights.switch_schedule.iter().map(|s| s.0).map(right(RIGHT_SCHEDULE)));
+    all.extend(rights.start_stop.iter().map(|p| p.0).map(right(RIGHT_CONTROL)));
+    all.extend(rights.statistics.iter().map(|p| p.0).map(right(RIGHT_STATISTICS)));
     all.extend(rights.module.iter().map(|m| match m {
         ModuleRight::Stop => right(RIGHT_MODULE)(0),
         ModuleRight::Reset => right(RIGHT_MODULE)(1),
@@ -84,19 +55,13 @@ pub(crate) fn objects(system: &System, rings: &[BlockId], blocks: &Blocks, cells
             }
         }
         for (target, bits) in over {
-            let title = system
-                .partitions
-                .get(target)
-                .map_or("", |p| p.name.as_str());
+            let title = system.partitions.get(target).map_or("", |p| p.name.as_str());
             let mut info = object(title, ObjectKind::Partition);
             (info.number, info.extra) = (target as u32, bits);
             cell.object(info);
         }
         for target in &may.switch_schedule {
-            let title = system
-                .schedules
-                .get(target.0)
-                .map_or("", |s| s.name.as_str());
+            let title = system.schedules.get(target.0).map_or("", |s| s.name.as_str());
             let mut info = object(title, ObjectKind::Schedule);
             info.number = target.0 as u32;
             cell.object(info);

@@ -13,9 +13,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use parzelle_abi::health::Action as AbiAction;
-use parzelle_plan::{
-    ChangeRecord, PlanBuilder, QueueRecord, ScheduleRecord, Span, TimelineRecord, WindowRecord,
-};
+use parzelle_plan::{ChangeRecord, PlanBuilder, QueueRecord, ScheduleRecord, Span, TimelineRecord, WindowRecord};
 
 use super::names::name;
 use crate::model::{ChangeAction, System, TimePartitionIndex};
@@ -47,14 +45,8 @@ pub(crate) struct Order {
 impl Order {
     /// Sorts a system's vCPUs.
     pub(crate) fn new(system: &System) -> Order {
-        let mut order = Order {
-            of: system
-                .partitions
-                .iter()
-                .map(|p| vec![0; p.vcpus.value.len()])
-                .collect(),
-            ..Order::default()
-        };
+        let mut order =
+            Order { of: system.partitions.iter().map(|p| vec![0; p.vcpus.value.len()]).collect(), ..Order::default() };
         for core in 0..system.cores {
             let queues = order.queues.len() as u32;
             let vcpus = order.vcpus.len() as u32;
@@ -62,14 +54,8 @@ impl Order {
                 order.add_queue(system, core, TimePartitionIndex(index));
             }
             order.cores.push((
-                Span {
-                    first: queues,
-                    count: order.queues.len() as u32 - queues,
-                },
-                Span {
-                    first: vcpus,
-                    count: order.vcpus.len() as u32 - vcpus,
-                },
+                Span { first: queues, count: order.queues.len() as u32 - queues },
+                Span { first: vcpus, count: order.vcpus.len() as u32 - vcpus },
             ));
         }
         order
@@ -82,12 +68,7 @@ impl Order {
             if record.time_partition.value != of {
                 continue;
             }
-            let here = record
-                .vcpus
-                .value
-                .iter()
-                .enumerate()
-                .filter(|(_, vcpu)| vcpu.core == core);
+            let here = record.vcpus.value.iter().enumerate().filter(|(_, vcpu)| vcpu.core == core);
             slots.extend(here.map(|(number, _)| Slot {
                 partition,
                 number,
@@ -103,25 +84,16 @@ impl Order {
         let first = self.vcpus.len() as u32;
         for slot in slots {
             let number = self.vcpus.len() as u32;
-            let entry = self
-                .of
-                .get_mut(slot.partition)
-                .and_then(|list| list.get_mut(slot.number));
+            let entry = self.of.get_mut(slot.partition).and_then(|list| list.get_mut(slot.number));
             if let Some(entry) = entry {
                 *entry = number;
             }
             self.vcpus.push(slot);
         }
-        let title = system
-            .time_partitions
-            .get(of.0)
-            .map_or("", |tp| tp.name.as_str());
+        let title = system.time_partitions.get(of.0).map_or("", |tp| tp.name.as_str());
         self.queues.push(QueueRecord {
             name: name(title),
-            vcpus: Span {
-                first,
-                count: self.vcpus.len() as u32 - first,
-            },
+            vcpus: Span { first, count: self.vcpus.len() as u32 - first },
             core,
             ..QueueRecord::default()
         });
@@ -130,63 +102,42 @@ impl Order {
 
     /// The number in the plan of a partition's vCPU 0, which hears all that concerns it.
     pub(crate) fn first_vcpu(&self, partition: usize) -> u32 {
-        self.of
-            .get(partition)
-            .and_then(|list| list.first())
-            .copied()
-            .unwrap_or(parzelle_plan::NONE)
+        self.of.get(partition).and_then(|list| list.first()).copied().unwrap_or(parzelle_plan::NONE)
     }
 
     /// The number on its core of a time partition's queue.
     fn queue_on(&self, core: u32, of: TimePartitionIndex) -> u32 {
-        let first = self
-            .cores
-            .get(core as usize)
-            .map_or(0, |(queues, _)| queues.first);
-        self.queue_of
-            .get(&(core, of))
-            .map_or(0, |queue| queue - first)
+        let first = self.cores.get(core as usize).map_or(0, |(queues, _)| queues.first);
+        self.queue_of.get(&(core, of)).map_or(0, |queue| queue - first)
     }
 
     /// Writes schedules, timelines, windows and changes.
     pub(crate) fn put_schedules(&self, system: &System, plan: &mut PlanBuilder) {
         for schedule in &system.schedules {
             let first = plan.changes.len() as u32;
-            plan.changes
-                .extend(schedule.change_actions.iter().map(|rule| ChangeRecord {
-                    partition: rule.partition.0 as u32,
-                    action: match rule.action {
-                        ChangeAction::WarmStart => AbiAction::WarmStart,
-                        ChangeAction::ColdStart => AbiAction::ColdStart,
-                        ChangeAction::Stop => AbiAction::Stop,
-                    } as u32,
-                }));
+            plan.changes.extend(schedule.change_actions.iter().map(|rule| ChangeRecord {
+                partition: rule.partition.0 as u32,
+                action: match rule.action {
+                    ChangeAction::WarmStart => AbiAction::WarmStart,
+                    ChangeAction::ColdStart => AbiAction::ColdStart,
+                    ChangeAction::Stop => AbiAction::Stop,
+                } as u32,
+            }));
             plan.schedules.push(ScheduleRecord {
                 name: name(&schedule.name),
                 frame: schedule.frame,
-                changes: Span {
-                    first,
-                    count: plan.changes.len() as u32 - first,
-                },
+                changes: Span { first, count: plan.changes.len() as u32 - first },
             });
             for core in 0..system.cores {
                 let first = plan.windows.len() as u32;
                 let windows = schedule.cores.iter().filter(|entry| entry.core == core);
-                plan.windows
-                    .extend(
-                        windows
-                            .flat_map(|entry| &entry.windows)
-                            .map(|window| WindowRecord {
-                                start: window.start,
-                                duration: window.duration,
-                                queue: self.queue_on(core, window.time_partition),
-                                flags: 0,
-                            }),
-                    );
-                let windows = Span {
-                    first,
-                    count: plan.windows.len() as u32 - first,
-                };
+                plan.windows.extend(windows.flat_map(|entry| &entry.windows).map(|window| WindowRecord {
+                    start: window.start,
+                    duration: window.duration,
+                    queue: self.queue_on(core, window.time_partition),
+                    flags: 0,
+                }));
+                let windows = Span { first, count: plan.windows.len() as u32 - first };
                 plan.timelines.push(TimelineRecord { windows });
             }
         }
@@ -195,10 +146,7 @@ impl Order {
 
 fn has_window(system: &System, core: u32, of: TimePartitionIndex) -> bool {
     let entries = system.schedules.iter().flat_map(|schedule| &schedule.cores);
-    entries.filter(|entry| entry.core == core).any(|entry| {
-        entry
-            .windows
-            .iter()
-            .any(|window| window.time_partition == of)
-    })
+    entries
+        .filter(|entry| entry.core == core)
+        .any(|entry| entry.windows.iter().any(|window| window.time_partition == of))
 }

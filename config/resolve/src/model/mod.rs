@@ -100,26 +100,17 @@ pub struct Derived<T> {
 impl<T> Derived<T> {
     /// A value that the user wrote.
     pub fn written(value: T) -> Self {
-        Derived {
-            value,
-            origin: Origin::WRITTEN,
-        }
+        Derived { value, origin: Origin::WRITTEN }
     }
 
     /// A default of the language.
     pub fn default(value: T) -> Self {
-        Derived {
-            value,
-            origin: Origin::DEFAULT,
-        }
+        Derived { value, origin: Origin::DEFAULT }
     }
 
     /// A value that follows from something; `why` is the text of its [`Origin`].
     pub fn from(value: T, why: impl Into<Cow<'static, str>>) -> Self {
-        Derived {
-            value,
-            origin: Origin(why.into()),
-        }
+        Derived { value, origin: Origin(why.into()) }
     }
 }
 
@@ -169,9 +160,6 @@ impl System {
 
     /// The index of the partition that is called `name`.
     pub fn find(&self, name: &str) -> Option<PartitionIndex> {
-        self.partitions
-            .iter()
-            .position(|p| p.name == name)
-            .map(PartitionIndex)
+        self.partitions.iter().position(|p| p.name == name).map(PartitionIndex)
     }
 }

@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 
 use super::{
-    ConsoleIndex, Derived, DeviceIndex, HealthIndex, PartitionIndex, Port, Rate, ScheduleIndex,
-    SharedPort, TimePartitionIndex,
+    ConsoleIndex, Derived, DeviceIndex, HealthIndex, PartitionIndex, Port, Rate, ScheduleIndex, SharedPort,
+    TimePartitionIndex,
 };
 
 pub use parzelle_schema::source::Place;

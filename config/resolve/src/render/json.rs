@@ -20,11 +20,8 @@ pub fn json(outcome: &Outcome) -> String {
             .helps
             .iter()
             .map(|h| {
-                let edits: Vec<Value> = h
-                    .edits
-                    .iter()
-                    .map(|e| object!({"at": place(sources, e.place), "text": e.text}))
-                    .collect();
+                let edits: Vec<Value> =
+                    h.edits.iter().map(|e| object!({"at": place(sources, e.place), "text": e.text})).collect();
                 object!({"text": h.text, "edits": edits})
             })
             .collect();

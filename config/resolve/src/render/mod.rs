@@ -19,11 +19,7 @@ pub fn summary(outcome: &Outcome, deny_warnings: bool) -> Option<String> {
         return None;
     }
     let count = |n: usize, what: &str| {
-        if n == 1 {
-            format!("1 {what}")
-        } else {
-            format!("{n} {what}s")
-        }
+        if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
     };
     let parts: Vec<String> = [(errors, "error"), (warnings, "warning")]
         .into_iter()
@@ -37,19 +33,10 @@ pub fn summary(outcome: &Outcome, deny_warnings: bool) -> Option<String> {
     let failed = errors > 0 || deny_warnings;
     let word = if failed { "error" } else { "warning" };
     let end = if failed { "; no image was built" } else { "" };
-    let worst = outcome
-        .findings
-        .iter()
-        .find(|f| f.diagnostic.severity == Severity::Error)
-        .or(outcome.findings.first());
-    let hint = worst.map_or(String::new(), |f| {
-        format!("\n  try `parzelle explain {}`", f.diagnostic.code)
-    });
+    let worst = outcome.findings.iter().find(|f| f.diagnostic.severity == Severity::Error).or(outcome.findings.first());
+    let hint = worst.map_or(String::new(), |f| format!("\n  try `parzelle explain {}`", f.diagnostic.code));
     let path = outcome.sources.path(parzelle_schema::source::FileId(0));
-    Some(format!(
-        "{word}: {path}: {}{boards}{end}{hint}",
-        parts.join(", ")
-    ))
+    Some(format!("{word}: {path}: {}{boards}{end}{hint}", parts.join(", ")))
 }
 
 /// Exit status: 0 without errors, 1 with errors, 2 if a file cannot be read.

@@ -52,8 +52,7 @@ fn one(renderer: &Renderer, outcome: &Outcome, finding: &Finding) -> String {
             .chain(d.counters.iter().map(|l| (AnnotationKind::Context, l)));
         let mut snippet = Snippet::source(sources.text(file)).path(sources.path(file));
         for (kind, label) in labels.filter(|(_, l)| l.place.file == file) {
-            snippet =
-                snippet.annotation(kind.span(span(sources, label)).label(label.text.as_str()));
+            snippet = snippet.annotation(kind.span(span(sources, label)).label(label.text.as_str()));
         }
         group = group.element(snippet);
     }
@@ -63,10 +62,7 @@ fn one(renderer: &Renderer, outcome: &Outcome, finding: &Finding) -> String {
     let some = !finding.boards.is_empty() && finding.boards.len() < outcome.boards.len();
     if some && !finding.boards.iter().any(|b| d.title.contains(b.as_str())) {
         let names: Vec<&str> = finding.boards.iter().map(String::as_str).collect();
-        group = group.element(Level::NOTE.message(format!(
-            "on {} only",
-            parzelle_schema::nearest::listed(names)
-        )));
+        group = group.element(Level::NOTE.message(format!("on {} only", parzelle_schema::nearest::listed(names))));
     }
     let mut report = vec![group];
     for help in &d.helps {

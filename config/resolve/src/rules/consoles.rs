@@ -25,22 +25,12 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
             continue; // PZ0105
         }
         let owned = d.partitions.iter().any(|p| {
-            p.devices
-                .good()
-                .is_some_and(|l| l.value.iter().any(|x| x.value.text == text))
+            p.devices.good().is_some_and(|l| l.value.iter().any(|x| x.value.text == text))
                 || matches!(p.devices, parzelle_schema::reader::Field::Bad(_))
         });
         if !owned {
-            let board = cx
-                .board
-                .devices
-                .iter()
-                .find(|x| x.name.value == text)
-                .map(|x| x.table.head);
-            let server = d
-                .partitions
-                .iter()
-                .find(|p| p.krate.good().is_some_and(|k| k.value.text == "console"));
+            let board = cx.board.devices.iter().find(|x| x.name.value == text).map(|x| x.table.head);
+            let server = d.partitions.iter().find(|p| p.krate.good().is_some_and(|k| k.value.text == "console"));
             let mut found = Diagnostic::error(
                 "PZ0801",
                 format!("nobody owns `{text}`, which `{name}` shares"),
@@ -56,9 +46,7 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
                 ),
                 None => found
                     .counter_if(board, "the device on this board")
-                    .help(format!(
-                        "a partition with `crate = \"console\"` and `devices = [\"{text}\"]`"
-                    )),
+                    .help(format!("a partition with `crate = \"console\"` and `devices = [\"{text}\"]`")),
             };
             cx.push(found);
         }

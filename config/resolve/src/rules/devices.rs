@@ -30,10 +30,7 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
 /// The device of a name: the description's own first.
 pub(super) fn find<'a>(cx: &Ctx<'a>, name: &str) -> Option<&'a Device> {
     let (d, board) = (cx.d, cx.board);
-    d.devices
-        .iter()
-        .chain(&board.devices)
-        .find(|d| d.name.value == name)
+    d.devices.iter().chain(&board.devices).find(|d| d.name.value == name)
 }
 
 /// PZ0701 and PZ0708.
@@ -47,13 +44,8 @@ fn owners<'a>(cx: &mut Ctx<'a>) -> Vec<Owned<'a>> {
                 continue;
             };
             if device.kernel {
-                let free: Vec<&str> = cx
-                    .board
-                    .devices
-                    .iter()
-                    .filter(|d| !d.kernel)
-                    .map(|d| d.name.value.as_str())
-                    .collect();
+                let free: Vec<&str> =
+                    cx.board.devices.iter().filter(|d| !d.kernel).map(|d| d.name.value.as_str()).collect();
                 cx.push(
                     Diagnostic::error(
                         "PZ0708",
@@ -62,16 +54,11 @@ fn owners<'a>(cx: &mut Ctx<'a>) -> Vec<Owned<'a>> {
                         format!("given to `{}`", p.name.value),
                     )
                     .counter(device.table.head, "the kernel keeps this one on this board")
-                    .note(format!(
-                        "the devices that can be owned are {}",
-                        listed(free)
-                    )),
+                    .note(format!("the devices that can be owned are {}", listed(free))),
                 );
                 continue;
             }
-            if let Some((first, owner)) =
-                given.iter().find(|(n, _)| n.value.text == named.value.text)
-            {
+            if let Some((first, owner)) = given.iter().find(|(n, _)| n.value.text == named.value.text) {
                 cx.push(
                     Diagnostic::error(
                         "PZ0701",
@@ -79,27 +66,17 @@ fn owners<'a>(cx: &mut Ctx<'a>) -> Vec<Owned<'a>> {
                         named.place,
                         format!("again, to `{}`", p.name.value),
                     )
-                    .counter(
-                        first.place,
-                        format!("first given to `{}`", owner.name.value),
-                    )
+                    .counter(first.place, format!("first given to `{}`", owner.name.value))
                     .note(format!(
                         "a device has one owner, which can share it: `{}` may be a client of `{}`",
                         p.name.value, owner.name.value
                     ))
-                    .help(format!(
-                        "delete it here, and join the two by a link that `{}` serves",
-                        owner.name.value
-                    )),
+                    .help(format!("delete it here, and join the two by a link that `{}` serves", owner.name.value)),
                 );
                 continue;
             }
             given.push((named, p));
-            out.push(Owned {
-                device,
-                owner: p,
-                place: named.place,
-            });
+            out.push(Owned { device, owner: p, place: named.place });
         }
     }
     out
@@ -108,34 +85,17 @@ fn owners<'a>(cx: &mut Ctx<'a>) -> Vec<Owned<'a>> {
 /// PZ0702.
 fn lines(cx: &mut Ctx<'_>, owned: &[Owned<'_>]) {
     for (at, b) in owned.iter().enumerate() {
-        for a in owned
-            .iter()
-            .take(at)
-            .filter(|a| a.owner.name.value != b.owner.name.value)
-        {
-            let common = b
-                .device
-                .interrupts
-                .iter()
-                .find(|l| a.device.interrupts.iter().any(|m| m.value == l.value));
+        for a in owned.iter().take(at).filter(|a| a.owner.name.value != b.owner.name.value) {
+            let common = b.device.interrupts.iter().find(|l| a.device.interrupts.iter().any(|m| m.value == l.value));
             if let Some(line) = common {
                 cx.push(
                     Diagnostic::error(
                         "PZ0702",
                         format!("interrupt {} would lead to two partitions", line.value),
                         b.place,
-                        format!(
-                            "`{}` has this line, for `{}`",
-                            b.device.name.value, b.owner.name.value
-                        ),
+                        format!("`{}` has this line, for `{}`", b.device.name.value, b.owner.name.value),
                     )
-                    .counter(
-                        a.place,
-                        format!(
-                            "`{}` has it too, for `{}`",
-                            a.device.name.value, a.owner.name.value
-                        ),
-                    )
+                    .counter(a.place, format!("`{}` has it too, for `{}`", a.device.name.value, a.owner.name.value))
                     .help("give both devices to one owner"),
                 );
             }
@@ -146,55 +106,31 @@ fn lines(cx: &mut Ctx<'_>, owned: &[Owned<'_>]) {
 /// PZ0703.
 fn pages(cx: &mut Ctx<'_>, owned: &[Owned<'_>]) {
     let pages = |d: &Device| -> Vec<(u64, u64)> {
-        d.registers
-            .iter()
-            .map(|r| {
-                (
-                    r.value.0 / PAGE,
-                    r.value.0.saturating_add(r.value.1 - 1) / PAGE,
-                )
-            })
-            .collect()
+        d.registers.iter().map(|r| (r.value.0 / PAGE, r.value.0.saturating_add(r.value.1 - 1) / PAGE)).collect()
     };
     for (at, b) in owned.iter().enumerate() {
-        for a in owned
-            .iter()
-            .take(at)
-            .filter(|a| a.owner.name.value != b.owner.name.value)
-        {
-            let clash = pages(b.device)
-                .into_iter()
-                .find(|x| pages(a.device).iter().any(|y| x.0 <= y.1 && y.0 <= x.1));
+        for a in owned.iter().take(at).filter(|a| a.owner.name.value != b.owner.name.value) {
+            let clash = pages(b.device).into_iter().find(|x| pages(a.device).iter().any(|y| x.0 <= y.1 && y.0 <= x.1));
             let ports = b.device.ports.iter().any(|x| {
-                a.device
-                    .ports
-                    .iter()
-                    .any(|y| x.value.0 < y.value.0 + y.value.1 && y.value.0 < x.value.0 + x.value.1)
+                a.device.ports.iter().any(|y| x.value.0 < y.value.0 + y.value.1 && y.value.0 < x.value.0 + x.value.1)
             });
             if clash.is_none() && !ports {
                 continue;
             }
             let what = match clash {
-                Some((page, _)) => format!(
-                    "both have registers in the page at {}",
-                    super::written_address(page.saturating_mul(PAGE))
-                ),
+                Some((page, _)) => {
+                    format!("both have registers in the page at {}", super::written_address(page.saturating_mul(PAGE)))
+                }
                 None => "both have the same I/O ports".to_owned(),
             };
             cx.push(
                 Diagnostic::error(
                     "PZ0703",
-                    format!(
-                        "`{}` and `{}` can't be kept apart",
-                        b.device.name.value, a.device.name.value
-                    ),
+                    format!("`{}` and `{}` can't be kept apart", b.device.name.value, a.device.name.value),
                     b.place,
                     format!("`{}`, for `{}`", b.device.name.value, b.owner.name.value),
                 )
-                .counter(
-                    a.place,
-                    format!("`{}`, for `{}`", a.device.name.value, a.owner.name.value),
-                )
+                .counter(a.place, format!("`{}`, for `{}`", a.device.name.value, a.owner.name.value))
                 .note(what)
                 .help("a device on another page, or one owner for both"),
             );
@@ -224,13 +160,18 @@ fn masters(cx: &mut Ctx<'_>, owned: &[Owned<'_>]) {
         let file = o.owner.table.head.file;
         let end = cx.sources.text(file).len();
         cx.push(
-            Diagnostic::error("PZ0704", format!("`{name}` could reach all memory by DMA on `{}`", cx.board_name), o.place, format!("`{name}` owns a bus master"))
-                .counter(o.device.dma.place, "no IOMMU stands before this device")
-                .fix(
-                    format!("if you trust the driver `{name}`, say so; it is then listed among what must be trusted"),
-                    Place::new(file, end..end),
-                    format!("\n[board.{}.partition]\n{name}.dma = \"trusted\"\n", cx.board_name),
-                ),
+            Diagnostic::error(
+                "PZ0704",
+                format!("`{name}` could reach all memory by DMA on `{}`", cx.board_name),
+                o.place,
+                format!("`{name}` owns a bus master"),
+            )
+            .counter(o.device.dma.place, "no IOMMU stands before this device")
+            .fix(
+                format!("if you trust the driver `{name}`, say so; it is then listed among what must be trusted"),
+                Place::new(file, end..end),
+                format!("\n[board.{}.partition]\n{name}.dma = \"trusted\"\n", cx.board_name),
+            ),
         );
     }
 }
@@ -242,10 +183,7 @@ fn needless(cx: &mut Ctx<'_>, owned: &[Owned<'_>]) {
         let Some(dma) = p.dma.good().filter(|d| d.value == "trusted") else {
             continue;
         };
-        let mine: Vec<&Owned<'_>> = owned
-            .iter()
-            .filter(|o| o.owner.name.value == p.name.value)
-            .collect();
+        let mine: Vec<&Owned<'_>> = owned.iter().filter(|o| o.owner.name.value == p.name.value).collect();
         if mine.iter().any(|o| unfenced(cx, o.device)) {
             continue;
         }
@@ -253,10 +191,7 @@ fn needless(cx: &mut Ctx<'_>, owned: &[Owned<'_>]) {
         cx.push(
             Diagnostic::warning(
                 "PZ0705",
-                format!(
-                    "`{}` need not be trusted on `{}`",
-                    p.name.value, cx.board_name
-                ),
+                format!("`{}` need not be trusted on `{}`", p.name.value, cx.board_name),
                 dma.place,
                 "none of its devices can reach memory past the fence",
             )

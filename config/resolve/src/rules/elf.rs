@@ -24,11 +24,7 @@ pub(super) fn check(cx: &mut Ctx<'_>, p: &Partition, path: &At<Text>, file: &Pat
         return;
     };
     let name = &path.value.text;
-    let needs = format!(
-        "needs ELF machine {} ({})",
-        cx.arch.elf_machine(),
-        cx.arch.title()
-    );
+    let needs = format!("needs ELF machine {} ({})", cx.arch.elf_machine(), cx.arch.title());
     let (title, label, help) = match &unfit {
         Unfit::Machine(machine) => {
             wrong_machine(cx, path, *machine, &needs);
@@ -37,35 +33,23 @@ pub(super) fn check(cx: &mut Ctx<'_>, p: &Partition, path: &At<Text>, file: &Pat
         Unfit::NotElf(why) => {
             let title = format!("`{name}` is not a 64-bit ELF program");
             cx.push(
-                Diagnostic::error(unfit.code(), title, path.place, why.as_str())
-                    .counter_if(cx.board_place(), needs),
+                Diagnostic::error(unfit.code(), title, path.place, why.as_str()).counter_if(cx.board_place(), needs),
             );
             return;
         }
         Unfit::Revision(revision) => (
             format!("`{name}` was built against another kernel interface"),
-            format!(
-                "revision {revision}; this kernel has {}",
-                parzelle_abi::REVISION
-            ),
+            format!("revision {revision}; this kernel has {}", parzelle_abi::REVISION),
             "rebuild it",
         ),
         Unfit::WritableCode(address, section) => (
             format!("a segment of `{name}` is writable and executable"),
-            format!(
-                "{section}{}at {}",
-                if section.is_empty() { "" } else { " " },
-                written_address(*address)
-            ),
+            format!("{section}{}at {}", if section.is_empty() { "" } else { " " }, written_address(*address)),
             "link it without `-N`, and with a linker script that keeps code and data apart",
         ),
         Unfit::Overlap(first, second) => (
             format!("segments of `{name}` share a page"),
-            format!(
-                "those at {} and {}",
-                written_address(*first),
-                written_address(*second)
-            ),
+            format!("those at {} and {}", written_address(*first), written_address(*second)),
             SCRIPT,
         ),
         Unfit::Entry(entry) => (
@@ -82,25 +66,13 @@ pub(super) fn check(cx: &mut Ctx<'_>, p: &Partition, path: &At<Text>, file: &Pat
 }
 
 fn wrong_machine(cx: &mut Ctx<'_>, path: &At<Text>, machine: u16, needs: &str) {
-    let known = [Arch::Aarch64, Arch::X86_64]
-        .into_iter()
-        .find(|a| a.elf_machine() == machine);
-    let is = known.map_or_else(
-        || format!("for ELF machine {machine}"),
-        |a| format!("an {} program", a.title()),
-    );
-    let label = known.map_or_else(
-        || format!("ELF machine {machine}"),
-        |a| format!("ELF machine {machine} ({})", a.title()),
-    );
+    let known = [Arch::Aarch64, Arch::X86_64].into_iter().find(|a| a.elf_machine() == machine);
+    let is = known.map_or_else(|| format!("for ELF machine {machine}"), |a| format!("an {} program", a.title()));
+    let label =
+        known.map_or_else(|| format!("ELF machine {machine}"), |a| format!("ELF machine {machine} ({})", a.title()));
     let text = &path.value.text;
-    let title = format!(
-        "`{text}` is {is}, `{}` is an {} board",
-        cx.board_name,
-        cx.arch.title()
-    );
-    let mut d =
-        Diagnostic::error("PZ0203", title, path.place, label).counter_if(cx.board_place(), needs);
+    let title = format!("`{text}` is {is}, `{}` is an {} board", cx.board_name, cx.arch.title());
+    let mut d = Diagnostic::error("PZ0203", title, path.place, label).counter_if(cx.board_place(), needs);
     if !text.contains("{arch}") && cx.boards.len() > 1 {
         let split = text.rfind('/').map_or(0, |n| n + 1);
         let (folder, name) = text.split_at(split);

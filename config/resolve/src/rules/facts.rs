@@ -44,52 +44,34 @@ pub(crate) fn compute(cx: &mut Ctx<'_>) {
         .collect();
     for partition in &d.partitions {
         let name = time_partition_name(partition);
-        let time = (partition.time_partition.is_written() || facts.windowed.contains(&name))
-            .then_some(name);
+        let time = (partition.time_partition.is_written() || facts.windowed.contains(&name)).then_some(name);
         let cores = match partition.cores.good() {
-            Some(cores) => cores
-                .value
-                .iter()
-                .map(|c| u32::try_from(c.value).unwrap_or(0))
-                .collect(),
-            None => time
-                .as_deref()
-                .map_or(vec![0], |t| windows_on(&facts.schedules, t)),
+            Some(cores) => cores.value.iter().map(|c| u32::try_from(c.value).unwrap_or(0)).collect(),
+            None => time.as_deref().map_or(vec![0], |t| windows_on(&facts.schedules, t)),
         };
-        facts
-            .cores
-            .push(if cores.is_empty() { vec![0] } else { cores });
+        facts.cores.push(if cores.is_empty() { vec![0] } else { cores });
         facts.time_partition.push(time);
     }
-    facts.all_packages = if d
-        .partitions
-        .iter()
-        .any(|p| p.krate.is_written() || p.guest.is_some())
-        || d.consoles.is_empty()
-    {
-        cx.env.packages(cx.folder)
-    } else {
-        Vec::new()
-    };
+    facts.all_packages =
+        if d.partitions.iter().any(|p| p.krate.is_written() || p.guest.is_some()) || d.consoles.is_empty() {
+            cx.env.packages(cx.folder)
+        } else {
+            Vec::new()
+        };
     for partition in &d.partitions {
         let name = match (partition.krate.good(), &partition.guest) {
             (Some(krate), _) => Some(krate.value.text.clone()),
             (None, Some(_)) => Some(format!("shim-{}", cx.arch.name())),
             _ => None,
         };
-        facts
-            .packages
-            .push(name.and_then(|n| facts.all_packages.iter().find(|p| p.name == n).cloned()));
+        facts.packages.push(name.and_then(|n| facts.all_packages.iter().find(|p| p.name == n).cloned()));
     }
     cx.facts = facts;
 }
 
 /// The name under which windows run a partition.
 pub(crate) fn time_partition_name(partition: &Partition) -> String {
-    partition
-        .time_partition
-        .good()
-        .map_or_else(|| partition.name.value.clone(), |t| t.value.text.clone())
+    partition.time_partition.good().map_or_else(|| partition.name.value.clone(), |t| t.value.text.clone())
 }
 
 /// The cores on which a time partition has windows, in the first schedule that runs it.
@@ -109,11 +91,7 @@ impl PlacedSchedule {
         let mut on: Vec<u32> = self
             .cores
             .iter()
-            .filter(|c| {
-                c.windows
-                    .iter()
-                    .any(|w| !w.absent && w.run == time_partition)
-            })
+            .filter(|c| c.windows.iter().any(|w| !w.absent && w.run == time_partition))
             .map(|c| c.core)
             .collect();
         on.sort_unstable();

@@ -60,10 +60,7 @@ fn command_line(cx: &mut Ctx<'_>, guest: &Guest) {
                 line.place,
                 format!("{} bytes too many", length - LONGEST),
             )
-            .counter_if(
-                guest.kernel.place(),
-                format!("takes {LONGEST} bytes, of which the tool uses {ADDED}"),
-            ),
+            .counter_if(guest.kernel.place(), format!("takes {LONGEST} bytes, of which the tool uses {ADDED}")),
         );
     }
 }
@@ -73,18 +70,14 @@ fn kernel(cx: &mut Ctx<'_>, p: &Partition, guest: &Guest) {
     let Some(path) = guest.kernel.good() else {
         return;
     };
-    let Ok(bytes) = std::fs::read(path_of(cx.folder, &path.value.text, cx.arch, cx.board_name))
-    else {
+    let Ok(bytes) = std::fs::read(path_of(cx.folder, &path.value.text, cx.arch, cx.board_name)) else {
         return;
     };
     if bytes.get(0x38..0x3c) != Some(b"ARM\x64") {
         cx.push(
             Diagnostic::error(
                 "PZ1001",
-                format!(
-                    "`{}` is not a kernel that can be booted on `{}`",
-                    path.value.text, cx.board_name
-                ),
+                format!("`{}` is not a kernel that can be booted on `{}`", path.value.text, cx.board_name),
                 path.place,
                 format!("this is {}", what(&bytes)),
             )
@@ -100,11 +93,8 @@ fn kernel(cx: &mut Ctx<'_>, p: &Partition, guest: &Guest) {
     let Some(memory) = p.memory.good() else {
         return;
     };
-    let size = bytes
-        .get(0x10..0x18)
-        .and_then(|b| b.try_into().ok())
-        .map_or(0, u64::from_le_bytes)
-        .max(bytes.len() as u64);
+    let size =
+        bytes.get(0x10..0x18).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes).max(bytes.len() as u64);
     if memory.value < size {
         let up = size.next_multiple_of(2 << 20);
         cx.push(
@@ -114,15 +104,8 @@ fn kernel(cx: &mut Ctx<'_>, p: &Partition, guest: &Guest) {
                 memory.place,
                 show_size(memory.value),
             )
-            .counter(
-                path.place,
-                format!("says that it needs {}", show_size(size)),
-            )
-            .fix(
-                "the least",
-                memory.place,
-                format!("\"{}\"", written_size(up)),
-            ),
+            .counter(path.place, format!("says that it needs {}", show_size(size)))
+            .fix("the least", memory.place, format!("\"{}\"", written_size(up))),
         );
         return;
     }
@@ -143,21 +126,11 @@ fn room(cx: &mut Ctx<'_>, p: &Partition, guest: &Guest, memory: &At<u64>, kernel
         cx.push(
             Diagnostic::error(
                 "PZ0306",
-                format!(
-                    "kernel and initrd do not fit the memory of `{}`",
-                    p.name.value
-                ),
+                format!("kernel and initrd do not fit the memory of `{}`", p.name.value),
                 memory.place,
                 show_size(memory.value),
             )
-            .counter(
-                initrd.place,
-                format!(
-                    "{}, beside {} of kernel",
-                    show_size(size),
-                    show_size(kernel)
-                ),
-            )
+            .counter(initrd.place, format!("{}, beside {} of kernel", show_size(size), show_size(kernel)))
             .fix(
                 "the least",
                 memory.place,

@@ -9,24 +9,11 @@ use parzelle_schema::nearest::{listed, nearest};
 use super::Ctx;
 
 /// All actions but `schedule:NAME`.
-pub(crate) const ACTIONS: [&str; 8] = [
-    "process",
-    "ignore",
-    "log",
-    "stop",
-    "warm-start",
-    "cold-start",
-    "module-reset",
-    "module-stop",
-];
+pub(crate) const ACTIONS: [&str; 8] =
+    ["process", "ignore", "log", "stop", "warm-start", "cold-start", "module-reset", "module-stop"];
 
 /// Errors after which a program can't simply go on: the instruction would fail again.
-const FATAL: [&str; 4] = [
-    "numeric-error",
-    "stack-overflow",
-    "memory-violation",
-    "hardware-fault",
-];
+const FATAL: [&str; 4] = ["numeric-error", "stack-overflow", "memory-violation", "hardware-fault"];
 
 pub(super) fn check(cx: &mut Ctx<'_>) {
     let d = cx.d;
@@ -34,23 +21,15 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
         for (key, action) in &table.actions {
             let word = action.value.text.as_str();
             if !ACTIONS.contains(&word) && !word.starts_with("schedule:") {
-                let mut found = Diagnostic::error(
-                    "PZ0901",
-                    format!("`{word}` is not an action"),
-                    action.place,
-                    "unknown action",
-                )
-                .counter(table.table.head, "in this health table")
-                .note(format!(
-                    "the actions are {} and `schedule:NAME`",
-                    listed(ACTIONS).replace(" and ", ", ")
-                ));
+                let mut found =
+                    Diagnostic::error("PZ0901", format!("`{word}` is not an action"), action.place, "unknown action")
+                        .counter(table.table.head, "in this health table")
+                        .note(format!(
+                            "the actions are {} and `schedule:NAME`",
+                            listed(ACTIONS).replace(" and ", ", ")
+                        ));
                 if let Some(near) = nearest(word, ACTIONS) {
-                    found = found.fix(
-                        "an action with a similar name",
-                        action.place,
-                        format!("\"{near}\""),
-                    );
+                    found = found.fix("an action with a similar name", action.place, format!("\"{near}\""));
                 }
                 cx.push(found);
             }
@@ -67,11 +46,7 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
                     )
                     .counter(
                         key.place,
-                        if key.value == "otherwise" {
-                            "covers `memory-violation` and others"
-                        } else {
-                            "this error"
-                        },
+                        if key.value == "otherwise" { "covers `memory-violation` and others" } else { "this error" },
                     )
                     .fix("restart it", action.place, "\"warm-start\""),
                 );
@@ -85,25 +60,19 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
                         action.place,
                         "restarts again",
                     )
-                    .counter_if(
-                        restarts.or(Some(table.table.head)),
-                        "after so many restarts",
-                    )
+                    .counter_if(restarts.or(Some(table.table.head)), "after so many restarts")
                     .fix("end it", action.place, "\"stop\""),
                 );
             }
             if word == "process" {
                 let user = d.partitions.iter().find(|p| {
                     p.guest.is_some()
-                        && p.health.good().map_or("default", |h| h.value.text.as_str())
-                            == table.name.value
+                        && p.health.good().map_or("default", |h| h.value.text.as_str()) == table.name.value
                 });
                 let module = table.name.value == "module";
                 if user.is_some() || module {
-                    let what = user.map_or_else(
-                        || "the module".to_owned(),
-                        |p| format!("the guest `{}`", p.name.value),
-                    );
+                    let what =
+                        user.map_or_else(|| "the module".to_owned(), |p| format!("the guest `{}`", p.name.value));
                     cx.push(
                         Diagnostic::error(
                             "PZ0903",
@@ -112,9 +81,7 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
                             "to the partition's error handler",
                         )
                         .counter(
-                            user.map_or(table.table.head, |p| {
-                                p.health.place().unwrap_or(p.table.head)
-                            }),
+                            user.map_or(table.table.head, |p| p.health.place().unwrap_or(p.table.head)),
                             "uses this table",
                         )
                         .help("a table of its own, with `\"warm-start\"` or `\"stop\"`"),

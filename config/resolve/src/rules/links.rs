@@ -58,14 +58,9 @@ fn ends(cx: &mut Ctx<'_>, channel: &Channel) {
     let Some(to) = channel.to.good() else { return };
     if to.value.is_empty() {
         cx.push(
-            Diagnostic::error(
-                "PZ0602",
-                format!("`{name}` leads nowhere"),
-                to.place,
-                "no destination",
-            )
-            .counter(head, "this link")
-            .help("name a partition, or delete the link"),
+            Diagnostic::error("PZ0602", format!("`{name}` leads nowhere"), to.place, "no destination")
+                .counter(head, "this link")
+                .help("name a partition, or delete the link"),
         );
     }
     let mut seen: Vec<&EndAt> = Vec::new();
@@ -149,18 +144,14 @@ fn stale(cx: &mut Ctx<'_>, channel: &Channel) {
             .iter()
             .flat_map(|c| &c.windows)
             .filter(|w| w.run == time && !w.absent)
-            .flat_map(|w| {
-                w.starts(schedule.frame)
-                    .map(move |s| (s, w.duration, w.period_place.unwrap_or(w.place)))
-            })
+            .flat_map(|w| w.starts(schedule.frame).map(move |s| (s, w.duration, w.period_place.unwrap_or(w.place))))
             .collect();
         starts.sort_unstable();
         for (i, (s, _, _)) in starts.iter().enumerate() {
-            let next = starts.get(i + 1).map(|n| (n.0, n.1, n.2)).or_else(|| {
-                starts
-                    .first()
-                    .map(|n| (n.0.saturating_add(schedule.frame), n.1, n.2))
-            });
+            let next = starts
+                .get(i + 1)
+                .map(|n| (n.0, n.1, n.2))
+                .or_else(|| starts.first().map(|n| (n.0.saturating_add(schedule.frame), n.1, n.2)));
             let Some((next, duration, place)) = next else {
                 continue;
             };
@@ -174,57 +165,28 @@ fn stale(cx: &mut Ctx<'_>, channel: &Channel) {
         return;
     };
     let name = &channel.name.value;
-    let how_much = if refresh.value.saturating_mul(2) == distance {
-        "half of the time"
-    } else {
-        "part of the time"
-    };
-    let line = channel
-        .table
-        .entry("refresh-period")
-        .map_or(refresh.place, |(k, n)| Place {
-            start: k.place.start,
-            ..n.place
-        });
+    let how_much = if refresh.value.saturating_mul(2) == distance { "half of the time" } else { "part of the time" };
+    let line =
+        channel.table.entry("refresh-period").map_or(refresh.place, |(k, n)| Place { start: k.place.start, ..n.place });
     let lost = distance.saturating_mul(2).saturating_add(duration);
     cx.push(
         Diagnostic::warning(
             "PZ0605",
             format!("`{name}` is stale {how_much}"),
             line,
-            format!(
-                "a message older than {} reads as INVALID",
-                show_time(refresh.value)
-            ),
+            format!("a message older than {} reads as INVALID", show_time(refresh.value)),
         )
-        .counter(
-            place,
-            format!(
-                "`{}` can write a new one only every {}",
-                p.name.value,
-                show_time(distance)
-            ),
-        )
+        .counter(place, format!("`{}` can write a new one only every {}", p.name.value, show_time(distance)))
         .note(format!(
             "a message can be up to {} old: written as one window begins, the next as another ends",
             show_time(distance.saturating_add(duration))
         ))
-        .fix(
-            "allow one lost message, as is usual",
-            refresh.place,
-            format!("\"{}\"", written_time(lost)),
-        ),
+        .fix("allow one lost message, as is usual", refresh.place, format!("\"{}\"", written_time(lost))),
     );
 }
 
 /// PZ0606 (warning).
-fn common_schedule(
-    cx: &mut Ctx<'_>,
-    channel: &Channel,
-    from: Option<usize>,
-    to: Option<usize>,
-    end: &EndAt,
-) {
+fn common_schedule(cx: &mut Ctx<'_>, channel: &Channel, from: Option<usize>, to: Option<usize>, end: &EndAt) {
     let d = cx.d;
     let (Some(from), Some(to)) = (from, to) else {
         return;
@@ -235,34 +197,22 @@ fn common_schedule(
     let runs = |p: usize, s: usize| {
         cx.facts.time_partition.get(p).is_none_or(Option::is_none)
             || d.partitions.get(p).is_some_and(|p| {
-                cx.facts
-                    .schedules
-                    .get(s)
-                    .is_some_and(|s| !s.cores_of(&time_partition_name(p)).is_empty())
+                cx.facts.schedules.get(s).is_some_and(|s| !s.cores_of(&time_partition_name(p)).is_empty())
             })
     };
     if (0..d.schedules.len()).any(|s| runs(from, s) && runs(to, s)) {
         return;
     }
-    let lacks = (0..d.schedules.len())
-        .find(|&s| runs(from, s))
-        .and_then(|s| d.schedules.get(s))
-        .map(|s| s.table.head);
+    let lacks = (0..d.schedules.len()).find(|&s| runs(from, s)).and_then(|s| d.schedules.get(s)).map(|s| s.table.head);
     cx.push(
         Diagnostic::warning(
             "PZ0606",
-            format!(
-                "the ends of `{}` never run in one schedule",
-                channel.name.value
-            ),
+            format!("the ends of `{}` never run in one schedule", channel.name.value),
             end.place,
             "read in another schedule than written",
         )
         .counter_if(lacks, "no window for the reader here")
-        .help(format!(
-            "a window for `{}` in that schedule",
-            end.end.partition
-        )),
+        .help(format!("a window for `{}` in that schedule", end.end.partition)),
     );
 }
 
@@ -288,28 +238,17 @@ fn memory(cx: &mut Ctx<'_>, shared: &Shared) {
     }
     if let Some(list) = shared.writers.good().filter(|l| l.value.is_empty()) {
         cx.push(
-            Diagnostic::error(
-                "PZ0602",
-                format!("nobody writes `{name}`"),
-                list.place,
-                "no writer",
-            )
-            .counter(head, "this link")
-            .help("name a partition, or delete the link"),
+            Diagnostic::error("PZ0602", format!("nobody writes `{name}`"), list.place, "no writer")
+                .counter(head, "this link")
+                .help("name a partition, or delete the link"),
         );
     }
     for reader in readers {
-        if let Some(writer) = writers
-            .iter()
-            .find(|w| w.end.partition == reader.end.partition)
-        {
+        if let Some(writer) = writers.iter().find(|w| w.end.partition == reader.end.partition) {
             cx.push(
                 Diagnostic::error(
                     "PZ0608",
-                    format!(
-                        "`{}` is both writer and reader of `{name}`",
-                        reader.end.partition
-                    ),
+                    format!("`{}` is both writer and reader of `{name}`", reader.end.partition),
                     reader.place,
                     "a reader",
                 )
@@ -318,15 +257,10 @@ fn memory(cx: &mut Ctx<'_>, shared: &Shared) {
             );
         }
     }
-    let mut all: Vec<&str> = writers
-        .iter()
-        .chain(readers)
-        .map(|e| e.end.partition.as_str())
-        .collect();
+    let mut all: Vec<&str> = writers.iter().chain(readers).map(|e| e.end.partition.as_str()).collect();
     all.sort_unstable();
     all.dedup();
-    let readable = shared.writers.good().is_some()
-        && (shared.readers.good().is_some() || !shared.readers.is_written());
+    let readable = shared.writers.good().is_some() && (shared.readers.good().is_some() || !shared.readers.is_written());
     if let ([only], Some(end), true) = (all.as_slice(), writers.first(), readable) {
         cx.push(
             Diagnostic::warning(

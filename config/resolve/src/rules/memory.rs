@@ -18,29 +18,16 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
     let mut physical: Vec<(Region, Place, String)> = Vec::new();
     for p in &d.partitions {
         let name = p.name.value.clone();
-        for (field, key) in [
-            (&p.memory, "memory"),
-            (&p.stack, "stack"),
-            (&p.dma_memory, "dma-memory"),
-        ] {
+        for (field, key) in [(&p.memory, "memory"), (&p.stack, "stack"), (&p.dma_memory, "dma-memory")] {
             if let Some(at) = field.good() {
                 whole_pages(cx, at, p.table.entry(key).map(|(k, _)| k.place));
             }
         }
         if let Some(at) = p.physical.good()
-            && let (Some(start), Some(memory)) = (
-                address(cx, at, p.table.entry("physical").map(|(k, _)| k.place)),
-                p.memory.good(),
-            )
+            && let (Some(start), Some(memory)) =
+                (address(cx, at, p.table.entry("physical").map(|(k, _)| k.place)), p.memory.good())
         {
-            physical.push((
-                Region {
-                    start,
-                    size: memory.value,
-                },
-                at.place,
-                name,
-            ));
+            physical.push((Region { start, size: memory.value }, at.place, name));
         }
     }
     for s in &d.shared {
@@ -48,19 +35,10 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
             whole_pages(cx, at, s.table.entry("size").map(|(k, _)| k.place));
         }
         if let Some(at) = s.physical.good()
-            && let (Some(start), Some(size)) = (
-                address(cx, at, s.table.entry("physical").map(|(k, _)| k.place)),
-                s.size.good(),
-            )
+            && let (Some(start), Some(size)) =
+                (address(cx, at, s.table.entry("physical").map(|(k, _)| k.place)), s.size.good())
         {
-            physical.push((
-                Region {
-                    start,
-                    size: size.value,
-                },
-                at.place,
-                s.name.value.clone(),
-            ));
+            physical.push((Region { start, size: size.value }, at.place, s.name.value.clone()));
         }
     }
     ranges(cx, &physical);
@@ -108,9 +86,7 @@ fn address(cx: &mut Ctx<'_>, at: &At<i64>, key: Option<Place>) -> Option<u64> {
 /// PZ0303 and PZ0304.
 fn ranges(cx: &mut Ctx<'_>, physical: &[(Region, Place, String)]) {
     for (at, (region, place, name)) in physical.iter().enumerate() {
-        if let Some((other, other_place, other_name)) =
-            physical[..at].iter().find(|(o, _, _)| o.overlaps(*region))
-        {
+        if let Some((other, other_place, other_name)) = physical[..at].iter().find(|(o, _, _)| o.overlaps(*region)) {
             cx.push(
                 Diagnostic::error(
                     "PZ0303",
@@ -119,47 +95,22 @@ fn ranges(cx: &mut Ctx<'_>, physical: &[(Region, Place, String)]) {
                     span(*region),
                 )
                 .counter(*other_place, span(*other))
-                .fix(
-                    "the next free address",
-                    *place,
-                    written_address(other.end().div_ceil(PAGE).saturating_mul(PAGE)),
-                )
+                .fix("the next free address", *place, written_address(other.end().div_ceil(PAGE).saturating_mul(PAGE)))
                 .help("or delete `physical`: the tool chooses"),
             );
         }
-        let list =
-            |f: &parzelle_schema::reader::Field<Vec<At<(u64, u64)>>>| -> Vec<(Region, Place)> {
-                f.good()
-                    .map(|l| {
-                        l.value
-                            .iter()
-                            .map(|r| {
-                                (
-                                    Region {
-                                        start: r.value.0,
-                                        size: r.value.1,
-                                    },
-                                    r.place,
-                                )
-                            })
-                            .collect()
-                    })
-                    .unwrap_or_default()
-            };
+        let list = |f: &parzelle_schema::reader::Field<Vec<At<(u64, u64)>>>| -> Vec<(Region, Place)> {
+            f.good()
+                .map(|l| l.value.iter().map(|r| (Region { start: r.value.0, size: r.value.1 }, r.place)).collect())
+                .unwrap_or_default()
+        };
         let ram = list(&cx.board.ram);
-        if !ram.is_empty()
-            && !ram
-                .iter()
-                .any(|(r, _)| r.start <= region.start && region.end() <= r.end())
-        {
+        if !ram.is_empty() && !ram.iter().any(|(r, _)| r.start <= region.start && region.end() <= r.end()) {
             let line = cx.board.line("ram");
             cx.push(
                 Diagnostic::error(
                     "PZ0304",
-                    format!(
-                        "the memory of `{name}` is not in the RAM of `{}`",
-                        cx.board_name
-                    ),
+                    format!("the memory of `{name}` is not in the RAM of `{}`", cx.board_name),
                     *place,
                     span(*region),
                 )
@@ -168,24 +119,16 @@ fn ranges(cx: &mut Ctx<'_>, physical: &[(Region, Place, String)]) {
             );
             continue;
         }
-        let kernel = cx.board.kernel_load.good().and_then(|k| {
-            Some((
-                Region {
-                    start: u64::try_from(k.value).ok()?,
-                    size: PAGE,
-                },
-                k.place,
-            ))
-        });
+        let kernel = cx
+            .board
+            .kernel_load
+            .good()
+            .and_then(|k| Some((Region { start: u64::try_from(k.value).ok()?, size: PAGE }, k.place)));
         let hit = list(&cx.board.reserved)
             .into_iter()
             .find(|(r, _)| r.overlaps(*region))
             .map(|h| (h, "firmware keeps this"))
-            .or_else(|| {
-                kernel
-                    .filter(|(k, _)| k.overlaps(*region))
-                    .map(|h| (h, "the kernel is loaded here"))
-            });
+            .or_else(|| kernel.filter(|(k, _)| k.overlaps(*region)).map(|h| (h, "the kernel is loaded here")));
         if let Some(((taken, taken_place), why)) = hit {
             cx.push(
                 Diagnostic::error(
@@ -218,25 +161,12 @@ fn metadata(cx: &mut Ctx<'_>) {
             cx.push(
                 Diagnostic::error(
                     "PZ0308",
-                    format!(
-                        "the stack of `{}` is smaller than its program needs",
-                        p.name.value
-                    ),
+                    format!("the stack of `{}` is smaller than its program needs", p.name.value),
                     stack.place,
                     format!("the program asks for {}", show_size(wants)),
                 )
-                .counter_if(
-                    p.krate.place(),
-                    format!(
-                        "`stack = \"{}\"` in this crate's metadata",
-                        written_size(wants)
-                    ),
-                )
-                .fix(
-                    "that size",
-                    stack.place,
-                    format!("\"{}\"", written_size(wants)),
-                ),
+                .counter_if(p.krate.place(), format!("`stack = \"{}\"` in this crate's metadata", written_size(wants)))
+                .fix("that size", stack.place, format!("\"{}\"", written_size(wants))),
             );
         }
         if let (Some(dma), Some(memory)) = (p.dma_memory.good(), p.memory.good())
@@ -245,10 +175,7 @@ fn metadata(cx: &mut Ctx<'_>) {
             cx.push(
                 Diagnostic::error(
                     "PZ0309",
-                    format!(
-                        "the devices of `{}` shall reach more than its memory",
-                        p.name.value
-                    ),
+                    format!("the devices of `{}` shall reach more than its memory", p.name.value),
                     dma.place,
                     show_size(dma.value),
                 )
@@ -264,9 +191,5 @@ fn metadata(cx: &mut Ctx<'_>) {
 }
 
 fn span(region: Region) -> String {
-    format!(
-        "{} to {}",
-        written_address(region.start),
-        written_address(region.end())
-    )
+    format!("{} to {}", written_address(region.start), written_address(region.end()))
 }

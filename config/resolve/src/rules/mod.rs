@@ -79,11 +79,7 @@ impl<'a> Ctx<'a> {
 
     /// The partition of a name.
     pub(crate) fn partition(&self, name: &str) -> Option<(usize, &'a Partition)> {
-        self.d
-            .partitions
-            .iter()
-            .enumerate()
-            .find(|(_, p)| p.name.value == name)
+        self.d.partitions.iter().enumerate().find(|(_, p)| p.name.value == name)
     }
 
     /// The head of a partition's table.
@@ -93,42 +89,23 @@ impl<'a> Ctx<'a> {
 
     /// All partitions' names.
     pub(crate) fn names(&self) -> Vec<&'a str> {
-        self.d
-            .partitions
-            .iter()
-            .map(|p| p.name.value.as_str())
-            .collect()
+        self.d.partitions.iter().map(|p| p.name.value.as_str()).collect()
     }
 
     /// Where `system.boards` names this board.
     pub(crate) fn board_place(&self) -> Option<Place> {
-        self.boards
-            .iter()
-            .find(|b| b.value.text == self.board_name)
-            .map(|b| b.place)
+        self.boards.iter().find(|b| b.value.text == self.board_name).map(|b| b.place)
     }
 
     /// Reports that no partition has a name (PZ0102).
     pub(crate) fn no_partition(&mut self, name: &str, place: Place, role: &str) {
         let quoted = self.sources.at(place).starts_with('"');
         let near = nearest(name, self.names());
-        let mut d = Diagnostic::error(
-            "PZ0102",
-            format!("no partition is called `{name}`"),
-            place,
-            role,
-        )
-        .note(format!(
-            "the partitions are {}",
-            listed(self.names().into_iter().take(12))
-        ));
+        let mut d = Diagnostic::error("PZ0102", format!("no partition is called `{name}`"), place, role)
+            .note(format!("the partitions are {}", listed(self.names().into_iter().take(12))));
         if let Some((near, (at, _))) = near.and_then(|n| self.partition(n).map(|p| (n, p))) {
             d = d.counter_if(self.head(at), "a partition with a similar name");
-            let new = if quoted {
-                format!("\"{near}\"")
-            } else {
-                near.to_owned()
-            };
+            let new = if quoted { format!("\"{near}\"") } else { near.to_owned() };
             d = d.fix("write the name as it is declared", place, new);
         }
         self.push(d);

@@ -32,22 +32,12 @@ fn reserved(cx: &mut Ctx<'_>) {
             _ => {}
         }
     }
-    let meaning = |name: &str| {
-        d.health
-            .iter()
-            .find(|h| h.name.value == name)
-            .map(|h| h.table.head)
-    };
+    let meaning = |name: &str| d.health.iter().find(|h| h.name.value == name).map(|h| h.table.head);
     for (name, what, why) in found {
         cx.push(
-            Diagnostic::error(
-                "PZ0107",
-                format!("`{}` can't be the name of {what}", name.value),
-                name.place,
-                why,
-            )
-            .counter_if(meaning(&name.value), "its meaning")
-            .fix("another name", name.place, format!("the-{}", name.value)),
+            Diagnostic::error("PZ0107", format!("`{}` can't be the name of {what}", name.value), name.place, why)
+                .counter_if(meaning(&name.value), "its meaning")
+                .fix("another name", name.place, format!("the-{}", name.value)),
         );
     }
     for p in &d.partitions {
@@ -81,15 +71,9 @@ fn time_partitions(cx: &mut Ctx<'_>) {
             cx.push(
                 Diagnostic::error(
                     "PZ0101",
-                    format!(
-                        "the time partition `{}` is called like a partition",
-                        named.value.text
-                    ),
+                    format!("the time partition `{}` is called like a partition", named.value.text),
                     named.place,
-                    format!(
-                        "shall `{}` share the windows of the partition?",
-                        p.name.value
-                    ),
+                    format!("shall `{}` share the windows of the partition?", p.name.value),
                 )
                 .counter_if(cx.head(other), "the partition of that name")
                 .help(format!(
@@ -100,12 +84,7 @@ fn time_partitions(cx: &mut Ctx<'_>) {
         }
     }
     for schedule in &d.schedules {
-        for window in schedule
-            .cores
-            .iter()
-            .flat_map(|(_, w)| w)
-            .filter(|w| !w.absent)
-        {
+        for window in schedule.cores.iter().flat_map(|(_, w)| w).filter(|w| !w.absent) {
             let Some(run) = window.run.good() else {
                 continue;
             };
@@ -137,33 +116,15 @@ fn time_partitions(cx: &mut Ctx<'_>) {
 fn schedules(cx: &mut Ctx<'_>) {
     let d = cx.d;
     let mut used: Vec<(String, Place)> = Vec::new();
-    used.extend(
-        d.system
-            .schedule
-            .good()
-            .map(|s| (s.value.text.clone(), s.place)),
-    );
+    used.extend(d.system.schedule.good().map(|s| (s.value.text.clone(), s.place)));
     for p in &d.partitions {
-        let rights = p
-            .may
-            .switch_schedule
-            .good()
-            .map(|l| l.value.as_slice())
-            .unwrap_or_default();
-        used.extend(
-            rights
-                .iter()
-                .filter(|s| s.value.text != "*")
-                .map(|s| (s.value.text.clone(), s.place)),
-        );
+        let rights = p.may.switch_schedule.good().map(|l| l.value.as_slice()).unwrap_or_default();
+        used.extend(rights.iter().filter(|s| s.value.text != "*").map(|s| (s.value.text.clone(), s.place)));
     }
     for (_, action) in d.health.iter().flat_map(|h| &h.actions) {
         if let Some(name) = action.value.text.strip_prefix("schedule:") {
             let start = "schedule:".len();
-            used.push((
-                name.to_owned(),
-                action.inner(start..action.value.text.len()),
-            ));
+            used.push((name.to_owned(), action.inner(start..action.value.text.len())));
         }
     }
     let names: Vec<&str> = d.schedules.iter().map(|s| s.name.value.as_str()).collect();
@@ -171,34 +132,20 @@ fn schedules(cx: &mut Ctx<'_>) {
         if names.contains(&name.as_str()) {
             continue;
         }
-        let mut diagnostic = Diagnostic::error(
-            "PZ0103",
-            format!("no schedule is called `{name}`"),
-            place,
-            "named here",
-        )
-        .note(format!(
-            "the schedules are {}",
-            listed(names.iter().copied())
-        ));
+        let mut diagnostic =
+            Diagnostic::error("PZ0103", format!("no schedule is called `{name}`"), place, "named here")
+                .note(format!("the schedules are {}", listed(names.iter().copied())));
         if let Some(near) = nearest(&name, names.iter().copied()) {
             let quoted = cx.sources.at(place).starts_with('"');
             diagnostic = diagnostic
                 .counter_if(
-                    d.schedules
-                        .iter()
-                        .find(|s| s.name.value == near)
-                        .map(|s| s.table.head),
+                    d.schedules.iter().find(|s| s.name.value == near).map(|s| s.table.head),
                     "a schedule with a similar name",
                 )
                 .fix(
                     "write the name as it is declared",
                     place,
-                    if quoted {
-                        format!("\"{near}\"")
-                    } else {
-                        near.to_owned()
-                    },
+                    if quoted { format!("\"{near}\"") } else { near.to_owned() },
                 );
         }
         cx.push(diagnostic);
@@ -226,27 +173,18 @@ fn health_tables(cx: &mut Ctx<'_>) {
         diagnostic = match nearest(name, names.iter().copied()) {
             Some(near) => diagnostic
                 .counter_if(
-                    d.health
-                        .iter()
-                        .find(|h| h.name.value == near)
-                        .map(|h| h.table.head),
+                    d.health.iter().find(|h| h.name.value == near).map(|h| h.table.head),
                     "a health table with a similar name",
                 )
-                .fix(
-                    "write the name as it is declared",
-                    health.place,
-                    format!("\"{near}\""),
-                ),
+                .fix("write the name as it is declared", health.place, format!("\"{near}\"")),
             None => {
                 let file = health.place.file;
                 let end = cx.sources.text(file).len();
-                diagnostic
-                    .counter(p.table.head, "used by this partition")
-                    .fix(
-                        "or add the table",
-                        Place::new(file, end..end),
-                        format!("\n[health.{name}]\notherwise = \"warm-start\"\n"),
-                    )
+                diagnostic.counter(p.table.head, "used by this partition").fix(
+                    "or add the table",
+                    Place::new(file, end..end),
+                    format!("\n[health.{name}]\notherwise = \"warm-start\"\n"),
+                )
             }
         };
         cx.push(diagnostic);
@@ -263,12 +201,7 @@ fn devices(cx: &mut Ctx<'_>) {
     used.extend(d.consoles.iter().filter_map(|c| c.device.good()));
     for device in used {
         let name = device.value.text.as_str();
-        let names: Vec<&str> = d
-            .devices
-            .iter()
-            .chain(&cx.board.devices)
-            .map(|d| d.name.value.as_str())
-            .collect();
+        let names: Vec<&str> = d.devices.iter().chain(&cx.board.devices).map(|d| d.name.value.as_str()).collect();
         if names.contains(&name) {
             continue;
         }
@@ -282,15 +215,8 @@ fn devices(cx: &mut Ctx<'_>) {
         .counter_if(head, "the board that lacks it")
         .note(format!("its devices are {}", listed(names.iter().copied())));
         diagnostic = match nearest(name, names.iter().copied()) {
-            Some(near) => diagnostic.fix(
-                "a device with a similar name",
-                device.place,
-                format!("\"{near}\""),
-            ),
-            None => diagnostic.help(format!(
-                "describe it: `[board.{}.device.{name}]`",
-                cx.board_name
-            )),
+            Some(near) => diagnostic.fix("a device with a similar name", device.place, format!("\"{near}\"")),
+            None => diagnostic.help(format!("describe it: `[board.{}.device.{name}]`", cx.board_name)),
         };
         cx.push(diagnostic);
     }
@@ -302,27 +228,12 @@ fn ports(cx: &mut Ctx<'_>) {
     let mut seen: Vec<(String, String, Place)> = Vec::new();
     let mut ends: Vec<(&str, &parzelle_schema::file::EndAt)> = Vec::new();
     for c in &d.channels {
-        ends.extend(
-            c.from
-                .good()
-                .into_iter()
-                .map(|e| (c.name.value.as_str(), &e.value)),
-        );
-        ends.extend(
-            c.to.good()
-                .into_iter()
-                .flat_map(|l| &l.value)
-                .map(|e| (c.name.value.as_str(), e)),
-        );
+        ends.extend(c.from.good().into_iter().map(|e| (c.name.value.as_str(), &e.value)));
+        ends.extend(c.to.good().into_iter().flat_map(|l| &l.value).map(|e| (c.name.value.as_str(), e)));
     }
     for s in &d.shared {
         for list in [&s.writers, &s.readers] {
-            ends.extend(
-                list.good()
-                    .into_iter()
-                    .flat_map(|l| &l.value)
-                    .map(|e| (s.name.value.as_str(), e)),
-            );
+            ends.extend(list.good().into_iter().flat_map(|l| &l.value).map(|e| (s.name.value.as_str(), e)));
         }
     }
     let mut links: Vec<&str> = Vec::new();
@@ -344,11 +255,7 @@ fn ports(cx: &mut Ctx<'_>) {
                     format!("the port of `{link}`"),
                 )
                 .counter(first, "the first of that name")
-                .fix(
-                    "name one of them otherwise",
-                    end.place,
-                    format!("\"{partition}.another-name\""),
-                ),
+                .fix("name one of them otherwise", end.place, format!("\"{partition}.another-name\"")),
             );
         }
         seen.push((partition.clone(), port, end.place));
@@ -367,18 +274,10 @@ fn unused(cx: &mut Ctx<'_>) {
                     || matches!(p.health, parzelle_schema::reader::Field::Bad(_))
             });
         if !used {
-            let names = d
-                .partitions
-                .iter()
-                .filter_map(|p| p.health.good())
-                .map(|h| h.value.text.as_str());
+            let names = d.partitions.iter().filter_map(|p| p.health.good()).map(|h| h.value.text.as_str());
             let near = nearest(name, names).map(str::to_owned);
             let place = near.and_then(|n| {
-                d.partitions
-                    .iter()
-                    .filter_map(|p| p.health.good())
-                    .find(|h| h.value.text == n)
-                    .map(|h| h.place)
+                d.partitions.iter().filter_map(|p| p.health.good()).find(|h| h.value.text == n).map(|h| h.place)
             });
             cx.push(
                 Diagnostic::warning(
@@ -388,9 +287,7 @@ fn unused(cx: &mut Ctx<'_>) {
                     "declared, never used",
                 )
                 .counter_if(place, "a similar name that is used")
-                .help(format!(
-                    "delete it, or write `health = \"{name}\"` in a partition"
-                )),
+                .help(format!("delete it, or write `health = \"{name}\"` in a partition")),
             );
         }
     }
@@ -409,9 +306,7 @@ fn unused(cx: &mut Ctx<'_>) {
                     device.table.head,
                     "declared, never used",
                 )
-                .help(format!(
-                    "delete it, or write `devices = [\"{name}\"]` in a partition"
-                )),
+                .help(format!("delete it, or write `devices = [\"{name}\"]` in a partition")),
             );
         }
     }
@@ -421,17 +316,8 @@ fn unused(cx: &mut Ctx<'_>) {
     for schedule in &d.schedules {
         let name = schedule.name.value.as_str();
         let right = |l: &At<Text>| l.value.text == name || l.value.text == "*";
-        let used = d
-            .system
-            .schedule
-            .good()
-            .is_none_or(|s| s.value.text == name)
-            || d.partitions.iter().any(|p| {
-                p.may
-                    .switch_schedule
-                    .good()
-                    .is_some_and(|l| l.value.iter().any(right))
-            })
+        let used = d.system.schedule.good().is_none_or(|s| s.value.text == name)
+            || d.partitions.iter().any(|p| p.may.switch_schedule.good().is_some_and(|l| l.value.iter().any(right)))
             || d.health
                 .iter()
                 .flat_map(|h| &h.actions)
@@ -445,9 +331,7 @@ fn unused(cx: &mut Ctx<'_>) {
                     "declared, never used",
                 )
                 .counter_if(d.system.schedule.place(), "another one runs first")
-                .help(format!(
-                    "delete it, or write `may.switch-schedule = [\"{name}\"]` in a partition"
-                )),
+                .help(format!("delete it, or write `may.switch-schedule = [\"{name}\"]` in a partition")),
             );
         }
     }

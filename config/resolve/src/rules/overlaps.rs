@@ -18,17 +18,11 @@ pub(super) fn check(cx: &mut Ctx<'_>, schedule: &Schedule, core: &PlacedCore, fr
             cx.push(
                 Diagnostic::error(
                     "PZ0402",
-                    format!(
-                        "`{}` overlaps its own next window on core {}",
-                        b.run, core.core
-                    ),
+                    format!("`{}` overlaps its own next window on core {}", b.run, core.core),
                     b.duration_place.unwrap_or(b.place),
                     format!("{} long", show_time(b.duration)),
                 )
-                .counter_if(
-                    b.period_place,
-                    format!("again after {}", show_time(b.period)),
-                ),
+                .counter_if(b.period_place, format!("again after {}", show_time(b.period))),
             );
             continue;
         }
@@ -40,9 +34,7 @@ pub(super) fn check(cx: &mut Ctx<'_>, schedule: &Schedule, core: &PlacedCore, fr
                 .starts(frame)
                 .flat_map(|s| b.starts(frame).map(move |t| (s, t)))
                 .take(1_000_000)
-                .find(|&(s, t)| {
-                    s < t.saturating_add(b.duration.max(1)) && t < s.saturating_add(a.duration)
-                });
+                .find(|&(s, t)| s < t.saturating_add(b.duration.max(1)) && t < s.saturating_add(a.duration));
             if let Some((s, t)) = clash {
                 overlap(cx, schedule, core, frame, (a, s), (b, t));
                 break;
@@ -63,29 +55,14 @@ fn overlap(
     let (a_end, b_end) = (s.saturating_add(a.duration), t.saturating_add(b.duration));
     let a_label = match a.period_place {
         Some(_) if s > a.start => format!("`{}` starts again at {}", a.run, show_time(s)),
-        _ => format!(
-            "`{}` runs from {} to {}",
-            a.run,
-            show_time(s),
-            show_time(a_end)
-        ),
+        _ => format!("`{}` runs from {} to {}", a.run, show_time(s), show_time(a_end)),
     };
-    let a_place = if s > a.start {
-        a.period_place
-    } else {
-        a.duration_place
-    }
-    .unwrap_or(a.place);
+    let a_place = if s > a.start { a.period_place } else { a.duration_place }.unwrap_or(a.place);
     let mut d = Diagnostic::error(
         "PZ0402",
         format!("`{}` and `{}` overlap on core {}", b.run, a.run, core.core),
         b.duration_place.unwrap_or(b.place),
-        format!(
-            "`{}` runs from {} to {}",
-            b.run,
-            show_time(t),
-            show_time(b_end)
-        ),
+        format!("`{}` runs from {} to {}", b.run, show_time(t), show_time(b_end)),
     )
     .counter(a_place, a_label)
     .note(format!(
@@ -100,11 +77,7 @@ fn overlap(
             place,
             format!("\"{}\"", written_time(s - t)),
         ),
-        _ => d.help(format!(
-            "the earliest start after `{}` is {}",
-            a.run,
-            show_time(a_end)
-        )),
+        _ => d.help(format!("the earliest start after `{}` is {}", a.run, show_time(a_end))),
     };
     cx.push(d);
 }
@@ -114,18 +87,10 @@ fn picture(a: &Placed, s: u64, b: &Placed, t: u64, frame: u64) -> String {
     let runs = |w: &Placed, clash: u64| -> Vec<(u64, u64)> {
         let all: Vec<u64> = w.starts(frame).take(5).collect();
         let starts = if all.len() < 5 { all } else { vec![clash] };
-        starts
-            .into_iter()
-            .map(|s| (s, s.saturating_add(w.duration)))
-            .collect()
+        starts.into_iter().map(|s| (s, s.saturating_add(w.duration))).collect()
     };
     let (first, second) = (runs(a, s), runs(b, t));
-    let mut cuts: Vec<u64> = first
-        .iter()
-        .chain(&second)
-        .flat_map(|(s, e)| [*s, *e])
-        .chain([0, frame])
-        .collect();
+    let mut cuts: Vec<u64> = first.iter().chain(&second).flat_map(|(s, e)| [*s, *e]).chain([0, frame]).collect();
     cuts.retain(|c| *c <= frame);
     cuts.sort_unstable();
     cuts.dedup();

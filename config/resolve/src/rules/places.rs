@@ -38,10 +38,7 @@ fn first_schedule(cx: &mut Ctx<'_>) {
         second.table.head,
         "a second schedule",
     )
-    .counter(
-        first.table.head,
-        "the first in the file, but order means nothing",
-    );
+    .counter(first.table.head, "the first in the file, but order means nothing");
     cx.push(add_line(
         found,
         &d.system.table,
@@ -54,10 +51,7 @@ fn first_schedule(cx: &mut Ctx<'_>) {
 fn window_on(cx: &Ctx<'_>, schedule: usize, time: &str, core: u32) -> Option<Place> {
     let cores = &cx.facts.schedules.get(schedule)?.cores;
     let on = cores.iter().find(|c| c.core == core)?;
-    on.windows
-        .iter()
-        .find(|w| w.run == time && !w.absent)
-        .map(|w| w.place)
+    on.windows.iter().find(|w| w.run == time && !w.absent).map(|w| w.place)
 }
 
 /// PZ0409.
@@ -71,12 +65,7 @@ fn same_cores(cx: &mut Ctx<'_>, at: usize) {
     }
     let mut first: Option<(usize, Vec<u32>)> = None;
     for s in 0..cx.facts.schedules.len() {
-        let on = cx
-            .facts
-            .schedules
-            .get(s)
-            .map(|s| s.cores_of(&time))
-            .unwrap_or_default();
+        let on = cx.facts.schedules.get(s).map(|s| s.cores_of(&time)).unwrap_or_default();
         if on.is_empty() {
             continue;
         }
@@ -87,18 +76,10 @@ fn same_cores(cx: &mut Ctx<'_>, at: usize) {
         if on == *first_on {
             continue;
         }
-        let odd = on
-            .iter()
-            .find(|c| !first_on.contains(c))
-            .or(on.first())
-            .copied()
-            .unwrap_or(0);
-        let (Some(place), Some(base)) = (
-            window_on(cx, s, &time, odd),
-            first_on
-                .first()
-                .and_then(|c| window_on(cx, *first_s, &time, *c)),
-        ) else {
+        let odd = on.iter().find(|c| !first_on.contains(c)).or(on.first()).copied().unwrap_or(0);
+        let (Some(place), Some(base)) =
+            (window_on(cx, s, &time, odd), first_on.first().and_then(|c| window_on(cx, *first_s, &time, *c)))
+        else {
             continue;
         };
         let mut all: Vec<u32> = on.iter().chain(first_on.iter()).copied().collect();
@@ -106,20 +87,12 @@ fn same_cores(cx: &mut Ctx<'_>, at: usize) {
         all.dedup();
         let found = Diagnostic::error(
             "PZ0409",
-            format!(
-                "the cores of `{}` do not follow from its windows",
-                p.name.value
-            ),
+            format!("the cores of `{}` do not follow from its windows", p.name.value),
             place,
             format!("here cores {on:?}"),
         )
         .counter(base, format!("there cores {first_on:?}"));
-        cx.push(add_line(
-            found,
-            &p.table,
-            "say which: one vCPU per entry",
-            &format!("cores = {all:?}"),
-        ));
+        cx.push(add_line(found, &p.table, "say which: one vCPU per entry", &format!("cores = {all:?}")));
         return;
     }
 }
@@ -157,10 +130,7 @@ fn written_cores(cx: &mut Ctx<'_>, at: usize) {
         cx.push(
             Diagnostic::error(
                 "PZ0410",
-                format!(
-                    "`{}` has a window on core {core}, but no vCPU there",
-                    p.name.value
-                ),
+                format!("`{}` has a window on core {core}, but no vCPU there", p.name.value),
                 place,
                 format!("a window on core {core}"),
             )
@@ -173,12 +143,7 @@ fn written_cores(cx: &mut Ctx<'_>, at: usize) {
     }
     for entry in &cores.value {
         let core = u32::try_from(entry.value).unwrap_or(u32::MAX);
-        if cx
-            .facts
-            .schedules
-            .iter()
-            .any(|s| s.cores_of(&time).contains(&core))
-        {
+        if cx.facts.schedules.iter().any(|s| s.cores_of(&time).contains(&core)) {
             continue;
         }
         let window = (0..d.schedules.len()).find_map(|s| {
@@ -188,17 +153,12 @@ fn written_cores(cx: &mut Ctx<'_>, at: usize) {
         cx.push(
             Diagnostic::error(
                 "PZ0411",
-                format!(
-                    "the vCPU of `{}` on core {core} can never run",
-                    p.name.value
-                ),
+                format!("the vCPU of `{}` on core {core} can never run", p.name.value),
                 entry.place,
                 format!("no schedule has a window of `{time}` on core {core}"),
             )
             .counter_if(window, "a window of this partition")
-            .help(format!(
-                "add a window in `core.{core}`, or delete this entry"
-            )),
+            .help(format!("add a window in `core.{core}`, or delete this entry")),
         );
     }
 }
@@ -246,10 +206,7 @@ fn keys_of_time(cx: &mut Ctx<'_>, at: usize) {
         );
     }
     if let (Field::Good(named), None) = (&p.time_partition, window) {
-        let list =
-            cx.d.schedules
-                .first()
-                .and_then(|s| s.cores.first().map(|(c, _)| c.place).or(Some(s.table.head)));
+        let list = cx.d.schedules.first().and_then(|s| s.cores.first().map(|(c, _)| c.place).or(Some(s.table.head)));
         cx.push(
             Diagnostic::error("PZ0414", format!("the time partition `{time}` has no window"), named.place, format!("`{name}` would never run"))
                 .counter_if(list, "no entry has it in `run`")
@@ -279,11 +236,12 @@ fn change_actions(cx: &mut Ctx<'_>) {
                     .note("the change actions are `warm-start`, `cold-start` and `stop`"),
                 );
             }
-            let runs =
-                cx.facts.time_partition.get(at).is_none_or(|t| t.is_none())
-                    || cx.facts.schedules.get(s).is_none_or(|s| {
-                        s.unclear || !s.cores_of(&time_partition_name(p)).is_empty()
-                    });
+            let runs = cx.facts.time_partition.get(at).is_none_or(|t| t.is_none())
+                || cx
+                    .facts
+                    .schedules
+                    .get(s)
+                    .is_none_or(|s| s.unclear || !s.cores_of(&time_partition_name(p)).is_empty());
             if !runs {
                 cx.push(
                     Diagnostic::error(
@@ -315,30 +273,15 @@ fn something_left(cx: &mut Ctx<'_>) {
             let busy: u64 = core
                 .windows
                 .iter()
-                .map(|w| {
-                    w.duration
-                        .saturating_mul(w.starts(placed.frame).count() as u64)
-                })
+                .map(|w| w.duration.saturating_mul(w.starts(placed.frame).count() as u64))
                 .fold(0, u64::saturating_add);
-            let Some(last) = core
-                .windows
-                .iter()
-                .max_by_key(|w| w.start)
-                .filter(|_| busy >= placed.frame)
-            else {
+            let Some(last) = core.windows.iter().max_by_key(|w| w.start).filter(|_| busy >= placed.frame) else {
                 continue;
             };
             let waits = (0..d.partitions.len()).find(|&p| {
                 let zero = cx.facts.time_partition.get(p).is_some_and(Option::is_none);
-                let here = cx
-                    .facts
-                    .cores
-                    .get(p)
-                    .is_some_and(|c| c.contains(&core.core));
-                let low = d
-                    .partitions
-                    .get(p)
-                    .is_some_and(|p| p.priority.good().is_none_or(|x| x.value <= 100));
+                let here = cx.facts.cores.get(p).is_some_and(|c| c.contains(&core.core));
+                let low = d.partitions.get(p).is_some_and(|p| p.priority.good().is_none_or(|x| x.value <= 100));
                 zero && here && low
             });
             let Some(p) = waits.and_then(|p| d.partitions.get(p)) else {
@@ -348,25 +291,18 @@ fn something_left(cx: &mut Ctx<'_>) {
             let per = spare / (last.starts(placed.frame).count() as u64).max(1);
             let mut w = Diagnostic::warning(
                 "PZ0418",
-                format!(
-                    "nothing is left on core {} for `{}`",
-                    core.core, p.name.value
-                ),
+                format!("nothing is left on core {} for `{}`", core.core, p.name.value),
                 last.duration_place.unwrap_or(last.place),
                 format!("windows fill all {} of the frame", show_time(placed.frame)),
             )
-            .counter(
-                p.table.head,
-                "in time partition 0, which gets what windows leave",
-            );
+            .counter(p.table.head, "in time partition 0, which gets what windows leave");
             if let Some(place) = last.duration_place.filter(|_| last.duration > per) {
-                w = w.fix(
-                    "leave a tenth",
-                    place,
-                    format!("\"{}\"", written_time(last.duration - per)),
-                );
+                w = w.fix("leave a tenth", place, format!("\"{}\"", written_time(last.duration - per)));
             } else {
-                w = w.help(format!("a shorter window in `{}`: what a window leaves goes there too, but only while its partition waits", schedule.name.value));
+                w = w.help(format!(
+                    "a shorter window in `{}`: what a window leaves goes there too, but only while its partition waits",
+                    schedule.name.value
+                ));
             }
             found.push(w);
         }
@@ -384,11 +320,7 @@ fn start_together(cx: &mut Ctx<'_>, at: usize) {
     for placed in cx.facts.schedules.iter().filter(|s| !s.unclear) {
         let mut first: Option<(Vec<u64>, Place)> = None;
         for core in &placed.cores {
-            let mine: Vec<_> = core
-                .windows
-                .iter()
-                .filter(|w| w.run == time && !w.absent)
-                .collect();
+            let mine: Vec<_> = core.windows.iter().filter(|w| w.run == time && !w.absent).collect();
             let Some(w) = mine.first() else { continue };
             let mut starts: Vec<u64> = mine.iter().flat_map(|w| w.starts(placed.frame)).collect();
             starts.sort_unstable();
@@ -397,9 +329,17 @@ fn start_together(cx: &mut Ctx<'_>, at: usize) {
                 Some((expected, place)) if *expected != starts => {
                     let to = expected.first().copied().unwrap_or(0);
                     found = Some(
-                        Diagnostic::warning("PZ0419", format!("the windows of `{}` on several cores do not start together", p.name.value), w.place, format!("starts at {}", show_time(starts.first().copied().unwrap_or(0))))
-                            .counter(*place, format!("starts at {}", show_time(to)))
-                            .help(format!("`start = \"{}\"`: vCPUs of one partition wait for each other otherwise", written_time(to))),
+                        Diagnostic::warning(
+                            "PZ0419",
+                            format!("the windows of `{}` on several cores do not start together", p.name.value),
+                            w.place,
+                            format!("starts at {}", show_time(starts.first().copied().unwrap_or(0))),
+                        )
+                        .counter(*place, format!("starts at {}", show_time(to)))
+                        .help(format!(
+                            "`start = \"{}\"`: vCPUs of one partition wait for each other otherwise",
+                            written_time(to)
+                        )),
                     );
                 }
                 Some(_) => {}
@@ -408,11 +348,7 @@ fn start_together(cx: &mut Ctx<'_>, at: usize) {
     }
     if let Some(found) = found {
         // Several partitions may share the windows: say it once.
-        if !cx
-            .out
-            .iter()
-            .any(|d| d.code == found.code && d.primary == found.primary)
-        {
+        if !cx.out.iter().any(|d| d.code == found.code && d.primary == found.primary) {
             cx.push(found);
         }
     }

@@ -29,10 +29,7 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
         if let Some(guest) = &p.guest {
             if cx.arch == Arch::X86_64 {
                 let mut out = Vec::new();
-                let mut schema = Cx {
-                    sources: cx.sources,
-                    out: &mut out,
-                };
+                let mut schema = Cx { sources: cx.sources, out: &mut out };
                 not_yet(
                     &mut schema,
                     &format!("guests on {} boards are", cx.arch.title()),
@@ -48,10 +45,7 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
                         found.fix(
                             "leave the partition out on this board",
                             Place::new(file, end..end),
-                            format!(
-                                "\n[board.{}]\nwithout = [\"{}\"]\n",
-                                cx.board_name, p.name.value
-                            ),
+                            format!("\n[board.{}]\nwithout = [\"{}\"]\n", cx.board_name, p.name.value),
                         )
                     } else {
                         found
@@ -104,13 +98,8 @@ fn krate(cx: &mut Ctx<'_>, at: usize, p: &parzelle_schema::file::Partition) {
     let name = krate.value.text.as_str();
     match cx.facts.packages.get(at).cloned().flatten() {
         None => {
-            let names: Vec<&str> = cx
-                .facts
-                .all_packages
-                .iter()
-                .filter(|p| !p.bins.is_empty())
-                .map(|p| p.name.as_str())
-                .collect();
+            let names: Vec<&str> =
+                cx.facts.all_packages.iter().filter(|p| !p.bins.is_empty()).map(|p| p.name.as_str()).collect();
             let mut d = Diagnostic::error(
                 "PZ0202",
                 format!("no crate is called `{name}`"),
@@ -119,11 +108,7 @@ fn krate(cx: &mut Ctx<'_>, at: usize, p: &parzelle_schema::file::Partition) {
             )
             .counter(p.table.head, "the program of this partition");
             d = match nearest(name, names) {
-                Some(near) => d.fix(
-                    "a crate with a similar name",
-                    krate.place,
-                    format!("\"{near}\""),
-                ),
+                Some(near) => d.fix("a crate with a similar name", krate.place, format!("\"{near}\"")),
                 None => d.help("a program that was built elsewhere is `elf = \"path\"`"),
             };
             cx.push(d);
@@ -132,21 +117,12 @@ fn krate(cx: &mut Ctx<'_>, at: usize, p: &parzelle_schema::file::Partition) {
             let found = if package.bins.is_empty() {
                 "no program".to_owned()
             } else {
-                format!(
-                    "{} programs: {}",
-                    package.bins.len(),
-                    listed(package.bins.iter().map(String::as_str))
-                )
+                format!("{} programs: {}", package.bins.len(), listed(package.bins.iter().map(String::as_str)))
             };
             cx.push(
-                Diagnostic::error(
-                    "PZ0202",
-                    format!("the crate `{name}` has not one program"),
-                    krate.place,
-                    found,
-                )
-                .counter(p.table.head, "the program of this partition")
-                .help("a partition runs a crate with one binary"),
+                Diagnostic::error("PZ0202", format!("the crate `{name}` has not one program"), krate.place, found)
+                    .counter(p.table.head, "the program of this partition")
+                    .help("a partition runs a crate with one binary"),
             );
         }
         Some(package) => {
@@ -161,19 +137,9 @@ fn krate(cx: &mut Ctx<'_>, at: usize, p: &parzelle_schema::file::Partition) {
                     "unknown feature",
                 )
                 .counter(krate.place, "of this crate");
-                d = match nearest(
-                    &feature.value.text,
-                    package.features.iter().map(String::as_str),
-                ) {
-                    Some(near) => d.fix(
-                        "a feature with a similar name",
-                        feature.place,
-                        format!("\"{near}\""),
-                    ),
-                    None => d.note(format!(
-                        "its features are {}",
-                        listed(package.features.iter().map(String::as_str))
-                    )),
+                d = match nearest(&feature.value.text, package.features.iter().map(String::as_str)) {
+                    Some(near) => d.fix("a feature with a similar name", feature.place, format!("\"{near}\"")),
+                    None => d.note(format!("its features are {}", listed(package.features.iter().map(String::as_str)))),
                 };
                 cx.push(d);
             }
@@ -183,10 +149,7 @@ fn krate(cx: &mut Ctx<'_>, at: usize, p: &parzelle_schema::file::Partition) {
 
 /// A path with `{arch}` and `{board}` filled in, from the description's folder.
 pub(crate) fn path_of(folder: &Path, text: &str, arch: Arch, board: &str) -> PathBuf {
-    folder.join(
-        text.replace("{arch}", arch.name())
-            .replace("{board}", board),
-    )
+    folder.join(text.replace("{arch}", arch.name()).replace("{board}", board))
 }
 
 /// PZ0201; the path if the file is there.
@@ -195,25 +158,12 @@ fn exists(cx: &mut Ctx<'_>, path: &At<Text>) -> Option<PathBuf> {
     if file.is_file() {
         return Some(file);
     }
-    let shown = path
-        .value
-        .text
-        .replace("{arch}", cx.arch.name())
-        .replace("{board}", cx.board_name);
-    let mut d = Diagnostic::error(
-        "PZ0201",
-        format!("there is no file `{shown}`"),
-        path.place,
-        "named here",
-    );
+    let shown = path.value.text.replace("{arch}", cx.arch.name()).replace("{board}", cx.board_name);
+    let mut d = Diagnostic::error("PZ0201", format!("there is no file `{shown}`"), path.place, "named here");
     if path.value.text.contains('{') {
         d = d.counter_if(cx.board_place(), "for this board");
     }
-    let wanted = file
-        .file_name()
-        .and_then(|n| n.to_str())
-        .unwrap_or("")
-        .to_owned();
+    let wanted = file.file_name().and_then(|n| n.to_str()).unwrap_or("").to_owned();
     let names: Vec<String> = file
         .parent()
         .and_then(|f| std::fs::read_dir(f).ok())
@@ -225,14 +175,10 @@ fn exists(cx: &mut Ctx<'_>, path: &At<Text>) -> Option<PathBuf> {
     let mut sorted = names;
     sorted.sort();
     d = match nearest(&wanted, sorted.iter().map(String::as_str)) {
-        Some(near) => d.fix(
-            "a file with a similar name",
-            path.place,
-            format!("\"{}\"", path.value.text.replace(&wanted, near)),
-        ),
-        None => {
-            d.note("paths are relative to the description; `{arch}` and `{board}` are filled in")
+        Some(near) => {
+            d.fix("a file with a similar name", path.place, format!("\"{}\"", path.value.text.replace(&wanted, near)))
         }
+        None => d.note("paths are relative to the description; `{arch}` and `{board}` are filled in"),
     };
     cx.push(d);
     None
@@ -247,23 +193,12 @@ fn cores(cx: &mut Ctx<'_>) {
     let mut named: Vec<(i64, Place, String)> = Vec::new();
     for p in &d.partitions {
         named.extend(p.cores.good().into_iter().flat_map(|l| &l.value).map(|c| {
-            (
-                c.value,
-                c.place,
-                format!(
-                    "[board.{}.partition]` and `{}.cores = [0]",
-                    cx.board_name, p.name.value
-                ),
-            )
+            (c.value, c.place, format!("[board.{}.partition]` and `{}.cores = [0]", cx.board_name, p.name.value))
         }));
     }
     for s in &d.schedules {
         named.extend(s.cores.iter().map(|(c, _)| {
-            (
-                i64::from(c.value),
-                c.place,
-                format!("[board.{}.schedule.{}]", cx.board_name, s.name.value),
-            )
+            (i64::from(c.value), c.place, format!("[board.{}.schedule.{}]", cx.board_name, s.name.value))
         }));
     }
     for (core, place, over) in named {
@@ -277,9 +212,7 @@ fn cores(cx: &mut Ctx<'_>) {
                     format!("the cores are 0 to {}", has - 1),
                 )
                 .counter_if(line, "the cores of this board")
-                .help(format!(
-                    "a core that exists; or, for this board only, `{over}`"
-                )),
+                .help(format!("a core that exists; or, for this board only, `{over}`")),
             );
         }
     }
@@ -289,14 +222,8 @@ fn cores(cx: &mut Ctx<'_>) {
 fn options(cx: &mut Ctx<'_>) {
     let d = cx.d;
     for (key, node) in &d.options {
-        let names: Vec<&str> = cx
-            .board
-            .options
-            .iter()
-            .map(|(k, _)| k.value.as_str())
-            .collect();
-        let Some((option, values)) = cx.board.options.iter().find(|(k, _)| k.value == key.name)
-        else {
+        let names: Vec<&str> = cx.board.options.iter().map(|(k, _)| k.value.as_str()).collect();
+        let Some((option, values)) = cx.board.options.iter().find(|(k, _)| k.value == key.name) else {
             let line = cx.board.line("arch");
             let mut found = Diagnostic::error(
                 "PZ0209",
@@ -304,10 +231,7 @@ fn options(cx: &mut Ctx<'_>) {
                 key.place,
                 "unknown option",
             )
-            .counter_if(
-                cx.board.options.first().map(|(k, _)| k.place).or(line),
-                "the options of this board",
-            );
+            .counter_if(cx.board.options.first().map(|(k, _)| k.place).or(line), "the options of this board");
             found = match nearest(&key.name, names.iter().copied()) {
                 Some(near) => found.fix("an option with a similar name", key.place, near),
                 None => found.note(format!("its options are {}", listed(names))),
@@ -322,25 +246,16 @@ fn options(cx: &mut Ctx<'_>) {
         };
         let allowed: Vec<String> = values.iter().filter_map(|v| text(&v.value)).collect();
         if text(&node.value).is_none_or(|v| !allowed.contains(&v)) {
-            let first = values
-                .first()
-                .map(|v| cx.sources.at(v.place).to_owned())
-                .unwrap_or_default();
+            let first = values.first().map(|v| cx.sources.at(v.place).to_owned()).unwrap_or_default();
             cx.push(
                 Diagnostic::error(
                     "PZ0209",
-                    format!(
-                        "the option `{}` of `{}` has no such value",
-                        key.name, cx.board_name
-                    ),
+                    format!("the option `{}` of `{}` has no such value", key.name, cx.board_name),
                     node.place,
                     "unknown value",
                 )
                 .counter(option.place, "the option and its values")
-                .note(format!(
-                    "the values are {}",
-                    listed(allowed.iter().map(String::as_str))
-                ))
+                .note(format!("the values are {}", listed(allowed.iter().map(String::as_str))))
                 .fix("the default", node.place, first),
             );
         }

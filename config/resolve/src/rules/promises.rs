@@ -31,12 +31,7 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
         }
         let mut worst: Option<(u64, u32)> = None;
         for s in 0..cx.facts.schedules.len() {
-            let Some(placed) = cx
-                .facts
-                .schedules
-                .get(s)
-                .filter(|s| !s.unclear && s.frame > 0)
-            else {
+            let Some(placed) = cx.facts.schedules.get(s).filter(|s| !s.unclear && s.frame > 0) else {
                 continue;
             };
             for core in &placed.cores {
@@ -44,32 +39,16 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
                     .windows
                     .iter()
                     .filter(|w| w.run == name && !w.absent)
-                    .flat_map(|w| {
-                        w.starts(placed.frame)
-                            .map(|s| (s, s.saturating_add(w.duration)))
-                    })
+                    .flat_map(|w| w.starts(placed.frame).map(|s| (s, s.saturating_add(w.duration))))
                     .collect();
-                if mine.is_empty()
-                    || !cx
-                        .facts
-                        .cores
-                        .get(at)
-                        .is_some_and(|c| c.contains(&core.core))
-                {
+                if mine.is_empty() || !cx.facts.cores.get(at).is_some_and(|c| c.contains(&core.core)) {
                     continue;
                 }
                 let (least, from, gap) = least_supply(&mine, placed.frame, period);
                 if least < time {
                     let window = core.windows.iter().find(|w| w.run == name).map(|w| w.place);
                     let schedule = d.schedules.get(s).map_or("", |s| s.name.value.as_str());
-                    let found = short(
-                        p,
-                        promise.place,
-                        (time, period),
-                        schedule,
-                        (least, from, gap),
-                        window,
-                    );
+                    let found = short(p, promise.place, (time, period), schedule, (least, from, gap), window);
                     cx.out.push(found);
                 } else if worst.is_none_or(|(w, _)| least - time < w) {
                     worst = Some((least - time, core.core));
@@ -92,21 +71,14 @@ fn shared(cx: &mut Ctx<'_>, at: usize, p: &Partition, place: Place, time: &str) 
     };
     let rival = d.partitions.iter().enumerate().find(|(other, q)| {
         *other != at
-            && cx
-                .facts
-                .time_partition
-                .get(*other)
-                .is_some_and(|t| t.as_deref() == Some(time))
+            && cx.facts.time_partition.get(*other).is_some_and(|t| t.as_deref() == Some(time))
             && q.priority.good().map_or(100, |x| x.value) >= own
             && common(*other)
     });
     let Some((_, q)) = rival else { return false };
     let found = Diagnostic::error(
         "PZ0407",
-        format!(
-            "`{}` can use up the windows of `{}`",
-            q.name.value, p.name.value
-        ),
+        format!("`{}` can use up the windows of `{}`", q.name.value, p.name.value),
         place,
         "promised, in windows that are shared",
     )
@@ -114,10 +86,7 @@ fn shared(cx: &mut Ctx<'_>, at: usize, p: &Partition, place: Place, time: &str) 
         q.time_partition.place().unwrap_or(q.table.head),
         format!("`{}` shares them and does not go behind", q.name.value),
     )
-    .help(format!(
-        "a higher `priority` for `{}` than for `{}`, or windows of its own",
-        p.name.value, q.name.value
-    ));
+    .help(format!("a higher `priority` for `{}` than for `{}`, or windows of its own", p.name.value, q.name.value));
     cx.push(found);
     true
 }
@@ -145,10 +114,7 @@ fn least_supply(windows: &[(u64, u64)], frame: u64, period: u64) -> (u64, u64, u
     }
     let mut gap = 0;
     for (at, (_, end)) in sorted.iter().enumerate() {
-        let next = sorted
-            .get(at + 1)
-            .map(|(s, _)| *s)
-            .or(sorted.first().map(|(s, _)| s.saturating_add(frame)));
+        let next = sorted.get(at + 1).map(|(s, _)| *s).or(sorted.first().map(|(s, _)| s.saturating_add(frame)));
         gap = gap.max(next.unwrap_or(0).saturating_sub(*end));
     }
     (out.0, out.1, gap)
@@ -164,74 +130,32 @@ fn short(
 ) -> Diagnostic {
     Diagnostic::error(
         "PZ0407",
-        format!(
-            "the windows of `{}` give less than promised in `{schedule}`",
-            p.name.value
-        ),
+        format!("the windows of `{}` give less than promised in `{schedule}`", p.name.value),
         place,
         format!("{} in {} promised", show_time(time), show_time(period)),
     )
-    .counter_if(
-        window,
-        format!("its windows leave a gap of {}", show_time(gap)),
-    )
-    .note(format!(
-        "in the {} after {} of the frame it gets {}",
-        show_time(period),
-        show_time(from),
-        show_time(least)
-    ))
-    .help(format!(
-        "windows that are {} longer, or more of them",
-        show_time(time - least)
-    ))
+    .counter_if(window, format!("its windows leave a gap of {}", show_time(gap)))
+    .note(format!("in the {} after {} of the frame it gets {}", show_time(period), show_time(from), show_time(least)))
+    .help(format!("windows that are {} longer, or more of them", show_time(time - least)))
 }
 
 /// PZ0408.
-fn disturbed(
-    cx: &mut Ctx<'_>,
-    at: usize,
-    p: &Partition,
-    (_, period): (u64, u64),
-    place: Place,
-    spare: u64,
-    core: u32,
-) {
+fn disturbed(cx: &mut Ctx<'_>, at: usize, p: &Partition, (_, period): (u64, u64), place: Place, spare: u64, core: u32) {
     let d = cx.d;
     let own = p.priority.good().map_or(100, |x| x.value);
     let mut taken = 0u64;
     for (other, q) in d.partitions.iter().enumerate() {
-        let zero = cx
-            .facts
-            .time_partition
-            .get(other)
-            .is_some_and(Option::is_none);
+        let zero = cx.facts.time_partition.get(other).is_some_and(Option::is_none);
         let here = cx.facts.cores.get(other).is_some_and(|c| c.contains(&core));
         let Some(priority) = q.priority.good().filter(|x| x.value > own) else {
             continue;
         };
-        if other == at
-            || !zero
-            || !here
-            || matches!(q.limit, parzelle_schema::reader::Field::Bad(_))
-        {
+        if other == at || !zero || !here || matches!(q.limit, parzelle_schema::reader::Field::Bad(_)) {
             continue;
         }
-        let line = q
-            .table
-            .entry("priority")
-            .map_or(priority.place, |(k, n)| Place {
-                start: k.place.start,
-                ..n.place
-            });
-        let promise = p.table.entry("promise").map_or(place, |(k, n)| Place {
-            start: k.place.start,
-            ..n.place
-        });
-        let title = format!(
-            "`{}` can keep `{}` from its promise",
-            q.name.value, p.name.value
-        );
+        let line = q.table.entry("priority").map_or(priority.place, |(k, n)| Place { start: k.place.start, ..n.place });
+        let promise = p.table.entry("promise").map_or(place, |(k, n)| Place { start: k.place.start, ..n.place });
+        let title = format!("`{}` can keep `{}` from its promise", q.name.value, p.name.value);
         match q.limit.good() {
             None => {
                 let mut found = Diagnostic::error(
@@ -247,7 +171,10 @@ fn disturbed(
                 found = found.note(if p.priority.is_written() {
                     "a partition without windows runs in time partition 0".to_owned()
                 } else {
-                    format!("a partition without windows runs in time partition 0; `{}` has the default priority 100", p.name.value)
+                    format!(
+                        "a partition without windows runs in time partition 0; `{}` has the default priority 100",
+                        p.name.value
+                    )
                 });
                 if spare >= 10_000 {
                     let (share, per) = ((spare / 5).max(1000) / 1000 * 1000, period / 5);
@@ -263,9 +190,7 @@ fn disturbed(
                         &format!("limit = \"{}/{}\"", written_time(share), written_time(per)),
                     );
                 }
-                let found = found.help(format!(
-                    "or let it run only on what is left, with a priority of {own} or less"
-                ));
+                let found = found.help(format!("or let it run only on what is left, with a priority of {own} or less"));
                 cx.push(found);
             }
             Some(limit) => {
@@ -273,9 +198,17 @@ fn disturbed(
                 taken = taken.saturating_add(time.saturating_mul(period.div_ceil(per.max(1))));
                 if taken > spare {
                     cx.push(
-                        Diagnostic::error("PZ0408", title, limit.place, format!("up to {} in {}, with those before it", show_time(taken), show_time(period)))
-                            .counter(promise, format!("promised on core {core}, with {} to spare", show_time(spare)))
-                            .help(format!("a smaller limit, longer windows of `{}`, or a priority of {own} or less", p.name.value)),
+                        Diagnostic::error(
+                            "PZ0408",
+                            title,
+                            limit.place,
+                            format!("up to {} in {}, with those before it", show_time(taken), show_time(period)),
+                        )
+                        .counter(promise, format!("promised on core {core}, with {} to spare", show_time(spare)))
+                        .help(format!(
+                            "a smaller limit, longer windows of `{}`, or a priority of {own} or less",
+                            p.name.value
+                        )),
                     );
                 }
             }

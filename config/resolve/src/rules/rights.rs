@@ -20,22 +20,16 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
 fn names(cx: &mut Ctx<'_>) {
     let d = cx.d;
     for p in &d.partitions {
-        for (key, list) in [
-            ("start-stop", &p.may.start_stop),
-            ("statistics", &p.may.statistics),
-            ("trace", &p.may.trace),
-        ] {
+        for (key, list) in
+            [("start-stop", &p.may.start_stop), ("statistics", &p.may.statistics), ("trace", &p.may.trace)]
+        {
             for name in list.good().into_iter().flat_map(|l| &l.value) {
                 let text = name.value.text.as_str();
                 if text == "*" {
                     continue;
                 }
                 if cx.partition(text).is_none() {
-                    cx.no_partition(
-                        text,
-                        name.place,
-                        &format!("in the right `{key}` of `{}`", p.name.value),
-                    );
+                    cx.no_partition(text, name.place, &format!("in the right `{key}` of `{}`", p.name.value));
                 } else if text == p.name.value && key == "start-stop" {
                     cx.push(
                         Diagnostic::error(
@@ -79,29 +73,18 @@ fn idle(cx: &mut Ctx<'_>) {
         let grants = |x: &At<Text>| x.value.text == p.name.value || x.value.text == "*";
         let able = d.partitions.iter().any(|q| {
             q.name.value != p.name.value
-                && (q
-                    .may
-                    .start_stop
-                    .good()
-                    .is_some_and(|l| l.value.iter().any(grants))
+                && (q.may.start_stop.good().is_some_and(|l| l.value.iter().any(grants))
                     || matches!(q.may.start_stop, parzelle_schema::reader::Field::Bad(_)))
         });
         if able {
             continue;
         }
-        let may = d
-            .partitions
-            .iter()
-            .find_map(|q| q.table.entry("may").map(|(_, n)| n.place));
+        let may = d.partitions.iter().find_map(|q| q.table.entry("may").map(|(_, n)| n.place));
         let manager = d
             .partitions
             .iter()
             .find(|q| q.name.value != p.name.value && q.table.entry("may").is_some())
-            .or_else(|| {
-                d.partitions
-                    .iter()
-                    .find(|q| q.name.value != p.name.value && q.guest.is_none())
-            });
+            .or_else(|| d.partitions.iter().find(|q| q.name.value != p.name.value && q.guest.is_none()));
         let mut found = Diagnostic::error(
             "PZ0906",
             format!("nobody can start `{}`", p.name.value),
@@ -129,15 +112,10 @@ fn start_order(cx: &mut Ctx<'_>) {
     };
     let mut seen: Vec<&At<Text>> = Vec::new();
     let last = order.value.len().saturating_sub(1);
-    let first =
-        d.system
-            .schedule
-            .good()
-            .map(|s| s.value.text.as_str())
-            .or(match d.schedules.as_slice() {
-                [only] => Some(only.name.value.as_str()),
-                _ => None,
-            });
+    let first = d.system.schedule.good().map(|s| s.value.text.as_str()).or(match d.schedules.as_slice() {
+        [only] => Some(only.name.value.as_str()),
+        _ => None,
+    });
     let first = first.and_then(|f| d.schedules.iter().position(|s| s.name.value == f));
     for (at, name) in order.value.iter().enumerate() {
         let text = name.value.text.as_str();
@@ -147,14 +125,9 @@ fn start_order(cx: &mut Ctx<'_>) {
         };
         if let Some(before) = seen.iter().find(|s| s.value.text == text) {
             cx.push(
-                Diagnostic::error(
-                    "PZ0907",
-                    format!("`{text}` is twice in the start order"),
-                    name.place,
-                    "again here",
-                )
-                .counter(before.place, "first here")
-                .help("delete one of them"),
+                Diagnostic::error("PZ0907", format!("`{text}` is twice in the start order"), name.place, "again here")
+                    .counter(before.place, "first here")
+                    .help("delete one of them"),
             );
             continue;
         }
@@ -162,30 +135,15 @@ fn start_order(cx: &mut Ctx<'_>) {
         if at == last {
             continue; // nobody waits for the last
         }
-        let idle = p
-            .start
-            .good()
-            .filter(|s| s.value == "idle")
-            .map(|s| (s.place, "it starts idle"));
-        let guest = p
-            .guest
-            .as_ref()
-            .map(|g| (g.table.head, "a guest does not say when it is ready"));
+        let idle = p.start.good().filter(|s| s.value == "idle").map(|s| (s.place, "it starts idle"));
+        let guest = p.guest.as_ref().map(|g| (g.table.head, "a guest does not say when it is ready"));
         let unscheduled = first.filter(|f| {
-            cx.facts
-                .time_partition
-                .get(index)
-                .is_some_and(Option::is_some)
+            cx.facts.time_partition.get(index).is_some_and(Option::is_some)
                 && !cx.facts.unclear
-                && cx
-                    .facts
-                    .schedules
-                    .get(*f)
-                    .is_some_and(|s| s.cores_of(&time_partition_name(p)).is_empty())
+                && cx.facts.schedules.get(*f).is_some_and(|s| s.cores_of(&time_partition_name(p)).is_empty())
         });
-        let unscheduled = unscheduled
-            .and_then(|f| d.schedules.get(f))
-            .map(|s| (s.table.head, "the first schedule does not run it"));
+        let unscheduled =
+            unscheduled.and_then(|f| d.schedules.get(f)).map(|s| (s.table.head, "the first schedule does not run it"));
         if let Some((place, why)) = idle.or(guest).or(unscheduled) {
             cx.push(
                 Diagnostic::error(

@@ -33,28 +33,18 @@ fn way_out(cx: &mut Ctx<'_>) {
                 continue;
             }
             let zero = cx.facts.time_partition.get(at).is_some_and(Option::is_none);
-            let runs = zero
-                || cx
-                    .facts
-                    .schedules
-                    .get(s)
-                    .is_some_and(|s| !s.cores_of(&time_partition_name(p)).is_empty());
+            let runs =
+                zero || cx.facts.schedules.get(s).is_some_and(|s| !s.cores_of(&time_partition_name(p)).is_empty());
             holder = holder.or(Some(right.place));
             out |= runs;
         }
         if !out {
-            let title =
-                format!("no partition that runs in `{name}` can switch to another schedule");
-            let mut w = Diagnostic::warning(
-                "PZ0415",
-                title,
-                schedule.table.head,
-                "the system stays in this schedule",
-            );
+            let title = format!("no partition that runs in `{name}` can switch to another schedule");
+            let mut w = Diagnostic::warning("PZ0415", title, schedule.table.head, "the system stays in this schedule");
             w = match holder {
-                Some(place) => w
-                    .counter(place, "has the right, but no window there")
-                    .help("a window for it in this schedule"),
+                Some(place) => {
+                    w.counter(place, "has the right, but no window there").help("a window for it in this schedule")
+                }
                 None => w.help("`may.switch-schedule = […]` for a partition that runs here"),
             };
             found.push(w);
@@ -72,9 +62,7 @@ fn behind_clients(cx: &mut Ctx<'_>) {
             continue;
         };
         let owns = |p: &parzelle_schema::file::Partition| {
-            p.devices
-                .good()
-                .is_some_and(|l| l.value.iter().any(|x| x.value.text == device.value.text))
+            p.devices.good().is_some_and(|l| l.value.iter().any(|x| x.value.text == device.value.text))
         };
         let Some((s, server)) = d.partitions.iter().enumerate().find(|(_, p)| owns(p)) else {
             continue;
@@ -93,10 +81,7 @@ fn behind_clients(cx: &mut Ctx<'_>) {
                 found.push(
                     Diagnostic::warning(
                         "PZ0417",
-                        format!(
-                            "`{}` goes before `{}`, which serves it",
-                            client.name.value, server.name.value
-                        ),
+                        format!("`{}` goes before `{}`, which serves it", client.name.value, server.name.value),
                         priority.place,
                         "as long as it runs, its driver does not",
                     )

@@ -43,10 +43,7 @@ pub(crate) struct Placed {
 impl Placed {
     /// The starts of all repetitions in a frame.
     pub(crate) fn starts(&self, frame: u64) -> impl Iterator<Item = u64> + '_ {
-        let count = frame
-            .checked_div(self.period)
-            .unwrap_or(1)
-            .clamp(1, 100_000);
+        let count = frame.checked_div(self.period).unwrap_or(1).clamp(1, 100_000);
         (0..count).map(|n| self.start.saturating_add(n.saturating_mul(self.period)))
     }
 }
@@ -81,11 +78,8 @@ pub(crate) fn check(cx: &mut Ctx<'_>) {
         if let Some(frame) = frame {
             tick(cx, frame);
         }
-        let mut placed = PlacedSchedule {
-            frame: frame.map_or(0, |f| f.value),
-            cores: Vec::new(),
-            unclear: schedule.incomplete,
-        };
+        let mut placed =
+            PlacedSchedule { frame: frame.map_or(0, |f| f.value), cores: Vec::new(), unclear: schedule.incomplete };
         for (core, windows) in &schedule.cores {
             if placed.cores.iter().any(|c| c.core == core.value) {
                 continue;
@@ -105,11 +99,7 @@ fn place_core(
     windows: &[Window],
     frame: Option<&At<u64>>,
 ) -> PlacedCore {
-    let mut out = PlacedCore {
-        core: core.value,
-        windows: Vec::new(),
-        unclear: frame.is_none(),
-    };
+    let mut out = PlacedCore { core: core.value, windows: Vec::new(), unclear: frame.is_none() };
     // (start, end or None) of the entry before; None if that is unclear.
     let mut before: Option<(Option<u64>, Place)> = Some((Some(0), core.place));
     let mut open: Vec<usize> = Vec::new();
@@ -132,10 +122,7 @@ fn place_core(
                 cx.push(
                     Diagnostic::error(
                         "PZ0405",
-                        format!(
-                            "it is not clear where the window of `{}` starts",
-                            run.value.text
-                        ),
+                        format!("it is not clear where the window of `{}` starts", run.value.text),
                         window.place,
                         "no `start`",
                     )
@@ -211,44 +198,27 @@ fn fill(core: &mut PlacedCore, open: &[usize], frame: u64) {
     }
 }
 
-fn single(
-    cx: &mut Ctx<'_>,
-    schedule: &Schedule,
-    core: &mut PlacedCore,
-    at: usize,
-    frame: &At<u64>,
-) {
+fn single(cx: &mut Ctx<'_>, schedule: &Schedule, core: &mut PlacedCore, at: usize, frame: &At<u64>) {
     let Some(w) = core.windows.get(at).cloned() else {
         return;
     };
     let last = w.starts(frame.value).last().unwrap_or(w.start);
     let end = last.saturating_add(w.duration);
     // A window longer than its own period is said by the overlap (PZ0402).
-    if (end > frame.value || last >= frame.value)
-        && (w.duration <= w.period || w.period == frame.value)
-    {
+    if (end > frame.value || last >= frame.value) && (w.duration <= w.period || w.period == frame.value) {
         core.unclear = true;
         let room = frame.value.saturating_sub(last);
         let mut d = Diagnostic::error(
             "PZ0401",
-            format!(
-                "the window of `{}` ends {} after the frame",
-                w.run,
-                show_time(end - frame.value)
-            ),
+            format!("the window of `{}` ends {} after the frame", w.run, show_time(end - frame.value)),
             w.duration_place.unwrap_or(w.place),
             format!("from {} to {}", show_time(last), show_time(end)),
         )
-        .counter(
-            frame.place,
-            format!("the frame of `{}` ends here", schedule.name.value),
-        );
+        .counter(frame.place, format!("the frame of `{}` ends here", schedule.name.value));
         d = match (w.duration_place, room) {
-            (Some(place), room) if room > 0 => d.fix(
-                format!("at most {} fit", show_time(room)),
-                place,
-                format!("\"{}\"", written_time(room)),
-            ),
+            (Some(place), room) if room > 0 => {
+                d.fix(format!("at most {} fit", show_time(room)), place, format!("\"{}\"", written_time(room)))
+            }
             _ => d.help("start it earlier, or make the frame longer"),
         };
         cx.push(d);
@@ -260,20 +230,13 @@ fn single(
         let line = cx.board.line("shortest-window").unwrap_or(shortest.place);
         let mut d = Diagnostic::error(
             "PZ0404",
-            format!(
-                "the window of `{}` is too short for `{}`",
-                w.run, cx.board_name
-            ),
+            format!("the window of `{}` is too short for `{}`", w.run, cx.board_name),
             w.duration_place.unwrap_or(w.place),
             format!("{} long", show_time(w.duration)),
         )
         .counter(line, "no window on this board is shorter");
         if let Some(place) = w.duration_place {
-            d = d.fix(
-                "the shortest window",
-                place,
-                format!("\"{}\"", written_time(shortest.value)),
-            );
+            d = d.fix("the shortest window", place, format!("\"{}\"", written_time(shortest.value)));
         }
         cx.push(d);
     }
@@ -302,21 +265,13 @@ fn divides(cx: &mut Ctx<'_>, schedule: &Schedule, period: &At<u64>, frame: &At<u
     near.sort_by_key(|p| p.abs_diff(period.value));
     let mut d = Diagnostic::error(
         "PZ0403",
-        format!(
-            "a period of {} does not divide the frame of `{}`",
-            show_time(period.value),
-            schedule.name.value
-        ),
+        format!("a period of {} does not divide the frame of `{}`", show_time(period.value), schedule.name.value),
         period.place,
         "not a whole number of times in the frame",
     )
     .counter(frame.place, "the frame");
     if let Some(first) = near.first() {
-        d = d.fix(
-            "the nearest that does",
-            period.place,
-            format!("\"{}\"", written_time(*first)),
-        );
+        d = d.fix("the nearest that does", period.place, format!("\"{}\"", written_time(*first)));
     }
     cx.push(d);
 }
@@ -328,25 +283,15 @@ fn tick(cx: &mut Ctx<'_>, time: &At<u64>) {
     if tick.value == 0 || time.value.is_multiple_of(tick.value) {
         return;
     }
-    let rounded = (time.value.saturating_add(tick.value / 2) / tick.value)
-        .max(1)
-        .saturating_mul(tick.value);
+    let rounded = (time.value.saturating_add(tick.value / 2) / tick.value).max(1).saturating_mul(tick.value);
     let line = cx.board.line("tick").unwrap_or(tick.place);
     let d = Diagnostic::error(
         "PZ0416",
-        format!(
-            "{} is not a multiple of the timer's tick on `{}`",
-            show_time(time.value),
-            cx.board_name
-        ),
+        format!("{} is not a multiple of the timer's tick on `{}`", show_time(time.value), cx.board_name),
         time.place,
         "the timer can't be set so exactly",
     )
     .counter(line, "the tick of this board")
-    .fix(
-        "rounded",
-        time.place,
-        format!("\"{}\"", written_time(rounded)),
-    );
+    .fix("rounded", time.place, format!("\"{}\"", written_time(rounded)));
     cx.push(d);
 }

@@ -9,11 +9,7 @@ use parzelle_resolve::environment::{Crates, Environment, Metadata, Package};
 
 /// The source tree.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .unwrap()
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
 }
 
 /// The boards of this tree, and a few crates.
@@ -25,26 +21,10 @@ pub(crate) fn environment() -> Environment {
         features: vec!["fast".to_owned()],
         metadata: Metadata::default(),
     };
-    let names = [
-        "control",
-        "hello",
-        "console",
-        "monitor",
-        "crasher",
-        "reporter",
-        "shim-aarch64",
-    ];
+    let names = ["control", "hello", "console", "monitor", "crasher", "reporter", "shim-aarch64"];
     let mut packages: Vec<Package> = names.map(package).to_vec();
-    packages.push(Package {
-        metadata: Metadata {
-            stack: Some(16 << 10),
-            ..Metadata::default()
-        },
-        ..package("display")
-    });
-    packages.push(Package {
-        bins: Vec::new(),
-        ..package("library")
-    });
+    packages
+        .push(Package { metadata: Metadata { stack: Some(16 << 10), ..Metadata::default() }, ..package("display") });
+    packages.push(Package { bins: Vec::new(), ..package("library") });
     Environment::with_crates(root(), Crates::Fixed(packages))
 }

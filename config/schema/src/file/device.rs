@@ -53,44 +53,28 @@ impl Device {
         let mut r = Reader::new(table, &keys::DEVICE, cx);
         for key in ["pci", "id"] {
             if let Some((_, node)) = table.entry(key) {
-                not_yet(
-                    r.cx,
-                    "PCI devices are",
-                    node.place,
-                    &format!("`device.{}`", name.value),
-                    "PCI and the IOMMU",
-                );
+                not_yet(r.cx, "PCI devices are", node.place, &format!("`device.{}`", name.value), "PCI and the IOMMU");
                 break;
             }
         }
         let dma = r.word("dma", &["none", "iommu", "direct"]);
         let head = table.head;
-        let written = table.entry("dma").map(|(key, node)| crate::source::Place {
-            start: key.place.start,
-            ..node.place
-        });
+        let written =
+            table.entry("dma").map(|(key, node)| crate::source::Place { start: key.place.start, ..node.place });
         let dma = match dma.good().map(|d| d.value) {
             Some("iommu") => Dma::Iommu,
             Some("direct") => Dma::Direct,
             _ => Dma::None,
         };
-        let list =
-            |f: Field<Vec<At<(u64, u64)>>>| f.good().map(|f| f.value.clone()).unwrap_or_default();
+        let list = |f: Field<Vec<At<(u64, u64)>>>| f.good().map(|f| f.value.clone()).unwrap_or_default();
         let _ = r.text("qemu");
         let kernel = board && r.truth("kernel").good().is_some_and(|k| k.value);
         Device {
             class: r.word("class", &["other", "block", "net", "uart"]),
             registers: list(r.parsed_list("registers", "range", |t| parse_range(t, false))),
             ports: list(r.parsed_list("ports", "range", |t| parse_range(t, true))),
-            interrupts: r
-                .numbers("interrupts", 0, 1019)
-                .good()
-                .map(|f| f.value.clone())
-                .unwrap_or_default(),
-            edge: r
-                .word("trigger", &["level", "edge"])
-                .good()
-                .is_some_and(|t| t.value == "edge"),
+            interrupts: r.numbers("interrupts", 0, 1019).good().map(|f| f.value.clone()).unwrap_or_default(),
+            edge: r.word("trigger", &["level", "edge"]).good().is_some_and(|t| t.value == "edge"),
             dma: At::new(dma, written.unwrap_or(head)),
             kernel,
             name,

@@ -41,37 +41,22 @@ impl Health {
     pub fn read(name: At<String>, table: &Table, cx: &mut Cx<'_>) -> Self {
         let known = |key: &str| keys::HEALTH.keys.iter().any(|k| k.name == key);
         for (key, _) in table.entries.iter().filter(|(k, _)| !known(&k.name)) {
-            let d = Diagnostic::error(
-                "PZ0901",
-                format!("no error is called `{}`", key.name),
-                key.place,
-                "unknown error",
-            )
-            .counter(table.head, "in this health table");
-            cx.out.push(
-                match nearest(&key.name, keys::HEALTH.keys.iter().map(|k| k.name)) {
-                    Some(near) => d.fix("an error with a similar name", key.place, near),
-                    None => d.note(format!("the errors are {}", listed(ERRORS))),
-                },
-            );
+            let d =
+                Diagnostic::error("PZ0901", format!("no error is called `{}`", key.name), key.place, "unknown error")
+                    .counter(table.head, "in this health table");
+            cx.out.push(match nearest(&key.name, keys::HEALTH.keys.iter().map(|k| k.name)) {
+                Some(near) => d.fix("an error with a similar name", key.place, near),
+                None => d.note(format!("the errors are {}", listed(ERRORS))),
+            });
         }
-        let mut r = Reader {
-            table,
-            kind: &keys::HEALTH,
-            cx,
-        };
+        let mut r = Reader { table, kind: &keys::HEALTH, cx };
         let mut actions = Vec::new();
         for word in ERRORS.into_iter().chain(["otherwise", "give-up"]) {
             if let (Field::Good(text), Some((key, _))) = (r.text(word), table.entry(word)) {
                 actions.push((At::new(word, key.place), text));
             }
         }
-        Health {
-            restarts: r.parsed("restarts", "rate", parse_count_rate),
-            actions,
-            name,
-            table: table.clone(),
-        }
+        Health { restarts: r.parsed("restarts", "rate", parse_count_rate), actions, name, table: table.clone() }
     }
 
     /// The word for a key, if it is written.

@@ -73,19 +73,11 @@ pub struct Console {
 
 fn end(cx: &mut Cx<'_>, text: &At<Text>) -> EndAt {
     let end = End::parse(&text.value.text);
-    let partition_place = if end.port.is_some() {
-        text.inner(end.partition_column())
-    } else {
-        text.place
-    };
+    let partition_place = if end.port.is_some() { text.inner(end.partition_column()) } else { text.place };
     if let Some(port) = &end.port {
         check_name(cx, Name::Port, port, text.inner(end.port_column()), "port");
     }
-    EndAt {
-        end,
-        place: text.place,
-        partition_place,
-    }
+    EndAt { end, place: text.place, partition_place }
 }
 
 fn one(r: &mut Reader<'_, '_, '_>, key: &str) -> Field<EndAt> {
@@ -102,10 +94,7 @@ fn many(r: &mut Reader<'_, '_, '_>, key: &str) -> Field<Vec<EndAt>> {
         Field::Bad(place) => Field::Bad(place),
         Field::Good(texts) => {
             let place = texts.place;
-            Field::Good(At::new(
-                texts.value.iter().map(|t| end(r.cx, t)).collect(),
-                place,
-            ))
+            Field::Good(At::new(texts.value.iter().map(|t| end(r.cx, t)).collect(), place))
         }
     }
 }
@@ -113,11 +102,7 @@ fn many(r: &mut Reader<'_, '_, '_>, key: &str) -> Field<Vec<EndAt>> {
 impl Channel {
     /// Reads `[sampling.NAME]` or `[queuing.NAME]`.
     pub fn read(name: At<String>, table: &Table, sampling: bool, cx: &mut Cx<'_>) -> Self {
-        let kind = if sampling {
-            &keys::SAMPLING
-        } else {
-            &keys::QUEUING
-        };
+        let kind = if sampling { &keys::SAMPLING } else { &keys::QUEUING };
         let mut r = Reader::new(table, kind, cx);
         let from = one(&mut r, "from");
         r.require("from", &from, None);
@@ -141,16 +126,7 @@ impl Channel {
             max_messages = r.number("max-messages", 1, 65_535);
             r.require("max-messages", &max_messages, None);
         }
-        Channel {
-            name,
-            table: table.clone(),
-            sampling,
-            from,
-            to,
-            message_size,
-            refresh_period,
-            max_messages,
-        }
+        Channel { name, table: table.clone(), sampling, from, to, message_size, refresh_period, max_messages }
     }
 }
 
@@ -181,11 +157,6 @@ impl Console {
         r.require("device", &device, None);
         let members = many(&mut r, "members");
         r.require("members", &members, None);
-        Console {
-            name,
-            table: table.clone(),
-            device,
-            members,
-        }
+        Console { name, table: table.clone(), device, members }
     }
 }

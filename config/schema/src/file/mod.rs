@@ -88,9 +88,14 @@ pub fn split(root: &Table, cx: &mut Cx<'_>) -> (Table, Vec<Override>) {
     for (key, node) in root.entries.iter().filter(|(k, _)| k.name == "board") {
         let Value::Table(boards) = &node.value else {
             cx.out.push(
-                Diagnostic::error("PZ0004", format!("`board` wants a table, not {}", node.value.kind()), node.place, "a table is expected here")
-                    .counter(key.place, "the value of this key")
-                    .help("what differs on a board stands in `[board.NAME]`; the boards of the file are `system.boards`"),
+                Diagnostic::error(
+                    "PZ0004",
+                    format!("`board` wants a table, not {}", node.value.kind()),
+                    node.place,
+                    "a table is expected here",
+                )
+                .counter(key.place, "the value of this key")
+                .help("what differs on a board stands in `[board.NAME]`; the boards of the file are `system.boards`"),
             );
             continue;
         };
@@ -98,19 +103,12 @@ pub fn split(root: &Table, cx: &mut Cx<'_>) -> (Table, Vec<Override>) {
             match &node.value {
                 Value::Table(table) => {
                     let _ = Reader::new(table, &keys::OVERRIDE, cx);
-                    overrides.push(Override {
-                        board: At::new(name.name.clone(), name.place),
-                        table: table.clone(),
-                    });
+                    overrides.push(Override { board: At::new(name.name.clone(), name.place), table: table.clone() });
                 }
                 _ => cx.out.push(
                     Diagnostic::error(
                         "PZ0004",
-                        format!(
-                            "`board.{}` wants a table, not {}",
-                            name.name,
-                            node.value.kind()
-                        ),
+                        format!("`board.{}` wants a table, not {}", name.name, node.value.kind()),
                         node.place,
                         "a table is expected here",
                     )
@@ -133,13 +131,7 @@ pub fn boards(common: &Table) -> Vec<At<Text>> {
     items
         .iter()
         .filter_map(|item| match &item.value {
-            Value::String { text, plain } => Some(At::new(
-                Text {
-                    text: text.clone(),
-                    plain: *plain,
-                },
-                item.place,
-            )),
+            Value::String { text, plain } => Some(At::new(Text { text: text.clone(), plain: *plain }, item.place)),
             _ => None,
         })
         .collect()
@@ -149,19 +141,12 @@ impl Description {
     /// Reads a merged file. `over` is the board's own table, for `option` and `without`.
     pub fn read(root: &Table, over: Option<&Table>, cx: &mut Cx<'_>) -> Self {
         let mut file = root.clone();
-        file.entries
-            .retain(|(k, _)| !matches!(k.name.as_str(), "option" | "without"));
+        file.entries.retain(|(k, _)| !matches!(k.name.as_str(), "option" | "without"));
         let mut r = Reader::new(&file, &keys::FILE, cx);
         let system = match r.table("system") {
             Some(table) => system(table, r.cx),
             None => {
-                let none = Table {
-                    head: Place {
-                        end: root.head.start,
-                        ..root.head
-                    },
-                    entries: Vec::new(),
-                };
+                let none = Table { head: Place { end: root.head.start, ..root.head }, entries: Vec::new() };
                 if r.table.entry("system").is_none() {
                     let end = r.cx.sources.text(root.head.file).len().min(1);
                     r.cx.out.push(
@@ -236,11 +221,7 @@ impl Description {
             }
         }
         if let Some(over) = over {
-            let mut r = Reader {
-                table: over,
-                kind: &keys::OVERRIDE,
-                cx,
-            };
+            let mut r = Reader { table: over, kind: &keys::OVERRIDE, cx };
             if let Some(options) = r.table("option") {
                 out.options = options.entries.clone();
             }
@@ -257,13 +238,11 @@ fn system(table: &Table, cx: &mut Cx<'_>) -> SystemTable {
     let boards = r.texts("boards");
     r.require("boards", &boards, None);
     if let Some(at) = boards.good().filter(|at| at.value.is_empty()) {
-        let d = Diagnostic::error(
-            "PZ0007",
-            "`boards` names no board",
+        let d = Diagnostic::error("PZ0007", "`boards` names no board", at.place, "an empty list").fix(
+            "for example",
             at.place,
-            "an empty list",
-        )
-        .fix("for example", at.place, "[\"qemu-virt-aarch64\"]");
+            "[\"qemu-virt-aarch64\"]",
+        );
         r.cx.out.push(d);
     }
     SystemTable {
@@ -285,8 +264,6 @@ pub fn not_yet(cx: &mut Cx<'_>, what: &str, place: Place, shown: &str, with: &st
             place,
             format!("{shown} can't be built by this version"),
         )
-        .note(format!(
-            "it is a part of the language and comes later, with {with}"
-        )),
+        .note(format!("it is a part of the language and comes later, with {with}")),
     );
 }

@@ -101,28 +101,13 @@ impl Partition {
                 Value::Table(t) => t.entries.first().map_or(t.head, |(_, first)| first.place),
                 _ => node.place,
             };
-            not_yet(
-                r.cx,
-                "declared processes are",
-                place,
-                "this process",
-                "APEX",
-            );
+            not_yet(r.cx, "declared processes are", place, "this process", "APEX");
         }
         let c = r.text("c");
         if let Some(place) = c.place() {
-            not_yet(
-                r.cx,
-                "programs in C are",
-                place,
-                "this folder of sources",
-                "APEX",
-            );
+            not_yet(r.cx, "programs in C are", place, "this folder of sources", "APEX");
         }
-        let may = r
-            .table("may")
-            .map(|t| May::read(t, r.cx))
-            .unwrap_or_default();
+        let may = r.table("may").map(|t| May::read(t, r.cx)).unwrap_or_default();
         Partition {
             krate: r.text("crate"),
             elf: r.text("elf"),

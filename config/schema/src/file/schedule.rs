@@ -48,9 +48,7 @@ pub struct Window {
 impl Window {
     /// Whether any of its times could not be read, so that nothing follows from its position.
     pub fn is_unclear(&self) -> bool {
-        [&self.start, &self.duration, &self.period]
-            .iter()
-            .any(|f| matches!(f, Field::Bad(_)))
+        [&self.start, &self.duration, &self.period].iter().any(|f| matches!(f, Field::Bad(_)))
     }
 }
 
@@ -82,17 +80,12 @@ impl Schedule {
                     r.cx.out.push(
                         Diagnostic::error(
                             "PZ0004",
-                            format!(
-                                "`core.{core}` wants a list of windows, not {}",
-                                node.value.kind()
-                            ),
+                            format!("`core.{core}` wants a list of windows, not {}", node.value.kind()),
                             node.place,
                             "a list is expected here",
                         )
                         .counter(key.place, "the windows of this core")
-                        .help(format!(
-                            "for example `core.{core} = [{{ run = \"NAME\", duration = \"1ms\" }}]`"
-                        )),
+                        .help(format!("for example `core.{core} = [{{ run = \"NAME\", duration = \"1ms\" }}]`")),
                     );
                     incomplete = true;
                     continue;
@@ -122,25 +115,14 @@ impl Schedule {
         }
         let mut change_action = Vec::new();
         if let Some(actions) = r.table("change-action") {
-            let mut inner = Reader {
-                table: actions,
-                kind: &keys::SCHEDULE,
-                cx: r.cx,
-            };
+            let mut inner = Reader { table: actions, kind: &keys::SCHEDULE, cx: r.cx };
             for (key, _) in &actions.entries {
                 if let Field::Good(text) = inner.text(&key.name) {
                     change_action.push((At::new(key.name.clone(), key.place), text));
                 }
             }
         }
-        Schedule {
-            name,
-            table: table.clone(),
-            frame,
-            cores,
-            change_action,
-            incomplete,
-        }
+        Schedule { name, table: table.clone(), frame, cores, change_action, incomplete }
     }
 }
 
@@ -154,10 +136,7 @@ fn window(table: &Table, cx: &mut Cx<'_>) -> Window {
         start: r.time("start", true),
         duration: r.time("duration", false),
         period: r.time("period", false),
-        period_line: table.entry("period").map(|(k, n)| Place {
-            start: k.place.start,
-            ..n.place
-        }),
+        period_line: table.entry("period").map(|(k, n)| Place { start: k.place.start, ..n.place }),
         absent: false,
     }
 }

@@ -84,11 +84,7 @@ impl At<Text> {
 
 /// The place of some bytes of a string value.
 fn inner(place: Place, plain: bool, column: std::ops::Range<usize>) -> Place {
-    if plain && column.start < column.end {
-        place.part(column.start + 1..column.end + 1)
-    } else {
-        place
-    }
+    if plain && column.start < column.end { place.part(column.start + 1..column.end + 1) } else { place }
 }
 
 /// Reads one table.
@@ -129,11 +125,7 @@ impl<'t, 'c, 'a> Reader<'t, 'c, 'a> {
         if let Some(fix) = fix {
             d = d.fix("write", node.place, fix);
         } else if !self.kind.example(&key.name).starts_with('{') {
-            d = d.help(format!(
-                "for example `{} = {}`",
-                key.name,
-                self.kind.example(&key.name)
-            ));
+            d = d.help(format!("for example `{} = {}`", key.name, self.kind.example(&key.name)));
         }
         self.cx.out.push(d);
         Field::Bad(node.place)
@@ -145,13 +137,9 @@ impl<'t, 'c, 'a> Reader<'t, 'c, 'a> {
             return Field::Absent;
         };
         match &node.value {
-            Value::String { text, plain } => Field::Good(At::new(
-                Text {
-                    text: text.clone(),
-                    plain: *plain,
-                },
-                node.place,
-            )),
+            Value::String { text, plain } => {
+                Field::Good(At::new(Text { text: text.clone(), plain: *plain }, node.place))
+            }
             Value::Array(a) => {
                 let only = match a.as_slice() {
                     [one] if matches!(one.value, Value::String { .. }) => {
@@ -179,13 +167,7 @@ impl<'t, 'c, 'a> Reader<'t, 'c, 'a> {
                 let mut out = Vec::new();
                 for item in items {
                     if let Value::String { text, plain } = &item.value {
-                        out.push(At::new(
-                            Text {
-                                text: text.clone(),
-                                plain: *plain,
-                            },
-                            item.place,
-                        ));
+                        out.push(At::new(Text { text: text.clone(), plain: *plain }, item.place));
                     } else {
                         let _: Field<()> = self.wrong(key, item, "a list of strings", None);
                     }
@@ -232,11 +214,7 @@ impl<'t, 'c, 'a> Reader<'t, 'c, 'a> {
                         "out of range",
                     )
                     .counter(key.place, "the value of this key")
-                    .fix(
-                        "the nearest valid value",
-                        node.place,
-                        near.to_string(),
-                    ),
+                    .fix("the nearest valid value", node.place, near.to_string()),
                 );
                 Field::Bad(node.place)
             }
@@ -280,17 +258,13 @@ impl<'t, 'c, 'a> Reader<'t, 'c, 'a> {
     /// One of some words (PZ0007).
     pub fn word(&mut self, key: &str, words: &[&'static str]) -> Field<&'static str> {
         let Field::Good(text) = self.text(key) else {
-            return self
-                .node(key)
-                .map_or(Field::Absent, |(_, n)| Field::Bad(n.place));
+            return self.node(key).map_or(Field::Absent, |(_, n)| Field::Bad(n.place));
         };
         if let Some(word) = words.iter().find(|w| **w == text.value.text) {
             return Field::Good(At::new(*word, text.place));
         }
         let key_place = self.node(key).map(|(k, _)| k.place);
-        let near = nearest(&text.value.text, words.iter().copied())
-            .or(words.first().copied())
-            .unwrap_or("");
+        let near = nearest(&text.value.text, words.iter().copied()).or(words.first().copied()).unwrap_or("");
         self.cx.out.push(
             Diagnostic::error(
                 "PZ0007",
@@ -331,11 +305,7 @@ impl<'t, 'c, 'a> Reader<'t, 'c, 'a> {
                 self.cx.out.push(
                     Diagnostic::error(
                         "PZ0004",
-                        format!(
-                            "`{key}.{}` wants a table, not {}",
-                            name.name,
-                            node.value.kind()
-                        ),
+                        format!("`{key}.{}` wants a table, not {}", name.name, node.value.kind()),
                         node.place,
                         "a table is expected here",
                     )
@@ -364,11 +334,6 @@ impl<'t, 'c, 'a> Reader<'t, 'c, 'a> {
             format!("`{key}` is required here"),
         )
         .counter_if(user, "used here");
-        self.cx.out.push(add_line(
-            d,
-            self.table,
-            "add",
-            &format!("{key} = {example}"),
-        ));
+        self.cx.out.push(add_line(d, self.table, "add", &format!("{key} = {example}")));
     }
 }

@@ -15,11 +15,7 @@ impl Reader<'_, '_, '_> {
     pub fn time(&mut self, key: &str, zero: bool) -> Field<u64> {
         self.parsed(key, "time", |t| {
             let value = text::parse_time(t)?;
-            if value == 0 && !zero {
-                Err(zero_error(t))
-            } else {
-                Ok(value)
-            }
+            if value == 0 && !zero { Err(zero_error(t)) } else { Ok(value) }
         })
     }
 
@@ -27,21 +23,12 @@ impl Reader<'_, '_, '_> {
     pub fn size(&mut self, key: &str) -> Field<u64> {
         self.parsed(key, "size", |t| {
             let value = text::parse_size(t)?;
-            if value == 0 {
-                Err(zero_error(t))
-            } else {
-                Ok(value)
-            }
+            if value == 0 { Err(zero_error(t)) } else { Ok(value) }
         })
     }
 
     /// A string with a parser of its own. `what` is `time`, `size`, `rate` or `range`.
-    pub fn parsed<T>(
-        &mut self,
-        key: &str,
-        what: &str,
-        parse: impl Fn(&str) -> Result<T, TextError>,
-    ) -> Field<T> {
+    pub fn parsed<T>(&mut self, key: &str, what: &str, parse: impl Fn(&str) -> Result<T, TextError>) -> Field<T> {
         let Some((key, node)) = self.node(key) else {
             return Field::Absent;
         };
@@ -98,47 +85,21 @@ impl Reader<'_, '_, '_> {
 
     fn no_unit(&mut self, key: &Key, place: Place, number: &str, what: &str) {
         let example = self.kind.example(&key.name);
-        let unit = example
-            .trim_matches('"')
-            .trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let unit = example.trim_matches('"').trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
         let (plural, units) = match what {
             "size" => ("sizes", "`B`, `KiB`, `MiB`, `GiB`"),
             _ => ("times", "`ns`, `us`, `ms`, `s`"),
         };
-        let unit = if unit.is_empty() || unit.contains('/') {
-            if what == "size" { "KiB" } else { "ms" }
-        } else {
-            unit
-        };
+        let unit = if unit.is_empty() || unit.contains('/') { if what == "size" { "KiB" } else { "ms" } } else { unit };
         self.cx.out.push(
-            Diagnostic::error(
-                "PZ0005",
-                format!("a {what} needs a unit"),
-                place,
-                format!("{number} what?"),
-            )
-            .counter(
-                self.table.head,
-                format!("`{}` of this {}", key.name, self.kind.title),
-            )
-            .note(format!("{plural} are strings: {units}"))
-            .fix(
-                format!("if {unit} is meant"),
-                place,
-                format!("\"{number}{unit}\""),
-            ),
+            Diagnostic::error("PZ0005", format!("a {what} needs a unit"), place, format!("{number} what?"))
+                .counter(self.table.head, format!("`{}` of this {}", key.name, self.kind.title))
+                .note(format!("{plural} are strings: {units}"))
+                .fix(format!("if {unit} is meant"), place, format!("\"{number}{unit}\"")),
         );
     }
 
-    fn text_error(
-        &mut self,
-        key: &Key,
-        place: Place,
-        text: &str,
-        plain: bool,
-        what: &str,
-        error: &TextError,
-    ) {
+    fn text_error(&mut self, key: &Key, place: Place, text: &str, plain: bool, what: &str, error: &TextError) {
         let at = inner(place, plain, error.column.clone());
         let shown = text.get(error.column.clone()).unwrap_or(text);
         let d = match error.fault {
@@ -147,68 +108,35 @@ impl Reader<'_, '_, '_> {
                     self.no_unit(key, place, text, what);
                 } else {
                     self.cx.out.push(
-                        Diagnostic::error(
-                            "PZ0005",
-                            format!("a {what} needs units"),
-                            at,
-                            format!("{shown} what?"),
-                        )
-                        .counter(
-                            self.table.head,
-                            format!("`{}` of this {}", key.name, self.kind.title),
-                        )
-                        .help(format!(
-                            "for example `{} = {}`",
-                            key.name,
-                            self.kind.example(&key.name)
-                        )),
+                        Diagnostic::error("PZ0005", format!("a {what} needs units"), at, format!("{shown} what?"))
+                            .counter(self.table.head, format!("`{}` of this {}", key.name, self.kind.title))
+                            .help(format!("for example `{} = {}`", key.name, self.kind.example(&key.name))),
                     );
                 };
             }
             Fault::Unit(meant) => {
-                let d = Diagnostic::error(
-                    "PZ0006",
-                    format!("`{shown}` is not a unit"),
-                    at,
-                    "unknown unit",
-                )
-                .counter(key.place, format!("a {what} is expected"))
-                .note(if what == "size" || what == "range" {
-                    "the units are `B`, `KiB`, `MiB` and `GiB`"
-                } else {
-                    "the units are `ns`, `us`, `ms` and `s`"
-                });
+                let d = Diagnostic::error("PZ0006", format!("`{shown}` is not a unit"), at, "unknown unit")
+                    .counter(key.place, format!("a {what} is expected"))
+                    .note(if what == "size" || what == "range" {
+                        "the units are `B`, `KiB`, `MiB` and `GiB`"
+                    } else {
+                        "the units are `ns`, `us`, `ms` and `s`"
+                    });
                 d.fix_if(meant.map(|m| {
                     (
                         "write".to_owned(),
                         at,
-                        if at == place {
-                            format!("\"{}\"", text.replace(shown, m))
-                        } else {
-                            m.to_owned()
-                        },
+                        if at == place { format!("\"{}\"", text.replace(shown, m)) } else { m.to_owned() },
                     )
                 }))
             }
-            Fault::Value(why) => Diagnostic::error(
-                "PZ0007",
-                format!("`{}` is not possible: {why}", key.name),
-                at,
-                why,
-            )
-            .counter(key.place, "the value of this key")
-            .help(format!(
-                "for example `{} = {}`",
-                key.name,
-                self.kind.example(&key.name)
-            )),
-            Fault::Form(form) => Diagnostic::error(
-                "PZ0004",
-                format!("`{}` wants {form}", key.name),
-                at,
-                "this can't be read",
-            )
-            .counter(key.place, format!("a {what} is expected")),
+            Fault::Value(why) => Diagnostic::error("PZ0007", format!("`{}` is not possible: {why}", key.name), at, why)
+                .counter(key.place, "the value of this key")
+                .help(format!("for example `{} = {}`", key.name, self.kind.example(&key.name))),
+            Fault::Form(form) => {
+                Diagnostic::error("PZ0004", format!("`{}` wants {form}", key.name), at, "this can't be read")
+                    .counter(key.place, format!("a {what} is expected"))
+            }
         };
         self.cx.out.push(d);
     }

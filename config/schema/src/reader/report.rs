@@ -21,29 +21,19 @@ pub fn add_line(d: Diagnostic, table: &Table, text: &str, line: &str) -> Diagnos
 
 /// An unknown key (PZ0002).
 pub(super) fn unknown(key: &Key, table: &Table, kind: &Kind) -> Diagnostic {
-    let d = Diagnostic::error(
-        "PZ0002",
-        format!("a {} has no key `{}`", kind.title, key.name),
-        key.place,
-        "unknown here",
-    );
+    let d =
+        Diagnostic::error("PZ0002", format!("a {} has no key `{}`", kind.title, key.name), key.place, "unknown here");
     let d = if table.head.start < table.head.end && table.head != key.place {
         d.counter(table.head, format!("in this {}", kind.title))
     } else {
         d
     };
-    if let Some(other) = keys::ALL
-        .iter()
-        .find(|k| k.title != kind.title && k.keys.iter().any(|i| i.name == key.name))
-    {
+    if let Some(other) = keys::ALL.iter().find(|k| k.title != kind.title && k.keys.iter().any(|i| i.name == key.name)) {
         return d.help(format!("`{}` belongs to `{}`", key.name, other.head));
     }
     match nearest(&key.name, kind.keys.iter().map(|k| k.name)) {
         Some(near) => d.fix("a key with a similar name", key.place, near),
-        None => d.note(format!(
-            "the keys are {}",
-            listed(kind.keys.iter().map(|k| k.name))
-        )),
+        None => d.note(format!("the keys are {}", listed(kind.keys.iter().map(|k| k.name)))),
     }
 }
 
@@ -64,13 +54,10 @@ pub fn check_name(cx: &mut Cx<'_>, kind: Name, name: &str, place: Place, what: &
     };
     let valid = text::name_made_valid(kind, name);
     cx.out.push(
-        Diagnostic::error(
-            "PZ0009",
-            format!("`{name}` is not a name for a {what}"),
+        Diagnostic::error("PZ0009", format!("`{name}` is not a name for a {what}"), place, why).note(rule).fix(
+            "a valid name",
             place,
-            why,
-        )
-        .note(rule)
-        .fix("a valid name", place, valid),
+            valid,
+        ),
     );
 }

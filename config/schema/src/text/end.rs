@@ -18,14 +18,8 @@ impl End {
     /// Splits at the first dot. Cannot fail: what is wrong with the names is found later.
     pub fn parse(text: &str) -> Self {
         match text.split_once('.') {
-            Some((partition, port)) => End {
-                partition: partition.to_owned(),
-                port: Some(port.to_owned()),
-            },
-            None => End {
-                partition: text.to_owned(),
-                port: None,
-            },
+            Some((partition, port)) => End { partition: partition.to_owned(), port: Some(port.to_owned()) },
+            None => End { partition: text.to_owned(), port: None },
         }
     }
 

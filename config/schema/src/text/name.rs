@@ -18,8 +18,7 @@ impl Name {
 
     /// Whether a character may stand in such a name.
     pub fn allows(self, c: char) -> bool {
-        matches!(c, 'a'..='z' | '0'..='9' | '-')
-            || self == Name::Port && matches!(c, 'A'..='Z' | '_')
+        matches!(c, 'a'..='z' | '0'..='9' | '-') || self == Name::Port && matches!(c, 'A'..='Z' | '_')
     }
 
     /// Whether this is such a name.
@@ -32,19 +31,11 @@ impl Name {
 pub fn name_made_valid(kind: Name, text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
-        let lower = if kind == Name::Object {
-            c.to_ascii_lowercase()
-        } else {
-            c
-        };
+        let lower = if kind == Name::Object { c.to_ascii_lowercase() } else { c };
         let c = if kind.allows(lower) { lower } else { '-' };
         if out.len() < Name::LONGEST {
             out.push(c);
         }
     }
-    if out.is_empty() {
-        "name".to_owned()
-    } else {
-        out
-    }
+    if out.is_empty() { "name".to_owned() } else { out }
 }

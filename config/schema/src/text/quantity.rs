@@ -5,18 +5,8 @@
 
 use super::{Fault, TextError};
 
-const TIMES: [(&str, u64); 4] = [
-    ("ns", 1),
-    ("us", 1_000),
-    ("ms", 1_000_000),
-    ("s", 1_000_000_000),
-];
-const SIZES: [(&str, u64); 4] = [
-    ("B", 1),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-];
+const TIMES: [(&str, u64); 4] = [("ns", 1), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000)];
+const SIZES: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 /// What people write when they mean one of ours.
 const MEANT: [(&str, &str); 26] = [
@@ -60,15 +50,9 @@ pub fn parse_size(text: &str) -> Result<u64, TextError> {
 
 fn parse(text: &str, units: &[(&'static str, u64)], whole: &'static str) -> Result<u64, TextError> {
     let all = 0..text.len();
-    let form = |column| {
-        Err(TextError::new(
-            Fault::Form("a number and a unit, as in `\"10ms\"` or `\"64KiB\"`"),
-            column,
-        ))
-    };
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.' && c != '_')
-        .unwrap_or(text.len());
+    let form =
+        |column| Err(TextError::new(Fault::Form("a number and a unit, as in `\"10ms\"` or `\"64KiB\"`"), column));
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.' && c != '_').unwrap_or(text.len());
     let (number, rest) = text.split_at(digits);
     let unit = rest.trim_start();
     let unit_at = text.len() - unit.len()..text.len();
@@ -83,12 +67,7 @@ fn parse(text: &str, units: &[(&'static str, u64)], whole: &'static str) -> Resu
             .iter()
             .find(|(wrong, right)| *wrong == unit && units.iter().any(|(u, _)| u == right))
             .map(|&(_, right)| right)
-            .or_else(|| {
-                units
-                    .iter()
-                    .map(|&(u, _)| u)
-                    .find(|u| u.eq_ignore_ascii_case(unit))
-            });
+            .or_else(|| units.iter().map(|&(u, _)| u).find(|u| u.eq_ignore_ascii_case(unit)));
         return Err(TextError::new(Fault::Unit(meant), unit_at));
     };
     if rest.len() != unit.len() {
@@ -102,10 +81,7 @@ fn parse(text: &str, units: &[(&'static str, u64)], whole: &'static str) -> Resu
     let digits_of = |s: &str| s.bytes().filter(|b| *b != b'_').collect::<Vec<u8>>();
     let mut value: u64 = 0;
     for b in digits_of(whole_part) {
-        value = value
-            .checked_mul(10)
-            .and_then(|v| v.checked_add(u64::from(b - b'0')))
-            .ok_or_else(large)?;
+        value = value.checked_mul(10).and_then(|v| v.checked_add(u64::from(b - b'0'))).ok_or_else(large)?;
     }
     value = value.checked_mul(factor).ok_or_else(large)?;
     let mut step = u128::from(factor);
@@ -122,10 +98,7 @@ fn parse(text: &str, units: &[(&'static str, u64)], whole: &'static str) -> Resu
     if !step.is_multiple_of(scale) {
         return Err(TextError::new(Fault::Value(whole), 0..text.len()));
     }
-    u64::try_from(step / scale)
-        .ok()
-        .and_then(|more| value.checked_add(more))
-        .ok_or_else(large)
+    u64::try_from(step / scale).ok().and_then(|more| value.checked_add(more)).ok_or_else(large)
 }
 
 /// Writes nanoseconds in the largest unit that keeps at most three decimals: `1.5 ms`.
@@ -155,18 +128,10 @@ fn show(value: u64, units: &[(&str, u64)], parts: u64) -> String {
                 return format!("{} {name}", value / factor);
             }
             let decimals = format!("{rest:03}");
-            return format!(
-                "{}.{} {name}",
-                value / factor,
-                decimals.trim_end_matches('0')
-            );
+            return format!("{}.{} {name}", value / factor, decimals.trim_end_matches('0'));
         }
     }
-    if value == 0 {
-        "0 ms".to_owned()
-    } else {
-        format!("{value} ns")
-    }
+    if value == 0 { "0 ms".to_owned() } else { format!("{value} ns") }
 }
 
 #[cfg(test)]
@@ -176,20 +141,11 @@ mod tests {
     #[test]
     fn times_and_sizes() {
         assert_eq!(parse_time("1.5ms"), Ok(1_500_000));
-        assert_eq!(
-            parse_time("0.1ns").unwrap_err().fault,
-            Fault::Value("a time has whole nanoseconds")
-        );
+        assert_eq!(parse_time("0.1ns").unwrap_err().fault, Fault::Value("a time has whole nanoseconds"));
         assert_eq!(parse_time("10").unwrap_err().fault, Fault::NoUnit);
-        assert_eq!(
-            parse_time("10µs").unwrap_err(),
-            TextError::new(Fault::Unit(Some("us")), 2..5)
-        );
+        assert_eq!(parse_time("10µs").unwrap_err(), TextError::new(Fault::Unit(Some("us")), 2..5));
         assert_eq!(parse_size("64KiB"), Ok(65536));
-        assert_eq!(
-            parse_size("64MB").unwrap_err().fault,
-            Fault::Unit(Some("MiB"))
-        );
+        assert_eq!(parse_size("64MB").unwrap_err().fault, Fault::Unit(Some("MiB")));
         assert!(parse_size("99999999999999999999GiB").is_err());
         assert!(parse_time("1.5").is_err() && parse_time("").is_err() && parse_time("ms").is_err());
     }

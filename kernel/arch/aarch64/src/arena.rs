@@ -34,7 +34,11 @@ impl Carver {
 }
 
 impl parzelle_core::machine::Arena for Carver {
-    fn take<T: 'static>(&mut self, count: usize, mut make: impl FnMut(&mut Self, usize) -> Option<T>) -> Option<&'static mut [T]> {
+    fn take<T: 'static>(
+        &mut self,
+        count: usize,
+        mut make: impl FnMut(&mut Self, usize) -> Option<T>,
+    ) -> Option<&'static mut [T]> {
         let bytes = (size_of::<T>() as u64).checked_mul(count as u64)?;
         let first = self.carve(bytes, align_of::<T>() as u64)? as *mut T;
         for index in 0..count {

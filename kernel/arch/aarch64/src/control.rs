@@ -5,9 +5,9 @@
 
 use crate::registers::{Hstr, IdAa64Isar2, Pmcr, Pmuserenr, Vpidr};
 use aarch64_cpu::registers::{
-    CNTHCTL_EL2, CNTKCTL_EL1, CNTV_CTL_EL0, CNTVOFF_EL2, CPACR_EL1, CPTR_EL2, HCR_EL2,
-    ID_AA64ISAR1_EL1, ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, ID_AA64PFR0_EL1, ID_AA64PFR1_EL1,
-    MDCR_EL2, MDSCR_EL1, MIDR_EL1, Readable, SCTLR_EL1, TPIDRRO_EL0, VTCR_EL2, Writeable,
+    CNTHCTL_EL2, CNTKCTL_EL1, CNTV_CTL_EL0, CNTVOFF_EL2, CPACR_EL1, CPTR_EL2, HCR_EL2, ID_AA64ISAR1_EL1,
+    ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, ID_AA64PFR0_EL1, ID_AA64PFR1_EL1, MDCR_EL2, MDSCR_EL1, MIDR_EL1, Readable,
+    SCTLR_EL1, TPIDRRO_EL0, VTCR_EL2, Writeable,
 };
 
 // HCR_EL2 (Arm ARM D24.2.55), by bit.
@@ -82,9 +82,7 @@ impl Features {
         // SVE, AMU; MTE, SME: not switched, so not for guests. The shim answers their ID reads.
         let hidden = pfr0 & (0xf << 32 | 0xf << 44) != 0 || pfr1 & (0xf << 8 | 0xf << 24) != 0;
         Features {
-            hcr_guest: HCR_GUEST
-                | if pauth { API | APK } else { 0 }
-                | if hidden { TID3 } else { 0 },
+            hcr_guest: HCR_GUEST | if pauth { API | APK } else { 0 } | if hidden { TID3 } else { 0 },
             pauth,
             aarch32: pfr0 & 0xf == 2,
             wide_vmid: mmfr1 >> 4 & 0xf == 2,

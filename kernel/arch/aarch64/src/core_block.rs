@@ -62,8 +62,7 @@ unsafe impl Sync for Blocks {}
 
 /// The blocks, in `.bss`: zero in the image.
 #[unsafe(export_name = "parzelle_blocks")]
-pub(crate) static BLOCKS: Blocks =
-    Blocks(UnsafeCell::new([const { MaybeUninit::uninit() }; CORES_MAX]));
+pub(crate) static BLOCKS: Blocks = Blocks(UnsafeCell::new([const { MaybeUninit::uninit() }; CORES_MAX]));
 
 /// Distance from a block's start to the top of its stack.
 pub(crate) const STACK_TOP: usize = core::mem::offset_of!(Block, core);
@@ -233,15 +232,7 @@ impl Core {
 /// # Safety
 /// Only for trap.S: `core` is this core's block, and nothing else runs on it.
 #[unsafe(export_name = "parzelle_on_call")]
-unsafe extern "C" fn on_call(
-    a: u64,
-    b: u64,
-    c: u64,
-    d: u64,
-    e: u64,
-    core: *mut Core,
-    number: u64,
-) -> *mut Frame {
+unsafe extern "C" fn on_call(a: u64, b: u64, c: u64, d: u64, e: u64, core: *mut Core, number: u64) -> *mut Frame {
     // SAFETY: the caller's promise.
     let core = unsafe { &mut *core };
     core.begin_measure();

@@ -32,9 +32,8 @@ struct Ticket {
     number: AtomicU64,
 }
 
-static TICKETS: [Ticket; CORES_MAX] = [const {
-    Ticket { ttbr: AtomicU64::new(0), stack: AtomicU64::new(0), number: AtomicU64::new(0) }
-}; CORES_MAX];
+static TICKETS: [Ticket; CORES_MAX] =
+    [const { Ticket { ttbr: AtomicU64::new(0), stack: AtomicU64::new(0), number: AtomicU64::new(0) } }; CORES_MAX];
 
 /// Cores that are ready.
 static READY: AtomicUsize = AtomicUsize::new(0);

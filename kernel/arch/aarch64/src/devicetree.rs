@@ -93,8 +93,7 @@ fn compatible<'a>(tree: &Tree<'a>, with: &[&str]) -> Result<Option<AlignedFallib
 
 fn check_irqchip(tree: &Tree<'_>, plan: &Plan<'_>) -> Result<(), Refusal> {
     let system = plan.system;
-    let chips: [(u32, &[&str]); 2] =
-        [(3, &["arm,gic-v3"]), (2, &["arm,cortex-a15-gic", "arm,gic-400"])];
+    let chips: [(u32, &[&str]); 2] = [(3, &["arm,gic-v3"]), (2, &["arm,cortex-a15-gic", "arm,gic-400"])];
     let mut found = (0, None);
     for (version, names) in chips {
         if let Some(node) = compatible(tree, names)? {
@@ -245,8 +244,7 @@ mod tests {
         change(&mut builder);
         let mut blob = builder.write();
         blob.resize(blob.len().next_multiple_of(8), 0);
-        let words64: Vec<u64> =
-            blob.chunks(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap())).collect();
+        let words64: Vec<u64> = blob.chunks(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap())).collect();
         let plan = Plan::read(zerocopy::IntoBytes::as_bytes(words64.as_slice())).unwrap();
         check(words, &plan)
     }

@@ -5,13 +5,11 @@
 
 use crate::irqchip::{LOCAL_LINES, local_priority, priority};
 use crate::mmio::Mmio;
-use crate::registers::{
-    IccBpr1, IccCtlr, IccEoir1, IccIar1, IccIgrpen1, IccPmr, IccSgi1r, dsb_ishst, isb,
-};
+use crate::registers::{IccBpr1, IccCtlr, IccEoir1, IccIar1, IccIgrpen1, IccPmr, IccSgi1r, dsb_ishst, isb};
 use crate::virtual_interrupt::Virtual;
 use aarch64_cpu::registers::{
-    ICC_SRE_EL2, ICH_AP0R0_EL2, ICH_AP1R0_EL2, ICH_HCR_EL2, ICH_LR0_EL2,
-    ICH_LR1_EL2, ICH_LR2_EL2, ICH_LR3_EL2, ICH_VMCR_EL2, ICH_VTR_EL2, MPIDR_EL1,
+    ICC_SRE_EL2, ICH_AP0R0_EL2, ICH_AP1R0_EL2, ICH_HCR_EL2, ICH_LR0_EL2, ICH_LR1_EL2, ICH_LR2_EL2, ICH_LR3_EL2,
+    ICH_VMCR_EL2, ICH_VTR_EL2, MPIDR_EL1,
 };
 use tock_registers::interfaces::{Readable, Writeable};
 

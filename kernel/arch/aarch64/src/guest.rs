@@ -30,8 +30,8 @@ use crate::registers::flush_current_vmid;
 use crate::system::System;
 use crate::virtual_interrupt::{self, Virtual};
 use aarch64_cpu::registers::{
-    CNTKCTL_EL1, CNTV_CTL_EL0, CNTV_CVAL_EL0, CPACR_EL1, HCR_EL2, Readable, SCTLR_EL1, TCR_EL1,
-    TPIDRRO_EL0, TTBR0_EL1, TTBR1_EL1, VMPIDR_EL2, VTTBR_EL2, Writeable,
+    CNTKCTL_EL1, CNTV_CTL_EL0, CNTV_CVAL_EL0, CPACR_EL1, HCR_EL2, Readable, SCTLR_EL1, TCR_EL1, TPIDRRO_EL0, TTBR0_EL1,
+    TTBR1_EL1, VMPIDR_EL2, VTTBR_EL2, Writeable,
 };
 use core::mem::offset_of;
 use parzelle_abi::aarch64::{Frame, Guest, GuestExit, LIST_REGISTERS, VirtualInterrupt};
@@ -305,7 +305,10 @@ pub(crate) fn unload(processor: &mut Processor) {
             guest.fp.save();
         }
     }
-    if flags & FP != 0 && flags & FP_IS_GUESTS == 0 && let Some(context) = processor.context() {
+    if flags & FP != 0
+        && flags & FP_IS_GUESTS == 0
+        && let Some(context) = processor.context()
+    {
         context.fp.save();
     }
 }
@@ -328,7 +331,10 @@ pub(crate) fn load(processor: &mut Processor) {
             guest.fp.load();
         }
     }
-    if flags & FP != 0 && flags & FP_IS_GUESTS == 0 && let Some(context) = processor.context() {
+    if flags & FP != 0
+        && flags & FP_IS_GUESTS == 0
+        && let Some(context) = processor.context()
+    {
         context.fp.load();
     }
     if flags & IN_GUEST != 0 {
@@ -354,7 +360,9 @@ pub(crate) fn swap_fp(processor: &mut Processor) -> bool {
     }
     processor.open_fp();
     if wanted {
-        if flags & FP != 0 && let Some(context) = processor.context() {
+        if flags & FP != 0
+            && let Some(context) = processor.context()
+        {
             context.fp.save();
         }
         if let Some(guest) = guest(processor) {

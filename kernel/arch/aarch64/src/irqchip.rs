@@ -37,10 +37,8 @@ pub(crate) mod priority {
 }
 
 /// The per-core interrupts that the kernel takes.
-pub(crate) const LOCAL_LINES: u32 = 1 << KICK
-    | 1 << MAINTENANCE
-    | 1 << crate::timer::TIMER_LINE
-    | 1 << crate::timer::GUEST_TIMER_LINE;
+pub(crate) const LOCAL_LINES: u32 =
+    1 << KICK | 1 << MAINTENANCE | 1 << crate::timer::TIMER_LINE | 1 << crate::timer::GUEST_TIMER_LINE;
 
 /// The priority of one of the 32 per-core interrupts.
 pub(crate) const fn local_priority(line: u32) -> u8 {

@@ -83,7 +83,10 @@ impl fmt::Display for Refusal {
                 write!(f, "the plan has a GICv{plan}, this board a GICv{found} (0: none known)")
             }
             Refusal::IrqChipAddress { part, plan, found } => {
-                write!(f, "part {part} of the interrupt controller is at {plan:#x} in the plan, at {found:#x} on this board")
+                write!(
+                    f,
+                    "part {part} of the interrupt controller is at {plan:#x} in the plan, at {found:#x} on this board"
+                )
             }
             Refusal::IrqChipCore(core) => write!(f, "the interrupt controller has no part for core {core}"),
             Refusal::Line { index, line } => {

@@ -3,9 +3,7 @@
 
 //! EL1 registers that stay loaded between guest and shim, and are switched with the vCPU.
 
-use crate::registers::{
-    ApdaHi, ApdaLo, ApdbHi, ApdbLo, ApgaHi, ApgaLo, ApiaHi, ApiaLo, ApibHi, ApibLo,
-};
+use crate::registers::{ApdaHi, ApdaLo, ApdbHi, ApdbLo, ApgaHi, ApgaLo, ApiaHi, ApiaLo, ApibHi, ApibLo};
 use aarch64_cpu::registers::*;
 
 /// Declares the registers: field, register.

@@ -38,12 +38,7 @@ impl Clock {
         let wide = u128::from(frequency);
         let scale = (SECOND << 32).checked_div(wide)?;
         let inverse = (wide << 32).div_ceil(SECOND);
-        Some(Clock {
-            frequency,
-            zero,
-            scale: u64::try_from(scale).ok()?,
-            inverse: u64::try_from(inverse).ok()?,
-        })
+        Some(Clock { frequency, zero, scale: u64::try_from(scale).ok()?, inverse: u64::try_from(inverse).ok()? })
     }
 
     /// Starts the clock now, from this processor's counter.

@@ -25,11 +25,7 @@ impl Memory {
     /// holds for every range that [`Arena::trace`] is asked for.
     pub const unsafe fn new(base: u64, bytes: u64, window: u64) -> Memory {
         let next = window.wrapping_add(base);
-        Memory {
-            next,
-            end: next.wrapping_add(bytes),
-            window,
-        }
+        Memory { next, end: next.wrapping_add(bytes), window }
     }
 
     /// Takes one object of zeros: one that is too large to be made on a stack.
@@ -74,11 +70,7 @@ impl Arena for Memory {
         Some(unsafe { core::slice::from_raw_parts_mut(first, count) })
     }
 
-    fn trace(
-        &mut self,
-        address: u64,
-        bytes: u64,
-    ) -> Option<(&'static mut TraceHeader, &'static mut [TraceRecord])> {
+    fn trace(&mut self, address: u64, bytes: u64) -> Option<(&'static mut TraceHeader, &'static mut [TraceRecord])> {
         let head = size_of::<TraceHeader>() as u64;
         let at = self.window.wrapping_add(address);
         if address % 64 != 0 || bytes < head {
@@ -113,9 +105,6 @@ mod tests {
         assert_eq!(arena.put(5u32).copied(), Some(5));
         assert!(arena.take(100, |_, _| Some(0u64)).is_none());
         assert!(arena.take(usize::MAX, |_, _| Some(0u64)).is_none());
-        assert!(
-            arena.take(2, |_, _| Some(1u64)).is_some(),
-            "a refusal takes nothing"
-        );
+        assert!(arena.take(2, |_, _| Some(1u64)).is_some(), "a refusal takes nothing");
     }
 }

@@ -118,11 +118,7 @@ impl Context {
     /// The registers as the partition sees them in its vCPU page.
     pub fn frame(&self, tls: u64, gs: u64) -> Frame {
         // After `syscall` these two hold what the processor leaves in them.
-        let (rcx, r11) = if self.vector == SYSCALL {
-            (self.rip, self.rflags)
-        } else {
-            (self.rcx, self.r11)
-        };
+        let (rcx, r11) = if self.vector == SYSCALL { (self.rip, self.rflags) } else { (self.rcx, self.r11) };
         Frame {
             rax: self.rax,
             rbx: self.rbx,
@@ -131,9 +127,7 @@ impl Context {
             rsi: self.rsi,
             rdi: self.rdi,
             rbp: self.rbp,
-            r: [
-                self.r8, self.r9, self.r10, r11, self.r12, self.r13, self.r14, self.r15,
-            ],
+            r: [self.r8, self.r9, self.r10, r11, self.r12, self.r13, self.r14, self.r15],
             sp: self.rsp,
             pc: self.rip,
             flags: self.rflags,
@@ -206,11 +200,7 @@ mod tests {
     #[test]
     fn the_page_is_laid_out_as_the_entry_pushes() {
         assert_eq!(offset_of!(Context, vector), 15 * 8);
-        assert_eq!(
-            offset_of!(Context, fs) % 16,
-            0,
-            "the processor aligns its pushes to 16"
-        );
+        assert_eq!(offset_of!(Context, fs) % 16, 0, "the processor aligns its pushes to 16");
         assert_eq!(offset_of!(Context, fs), 176);
         assert!(size_of::<Context>() as u64 <= FP);
         const { assert!(FP + 512 <= parzelle_abi::PAGE) };
@@ -230,12 +220,7 @@ mod tests {
 
     #[test]
     fn nothing_hostile_survives() {
-        let frame = Frame {
-            pc: u64::MAX,
-            flags: u64::MAX,
-            sp: 1 << 63,
-            ..Frame::default()
-        };
+        let frame = Frame { pc: u64::MAX, flags: u64::MAX, sp: 1 << 63, ..Frame::default() };
         let mut context = Context::default();
         context.set_frame(&frame);
         assert!(context.rip < USER_END && context.rip >= parzelle_abi::info::layout::END);

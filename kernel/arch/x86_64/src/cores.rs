@@ -54,11 +54,7 @@ fn wait(module: &Module, nanoseconds: u64, done: impl Fn() -> bool) -> bool {
 ///
 /// # Errors
 /// A core that doesn't answer.
-pub(crate) fn wake(
-    memory: &BootWindow,
-    module: &'static Module,
-    blocks: &'static [u64],
-) -> Result<(), Refusal> {
+pub(crate) fn wake(memory: &BootWindow, module: &'static Module, blocks: &'static [u64]) -> Result<(), Refusal> {
     quiet_pic();
     WAKING.call_once(|| Waking { module, blocks });
     let Some((&own, others)) = blocks.split_first() else {
@@ -105,34 +101,19 @@ fn quiet_pic() {
 fn put_code(memory: &BootWindow) -> Result<(), Refusal> {
     let length = symbol::trampoline_end() - symbol::trampoline();
     // SAFETY: the trampoline lies in the image's constants.
-    let code = unsafe {
-        core::slice::from_raw_parts(symbol::trampoline() as *const u8, length as usize)
-    };
+    let code = unsafe { core::slice::from_raw_parts(symbol::trampoline() as *const u8, length as usize) };
     // SAFETY: the page is left free by the plan and by the firmware; no core runs there now.
-    if unsafe { memory.put(TRAMPOLINE, code) } {
-        Ok(())
-    } else {
-        Err(Refusal::Silent(0))
-    }
+    if unsafe { memory.put(TRAMPOLINE, code) } { Ok(()) } else { Err(Refusal::Silent(0)) }
 }
 
 fn put_words(memory: &BootWindow, block: u64) -> Result<(), Refusal> {
     let at = TRAMPOLINE + (symbol::trampoline_words() - symbol::trampoline());
     // SAFETY: the block is the other core's, which sleeps.
     let stack = unsafe { (*(block as *const PerCore)).stack_top };
-    let words = [
-        physical(symbol::root()),
-        stack,
-        block,
-        parzelle_secondary as *const () as u64,
-    ];
+    let words = [physical(symbol::root()), stack, block, parzelle_secondary as *const () as u64];
     let bytes = words.map(u64::to_le_bytes);
     // SAFETY: as in `put_code`.
-    if unsafe { memory.put(at, bytes.as_flattened()) } {
-        Ok(())
-    } else {
-        Err(Refusal::Silent(0))
-    }
+    if unsafe { memory.put(at, bytes.as_flattened()) } { Ok(()) } else { Err(Refusal::Silent(0)) }
 }
 
 /// Another core's first Rust: `block` is its block.
@@ -228,14 +209,9 @@ fn set_up(module: &'static Module, block: u64) {
 
 fn load_tables(block: u64) {
     let gates = gates(symbol::stubs());
-    let idt = TablePointer {
-        limit: (size_of::<[Gate; 256]>() - 1) as u16,
-        base: gates.as_ptr() as u64,
-    };
-    let gdt = TablePointer {
-        limit: (size_of::<Gdt>() - 1) as u16,
-        base: block + core::mem::offset_of!(PerCore, gdt) as u64,
-    };
+    let idt = TablePointer { limit: (size_of::<[Gate; 256]>() - 1) as u16, base: gates.as_ptr() as u64 };
+    let gdt =
+        TablePointer { limit: (size_of::<Gdt>() - 1) as u16, base: block + core::mem::offset_of!(PerCore, gdt) as u64 };
     // SAFETY: the block has settled, the gates lead to the stubs; both stay for ever. The code and
     // stack selectors that are loaded mean the same in this table as in boot's.
     unsafe { cpu::load_tables(&gdt, &idt, TASK) };

@@ -42,11 +42,7 @@ pub fn decode(vector: u64, error: u64, rip: u64, cr2: u64) -> Fault {
         NMI | DF | MC => (ErrorId::HardwareFault, rip),
         _ => (ErrorId::IllegalRequest, rip),
     };
-    Fault {
-        error: id,
-        syndrome: vector | error << 32,
-        address,
-    }
+    Fault { error: id, syndrome: vector | error << 32, address }
 }
 
 /// The name of an exception, for the kernel's last words.
@@ -73,10 +69,7 @@ pub fn name(vector: u64) -> &'static str {
         "machine check",
         "SIMD error",
     ];
-    usize::try_from(vector)
-        .ok()
-        .and_then(|vector| NAMES.get(vector))
-        .unwrap_or(&"exception")
+    usize::try_from(vector).ok().and_then(|vector| NAMES.get(vector)).unwrap_or(&"exception")
 }
 
 #[cfg(test)]
@@ -102,10 +95,7 @@ mod tests {
             let fault = decode(vector, 5, 0x40_0000, 0xdead);
             assert_eq!(fault.error, error, "vector {vector}");
             assert_eq!(fault.syndrome, vector | 5 << 32);
-            assert_eq!(
-                fault.address,
-                if vector == PF { 0xdead } else { 0x40_0000 }
-            );
+            assert_eq!(fault.address, if vector == PF { 0xdead } else { 0x40_0000 });
         }
         assert_eq!(name(13), "general protection");
         assert_eq!(name(99), "exception");

@@ -220,11 +220,8 @@ impl Processor {
     fn set_context(&mut self, context: u64) {
         self.context = context;
         self.block.frame = context;
-        let stack = if context == 0 {
-            self.block.stack_top
-        } else {
-            context + core::mem::offset_of!(Context, fs) as u64
-        };
+        let stack =
+            if context == 0 { self.block.stack_top } else { context + core::mem::offset_of!(Context, fs) as u64 };
         let stacks = &raw mut self.block.tss.stacks;
         // SAFETY: the field is ours; it isn't aligned, as the manual wants it.
         unsafe { stacks.cast::<u64>().write_unaligned(stack) };
@@ -264,9 +261,7 @@ impl Machine for Processor {
     #[inline]
     fn arm(&mut self, at: u64) {
         self.alarm = at;
-        let Module {
-            local, rate, timer, ..
-        } = self.module;
+        let Module { local, rate, timer, .. } = self.module;
         match timer {
             LocalTimer::Count if at == NEVER => local.set_count(0),
             LocalTimer::Count => {
@@ -362,11 +357,7 @@ impl Machine for Processor {
             page.set_frame(&self.registers().frame(fs, gs));
         }
         page.set_upcall(upcall);
-        self.registers().enter(
-            upcall.entry,
-            upcall.stack,
-            [upcall.reason as u64, upcall.events],
-        );
+        self.registers().enter(upcall.entry, upcall.stack, [upcall.reason as u64, upcall.events]);
     }
 
     fn resume_frame(&mut self) {

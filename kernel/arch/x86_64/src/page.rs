@@ -127,19 +127,11 @@ mod tests {
             stack: 2,
             reason: UpcallReason::Fault,
             events: 5,
-            fault: Some(Fault {
-                error: ErrorId::MemoryViolation,
-                syndrome: 14,
-                address: 99,
-            }),
+            fault: Some(Fault { error: ErrorId::MemoryViolation, syndrome: 14, address: 99 }),
         });
         assert!(page.masked());
         page.set_masked(0);
-        let frame = Frame {
-            pc: 7,
-            gs: 9,
-            ..Frame::default()
-        };
+        let frame = Frame { pc: 7, gs: 9, ..Frame::default() };
         page.set_frame(&frame);
         assert_eq!(page.frame().as_bytes(), frame.as_bytes());
         assert_eq!(&memory[..6], [0, 1, 5, 5, 14, 99]);

@@ -88,9 +88,6 @@ mod tests {
             assert_eq!(word, at);
         }
         assert_eq!(block.stack_top % 16, 0);
-        assert_eq!(
-            block.stack_top,
-            at + (offset_of!(PerCore, stack) + STACK) as u64
-        );
+        assert_eq!(block.stack_top, at + (offset_of!(PerCore, stack) + STACK) as u64);
     }
 }

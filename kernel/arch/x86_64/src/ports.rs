@@ -70,20 +70,9 @@ mod tests {
 
     #[test]
     fn a_partition_has_its_ports_and_no_others() {
-        static UART: [IoPortsRecord; 1] = [IoPortsRecord {
-            first: 0x3f8,
-            count: 8,
-        }];
-        static OTHER: [IoPortsRecord; 2] = [
-            IoPortsRecord {
-                first: 0x71,
-                count: 2,
-            },
-            IoPortsRecord {
-                first: 0xfffe,
-                count: 2,
-            },
-        ];
+        static UART: [IoPortsRecord; 1] = [IoPortsRecord { first: 0x3f8, count: 8 }];
+        static OTHER: [IoPortsRecord; 2] =
+            [IoPortsRecord { first: 0x71, count: 2 }, IoPortsRecord { first: 0xfffe, count: 2 }];
         let mut segment = Tss::new_box_zeroed().unwrap();
         segment.close();
         let mut ports = Ports::default();

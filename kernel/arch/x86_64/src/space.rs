@@ -15,8 +15,8 @@
 use crate::boot::Refusal;
 use crate::layout::{BOOT_WINDOW, COMMON_SLOT, PAGE, WINDOW, common, private};
 use core::ops::Range;
-use parzelle_abi::info::{NAME, Name};
 use parzelle_abi::info::layout::END;
+use parzelle_abi::info::{NAME, Name};
 use parzelle_paging::{Access, LongMode, Mapping, Memory, Pa, Subtree, Tables, link, map, subtree, translate};
 use parzelle_plan::{DEVICE, EXECUTE, NONE, Plan, SPACE_HOST, WRITE};
 
@@ -36,34 +36,17 @@ fn name(text: &str) -> Name {
 }
 
 /// Maps a physical range at `window` + address.
-fn put(
-    tables: &mut impl Tables,
-    root: Pa,
-    what: Name,
-    mapping: &Mapping,
-) -> Result<(), Refusal> {
+fn put(tables: &mut impl Tables, root: Pa, what: Name, mapping: &Mapping) -> Result<(), Refusal> {
     let end = mapping.pa.0.checked_add(mapping.len);
     if end.is_none_or(|end| end > WINDOW) {
-        return Err(Refusal::Window {
-            name: what,
-            address: mapping.pa.0,
-        });
+        return Err(Refusal::Window { name: what, address: mapping.pa.0 });
     }
     map::<LongMode>(tables, root, mapping).map_err(|error| Refusal::Map { name: what, error })
 }
 
 fn rights(access: u32) -> (Access, Memory) {
-    let rights = Access {
-        read: true,
-        write: access & WRITE != 0,
-        execute: access & EXECUTE != 0,
-        user: false,
-    };
-    let memory = if access & DEVICE != 0 {
-        Memory::Device
-    } else {
-        Memory::Normal
-    };
+    let rights = Access { read: true, write: access & WRITE != 0, execute: access & EXECUTE != 0, user: false };
+    let memory = if access & DEVICE != 0 { Memory::Device } else { Memory::Normal };
     (rights, memory)
 }
 
@@ -90,24 +73,13 @@ pub fn kernel(plan: &Plan<'_>, image: &Image, tables: &mut impl Tables) -> Resul
         if range.is_empty() {
             continue;
         }
-        let mapping = Mapping {
-            va: common(range.start),
-            pa: Pa(range.start),
-            len: range.end - range.start,
-            access,
-            memory,
-        };
+        let mapping =
+            Mapping { va: common(range.start), pa: Pa(range.start), len: range.end - range.start, access, memory };
         put(tables, root, name(what), &mapping)?;
     }
     for record in plan.kernel_maps().iter().filter(|record| record.partition == NONE) {
         let (access, memory) = rights(record.access & !EXECUTE);
-        let mapping = Mapping {
-            va: common(record.address),
-            pa: Pa(record.address),
-            len: record.bytes,
-            access,
-            memory,
-        };
+        let mapping = Mapping { va: common(record.address), pa: Pa(record.address), len: record.bytes, access, memory };
         put(tables, root, name("common kernel map"), &mapping)?;
     }
     // What silences a device must be reachable whoever is current.
@@ -132,17 +104,9 @@ pub fn shared(tables: &impl Tables, root: Pa) -> Result<Subtree, Refusal> {
 ///
 /// # Errors
 /// A mapping that is refused.
-pub fn partition(
-    plan: &Plan<'_>,
-    index: usize,
-    kernel: Subtree,
-    tables: &mut impl Tables,
-) -> Result<Pa, Refusal> {
+pub fn partition(plan: &Plan<'_>, index: usize, kernel: Subtree, tables: &mut impl Tables) -> Result<Pa, Refusal> {
     let root = tables.alloc().ok_or(Refusal::Arena("a partition's root"))?;
-    link::<LongMode>(tables, root, kernel).map_err(|error| Refusal::Map {
-        name: name("the kernel's half"),
-        error,
-    })?;
+    link::<LongMode>(tables, root, kernel).map_err(|error| Refusal::Map { name: name("the kernel's half"), error })?;
     let Some(record) = plan.partitions().get(index) else {
         return Ok(root);
     };
@@ -150,10 +114,7 @@ pub fn partition(
     for region in regions.iter().filter(|region| region.space == SPACE_HOST) {
         let end = region.address.checked_add(region.bytes);
         if end.is_none_or(|end| end > END) {
-            return Err(Refusal::Window {
-                name: region.name,
-                address: region.address,
-            });
+            return Err(Refusal::Window { name: region.name, address: region.address });
         }
         let (access, memory) = rights(region.access);
         let mapping = Mapping {
@@ -168,13 +129,8 @@ pub fn partition(
     let maps = plan.kernel_maps().get(record.kernel_maps.range()).unwrap_or(&[]);
     for record in maps.iter().filter(|record| record.partition == index as u32) {
         let (access, memory) = rights(record.access & !EXECUTE);
-        let mapping = Mapping {
-            va: private(record.address),
-            pa: Pa(record.address),
-            len: record.bytes,
-            access,
-            memory,
-        };
+        let mapping =
+            Mapping { va: private(record.address), pa: Pa(record.address), len: record.bytes, access, memory };
         put(tables, root, name("private kernel map"), &mapping)?;
     }
     Ok(root)
@@ -188,10 +144,7 @@ pub fn check_reach(plan: &Plan<'_>) -> Result<(), Refusal> {
     for memory in plan.memory() {
         let end = memory.address.checked_add(memory.bytes);
         if end.is_none_or(|end| end > BOOT_WINDOW) {
-            return Err(Refusal::Window {
-                name: memory.name,
-                address: memory.address,
-            });
+            return Err(Refusal::Window { name: memory.name, address: memory.address });
         }
     }
     Ok(())

@@ -26,11 +26,7 @@ impl Clock {
     /// Makes a clock that is 0 at `zero`. A frequency of 0 counts as 1 Hz.
     pub(crate) const fn new(zero: u64, frequency: u64) -> Clock {
         let frequency = if frequency == 0 { 1 } else { frequency };
-        Clock {
-            zero,
-            scale: ((SECOND as u128) << 32).div_euclid(frequency as u128) as u64,
-            frequency,
-        }
+        Clock { zero, scale: ((SECOND as u128) << 32).div_euclid(frequency as u128) as u64, frequency }
     }
 
     /// The time at which the counter shows `ticks`.
@@ -61,11 +57,7 @@ impl Rate {
     pub(crate) const fn ticks(self, nanoseconds: u64) -> u64 {
         let product = nanoseconds as u128 * self.0 as u128 + u32::MAX as u128;
         let ticks = product >> 32;
-        if ticks > u64::MAX as u128 {
-            u64::MAX
-        } else {
-            ticks as u64
-        }
+        if ticks > u64::MAX as u128 { u64::MAX } else { ticks as u64 }
     }
 
     /// The count for a timer of 32 bits: at least 1; what is too far comes early, and the alarm is
@@ -85,11 +77,7 @@ impl Rate {
 pub(crate) const fn rounded(measured: u64) -> u64 {
     const MEGAHERTZ: u64 = 1_000_000;
     let whole = (measured + MEGAHERTZ / 2) / MEGAHERTZ * MEGAHERTZ;
-    if whole != 0 && whole.abs_diff(measured) <= measured / 10_000 {
-        whole
-    } else {
-        measured
-    }
+    if whole != 0 && whole.abs_diff(measured) <= measured / 10_000 { whole } else { measured }
 }
 
 /// Frequency of the ACPI timer (ACPI specification, §4.8.3.3).

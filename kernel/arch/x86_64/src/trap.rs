@@ -7,13 +7,13 @@
 //! reference and calls the safe kernel core at once. Interrupts stay masked from entry to exit.
 
 use crate::context::Context;
-#[cfg(all(target_arch = "x86_64", target_os = "none"))]
-use crate::percore::PerCore;
 use crate::descriptors::Gate;
 use crate::fault;
 use crate::instructions::read_cr2;
 use crate::irqchip::{KICK, LINES, SPURIOUS, TIMER};
 use crate::machine::Core;
+#[cfg(all(target_arch = "x86_64", target_os = "none"))]
+use crate::percore::PerCore;
 use spin::Once;
 
 #[cfg(all(target_arch = "x86_64", target_os = "none"))]

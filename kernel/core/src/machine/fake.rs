@@ -36,22 +36,10 @@ impl Arena for Heap {
         Some(Box::leak(objects.into_boxed_slice()))
     }
 
-    fn trace(
-        &mut self,
-        _address: u64,
-        bytes: u64,
-    ) -> Option<(&'static mut TraceHeader, &'static mut [TraceRecord])> {
-        let head = Box::new(TraceHeader {
-            next: 0,
-            capacity: 0,
-            reserved: [0; 6],
-        });
-        let count =
-            (bytes as usize).checked_sub(size_of::<TraceHeader>())? / size_of::<TraceRecord>();
-        Some((
-            Box::leak(head),
-            Box::leak(vec![TraceRecord::default(); count].into_boxed_slice()),
-        ))
+    fn trace(&mut self, _address: u64, bytes: u64) -> Option<(&'static mut TraceHeader, &'static mut [TraceRecord])> {
+        let head = Box::new(TraceHeader { next: 0, capacity: 0, reserved: [0; 6] });
+        let count = (bytes as usize).checked_sub(size_of::<TraceHeader>())? / size_of::<TraceRecord>();
+        Some((Box::leak(head), Box::leak(vec![TraceRecord::default(); count].into_boxed_slice())))
     }
 }
 
@@ -104,10 +92,7 @@ pub struct Fake {
 impl Fake {
     /// A machine at time 0.
     pub fn new() -> Fake {
-        Fake {
-            armed: NEVER,
-            ..Fake::default()
-        }
+        Fake { armed: NEVER, ..Fake::default() }
     }
 
     /// The current vCPU's context.
@@ -128,19 +113,12 @@ impl Fake {
 
     /// Puts bytes into memory.
     pub fn poke(&mut self, address: u64, bytes: &[u8]) {
-        self.memory.extend(
-            bytes
-                .iter()
-                .enumerate()
-                .map(|(offset, &byte)| (address + offset as u64, byte)),
-        );
+        self.memory.extend(bytes.iter().enumerate().map(|(offset, &byte)| (address + offset as u64, byte)));
     }
 
     /// Reads bytes from memory; what was never written reads as 0.
     pub fn peek(&self, address: u64, bytes: usize) -> Vec<u8> {
-        (0..bytes as u64)
-            .map(|offset| self.memory.get(&(address + offset)).copied().unwrap_or(0))
-            .collect()
+        (0..bytes as u64).map(|offset| self.memory.get(&(address + offset)).copied().unwrap_or(0)).collect()
     }
 }
 
@@ -159,10 +137,7 @@ impl Machine for Fake {
     }
 
     fn switch(&mut self, from: Option<u32>, to: Option<u32>) {
-        assert_eq!(
-            from, self.loaded,
-            "the core leaves a context that is not loaded"
-        );
+        assert_eq!(from, self.loaded, "the core leaves a context that is not loaded");
         assert_ne!(from, to, "a switch to the same context");
         self.loaded = to;
         self.switches += 1;
@@ -170,11 +145,7 @@ impl Machine for Fake {
 
     fn start(&mut self, entry: u64, stack: u64, _arguments: [u64; 2], head: &VcpuHead) {
         let generation = head.generation;
-        *self.context() = Context {
-            started: Some((entry, stack)),
-            generation,
-            ..Context::default()
-        };
+        *self.context() = Context { started: Some((entry, stack)), generation, ..Context::default() };
     }
 
     fn set_result(&mut self, status: u64, value: u64) {
@@ -207,9 +178,7 @@ impl Machine for Fake {
     }
 
     fn in_guest(&self) -> bool {
-        self.loaded
-            .and_then(|vcpu| self.contexts.get(&vcpu))
-            .is_some_and(|context| context.guest)
+        self.loaded.and_then(|vcpu| self.contexts.get(&vcpu)).is_some_and(|context| context.guest)
     }
 
     fn enter_guest(&mut self) -> Result<(), Error> {

@@ -8,33 +8,17 @@ use crate::machine::{Fault, Halt};
 use parzelle_abi::health::{Action, ErrorId, Mode};
 use parzelle_abi::info::SELF;
 use parzelle_abi::{Call, Error, NEVER, event};
-use parzelle_plan::{
-    PARTITION_IDLE, PARTITION_WAITS, QUEUING, RIGHT_CONTROL, RIGHT_MODULE, RIGHT_STATISTICS,
-};
+use parzelle_plan::{PARTITION_IDLE, PARTITION_WAITS, QUEUING, RIGHT_CONTROL, RIGHT_MODULE, RIGHT_STATISTICS};
 
-const FAULT: Fault = Fault {
-    error: ErrorId::MemoryViolation,
-    syndrome: 7,
-    address: 0xdead,
-};
+const FAULT: Fault = Fault { error: ErrorId::MemoryViolation, syndrome: 7, address: 0xdead };
 
 fn system(action: Action) -> System {
     System {
-        cells: vec![
-            Cell {
-                priority: 100,
-                ..Default::default()
-            };
-            2
-        ],
+        cells: vec![Cell { priority: 100, ..Default::default() }; 2],
         channels: vec![(0, vec![1], QUEUING, 4, 0), (1, vec![0], QUEUING, 4, 0)],
         action: Some(action),
         restarts: 3,
-        rights: vec![
-            (0, RIGHT_CONTROL, 1),
-            (0, RIGHT_STATISTICS, 1),
-            (0, RIGHT_MODULE, 0),
-        ],
+        rights: vec![(0, RIGHT_CONTROL, 1), (0, RIGHT_STATISTICS, 1), (0, RIGHT_MODULE, 0)],
         lines: vec![(1, 33)],
         ..Default::default()
     }
@@ -70,25 +54,13 @@ fn a_restart_forgets_what_came_in_and_keeps_what_went_out() {
     assert!(sim.core.machine.open.is_empty(), "its lines are masked");
     sim.until_runs(0);
     assert_eq!(state(&mut sim, 1), (Mode::WarmStart, 1));
-    assert_eq!(
-        sim.call(Call::PortStatus, &[0]),
-        Some((0, 0)),
-        "its receive queue is empty"
-    );
-    assert_eq!(
-        sim.call(Call::PortStatus, &[1]),
-        Some((0, 1)),
-        "what it sent stays"
-    );
+    assert_eq!(sim.call(Call::PortStatus, &[0]), Some((0, 0)), "its receive queue is empty");
+    assert_eq!(sim.call(Call::PortStatus, &[1]), Some((0, 1)), "what it sent stays");
     let (_, events) = sim.call(Call::Wait, &[0, event::PEER]).unwrap();
     assert_eq!(events, event::PEER, "its peer is told");
     let vcpu = sim.vcpu(1);
     sim.until_runs(1);
-    assert_eq!(
-        sim.context(vcpu).started,
-        Some((0x10_0000, 0x7000)),
-        "it begins in the loader"
-    );
+    assert_eq!(sim.context(vcpu).started, Some((0x10_0000, 0x7000)), "it begins in the loader");
     assert_eq!(sim.context(vcpu).generation, 1);
 }
 
@@ -116,13 +88,7 @@ fn too_many_restarts_end() {
 fn a_fault_cannot_be_ignored_but_a_report_can() {
     let mut sim = booted(system(Action::Ignore));
     sim.until_runs(1);
-    assert_eq!(
-        sim.call(
-            Call::RaiseError,
-            &[ErrorId::ApplicationError as u64, MEMORY, 5]
-        ),
-        Some((0, 0))
-    );
+    assert_eq!(sim.call(Call::RaiseError, &[ErrorId::ApplicationError as u64, MEMORY, 5]), Some((0, 0)));
     assert_eq!(
         sim.call(Call::RaiseError, &[ErrorId::HardwareFault as u64, 0, 0]),
         Some((Error::InvalidArgument as u64, 0))
@@ -143,11 +109,7 @@ fn a_process_level_error_becomes_an_upcall_unless_masked() {
     assert_eq!(sim.running(), Some(1));
     sim.core.on_fault(FAULT);
     sim.until_runs(0);
-    assert_eq!(
-        state(&mut sim, 1).0,
-        Mode::Idle,
-        "a fault in the handler: otherwise = stop"
-    );
+    assert_eq!(state(&mut sim, 1).0, Mode::Idle, "a fault in the handler: otherwise = stop");
 }
 
 #[test]
@@ -161,35 +123,18 @@ fn rights_are_per_target() {
         (Call::Module, [0, 0]),
         (Call::SetSchedule, [0, 0]),
     ] {
-        assert_eq!(
-            sim.call(call, &arguments),
-            Some((Error::NotPermitted as u64, 0)),
-            "{call:?}"
-        );
+        assert_eq!(sim.call(call, &arguments), Some((Error::NotPermitted as u64, 0)), "{call:?}");
     }
     sim.until_runs(0);
     assert_eq!(sim.call(Call::Statistics, &[1, MEMORY]).unwrap().0, 0);
     assert_eq!(sim.call(Call::Statistics, &[SELF, MEMORY]).unwrap().0, 0);
-    assert_eq!(
-        sim.call(Call::Control, &[1, Mode::Idle as u64]),
-        Some((0, 0))
-    );
+    assert_eq!(sim.call(Call::Control, &[1, Mode::Idle as u64]), Some((0, 0)));
     assert_eq!(state(&mut sim, 1).0, Mode::Idle);
-    assert_eq!(
-        sim.call(Call::Control, &[0, Mode::Idle as u64]),
-        Some((Error::NotPermitted as u64, 0))
-    );
-    assert_eq!(
-        sim.call(Call::Control, &[1, Mode::ColdStart as u64]),
-        Some((0, 0))
-    );
+    assert_eq!(sim.call(Call::Control, &[0, Mode::Idle as u64]), Some((Error::NotPermitted as u64, 0)));
+    assert_eq!(sim.call(Call::Control, &[1, Mode::ColdStart as u64]), Some((0, 0)));
     sim.until_runs(1);
     sim.until_runs(0);
-    assert_eq!(
-        sim.call(Call::Module, &[1]),
-        Some((Error::NotPermitted as u64, 0)),
-        "stop is not reset"
-    );
+    assert_eq!(sim.call(Call::Module, &[1]), Some((Error::NotPermitted as u64, 0)), "stop is not reset");
     sim.call(Call::Module, &[0]);
     assert_eq!(sim.core.machine.halted, Some(Halt::Stop));
 }
@@ -199,33 +144,17 @@ fn partitions_start_in_order() {
     let mut system = system(Action::Stop);
     system.cells[0].start_next = Some(1);
     system.cells[1].flags = PARTITION_WAITS;
-    system.cells.push(Cell {
-        flags: PARTITION_IDLE,
-        ..Default::default()
-    });
+    system.cells.push(Cell { flags: PARTITION_IDLE, ..Default::default() });
     let mut sim = booted(system);
     assert_eq!(sim.running(), Some(0));
     sim.call(Call::Wait, &[5 * MS, 0]);
     assert_eq!(sim.running(), None, "the others have not started");
     sim.run_to(6 * MS);
-    assert_eq!(
-        sim.call(Call::SetMode, &[Mode::WarmStart as u64]),
-        Some((Error::InvalidMode as u64, 0))
-    );
-    assert_eq!(
-        sim.call(Call::SetMode, &[Mode::Normal as u64]),
-        Some((0, 0))
-    );
-    assert_eq!(
-        sim.call(Call::SetMode, &[Mode::Normal as u64]),
-        Some((Error::InvalidMode as u64, 0))
-    );
+    assert_eq!(sim.call(Call::SetMode, &[Mode::WarmStart as u64]), Some((Error::InvalidMode as u64, 0)));
+    assert_eq!(sim.call(Call::SetMode, &[Mode::Normal as u64]), Some((0, 0)));
+    assert_eq!(sim.call(Call::SetMode, &[Mode::Normal as u64]), Some((Error::InvalidMode as u64, 0)));
     sim.call(Call::Wait, &[NEVER, 0]);
     assert_eq!(sim.running(), Some(1));
     sim.call(Call::SetMode, &[Mode::Idle as u64]);
-    assert_eq!(
-        sim.running(),
-        None,
-        "it has stopped itself; the third stays idle"
-    );
+    assert_eq!(sim.running(), None, "it has stopped itself; the third stays idle");
 }

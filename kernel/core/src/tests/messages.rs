@@ -10,10 +10,7 @@ use proptest::prelude::*;
 use std::collections::VecDeque;
 
 fn pair(kind: u32, depth: u32) -> Sim {
-    let cell = Cell {
-        priority: 100,
-        ..Default::default()
-    };
+    let cell = Cell { priority: 100, ..Default::default() };
     let mut sim = System {
         cells: vec![cell; 2],
         channels: vec![(0, vec![1], kind, depth, 5 * MS)],
@@ -47,10 +44,7 @@ fn write(sim: &mut Sim, call: Call, bytes: &[u8]) -> (u64, u64) {
 fn read(sim: &mut Sim, call: Call) -> Result<(Vec<u8>, bool), u64> {
     turn(sim, 1);
     match sim.call(call, &[0, MEMORY, 64]).unwrap() {
-        (0, value) => Ok((
-            sim.core.machine.peek(physical(1), value as u32 as usize),
-            value >> 32 == 1,
-        )),
+        (0, value) => Ok((sim.core.machine.peek(physical(1), value as u32 as usize), value >> 32 == 1)),
         (status, _) => Err(status),
     }
 }
@@ -61,17 +55,10 @@ fn a_sampling_port_keeps_the_latest_message_and_knows_its_age() {
     assert_eq!(read(&mut sim, Call::SamplingRead), Err(Error::Empty as u64));
     assert_eq!(write(&mut sim, Call::SamplingWrite, b"one"), (0, 0));
     assert_eq!(write(&mut sim, Call::SamplingWrite, b"second"), (0, 0));
-    assert_eq!(
-        read(&mut sim, Call::SamplingRead),
-        Ok((b"second".to_vec(), true))
-    );
+    assert_eq!(read(&mut sim, Call::SamplingRead), Ok((b"second".to_vec(), true)));
     let later = sim.core.machine.time + 6 * MS;
     sim.run_to(later);
-    assert_eq!(
-        read(&mut sim, Call::SamplingRead),
-        Ok((b"second".to_vec(), false)),
-        "stale"
-    );
+    assert_eq!(read(&mut sim, Call::SamplingRead), Ok((b"second".to_vec(), false)), "stale");
 }
 
 #[test]
@@ -89,20 +76,10 @@ fn wrong_arguments_are_refused_by_name() {
         (&[0, 0, 8], Error::InvalidAddress),
     ];
     for (arguments, error) in cases {
-        assert_eq!(
-            sim.call(Call::QueuingSend, arguments),
-            Some((error as u64, 0)),
-            "{arguments:x?}"
-        );
+        assert_eq!(sim.call(Call::QueuingSend, arguments), Some((error as u64, 0)), "{arguments:x?}");
     }
-    assert_eq!(
-        sim.call(Call::SamplingWrite, &[0, MEMORY, 8]),
-        Some((Error::NoSuchObject as u64, 0))
-    );
-    assert_eq!(
-        sim.call(Call::QueuingReceive, &[0, MEMORY, 8]),
-        Some((Error::NoSuchObject as u64, 0))
-    );
+    assert_eq!(sim.call(Call::SamplingWrite, &[0, MEMORY, 8]), Some((Error::NoSuchObject as u64, 0)));
+    assert_eq!(sim.call(Call::QueuingReceive, &[0, MEMORY, 8]), Some((Error::NoSuchObject as u64, 0)));
 }
 
 #[test]
@@ -111,10 +88,7 @@ fn a_message_wakes_its_reader_and_room_wakes_its_writer() {
     turn(&mut sim, 1);
     assert_eq!(sim.call(Call::Wait, &[NEVER, event::ALL]), None);
     assert_eq!(write(&mut sim, Call::QueuingSend, b"x"), (0, 0));
-    assert_eq!(
-        write(&mut sim, Call::QueuingSend, b"y"),
-        (Error::Full as u64, 0)
-    );
+    assert_eq!(write(&mut sim, Call::QueuingSend, b"y"), (Error::Full as u64, 0));
     assert_eq!(sim.call(Call::Wait, &[NEVER, event::ALL]), None);
     assert_eq!(sim.running(), Some(1));
     let vcpu = sim.vcpu(1);
@@ -130,11 +104,7 @@ fn a_line_is_masked_until_acknowledged() {
     assert!(sim.core.machine.open.is_empty(), "masked until bound");
     sim.core.on_line(40);
     turn(&mut sim, 1);
-    assert_eq!(
-        sim.call(Call::Wait, &[0, event::ALL]),
-        Some((0, 0)),
-        "not bound: no event"
-    );
+    assert_eq!(sim.call(Call::Wait, &[0, event::ALL]), Some((0, 0)), "not bound: no event");
     turn(&mut sim, 1);
     assert_eq!(sim.call(Call::AckInterrupt, &[0]), Some((0, 0)));
     assert!(sim.core.machine.open.contains(&40));
@@ -142,11 +112,7 @@ fn a_line_is_masked_until_acknowledged() {
     assert!(sim.core.machine.open.is_empty());
     assert_eq!(sim.call(Call::Wait, &[0, event::ALL]), Some((0, 1 << 30)));
     turn(&mut sim, 0);
-    assert_eq!(
-        sim.call(Call::AckInterrupt, &[0]),
-        Some((Error::NoSuchObject as u64, 0)),
-        "not the owner"
-    );
+    assert_eq!(sim.call(Call::AckInterrupt, &[0]), Some((Error::NoSuchObject as u64, 0)), "not the owner");
     sim.core.on_line(9999);
 }
 

@@ -53,45 +53,24 @@ pub(crate) struct System {
 fn span<T>(table: &mut Vec<T>, records: impl IntoIterator<Item = T>) -> Span {
     let first = table.len() as u32;
     table.extend(records);
-    Span {
-        first,
-        count: table.len() as u32 - first,
-    }
+    Span { first, count: table.len() as u32 - first }
 }
 
 impl System {
     /// The plan of the system. vCPU numbers: by queue, then priority, then cell.
     pub(crate) fn plan(&self) -> Vec<u8> {
         let mut plan = PlanBuilder::default();
-        let queues = self
-            .windows
-            .iter()
-            .map(|w| w.0)
-            .chain(self.cells.iter().map(|c| c.queue))
-            .max()
-            .unwrap_or(0)
-            + 1;
+        let queues = self.windows.iter().map(|w| w.0).chain(self.cells.iter().map(|c| c.queue)).max().unwrap_or(0) + 1;
         let mut order: Vec<usize> = (0..self.cells.len()).collect();
         order.sort_by_key(|&cell| (self.cells[cell].queue, u32::MAX - self.cells[cell].priority));
         let number = |cell: u32| order.iter().position(|&c| c == cell as usize).unwrap() as u32;
         for queue in 0..queues {
             let count = self.cells.iter().filter(|cell| cell.queue == queue).count() as u32;
-            let first = plan
-                .queues
-                .last()
-                .map_or(0, |last: &QueueRecord| last.vcpus.first + last.vcpus.count);
-            plan.queues.push(QueueRecord {
-                vcpus: Span { first, count },
-                ..Default::default()
-            });
+            let first = plan.queues.last().map_or(0, |last: &QueueRecord| last.vcpus.first + last.vcpus.count);
+            plan.queues.push(QueueRecord { vcpus: Span { first, count }, ..Default::default() });
         }
         for &cell in &order {
-            let Cell {
-                queue,
-                priority,
-                budget,
-                ..
-            } = self.cells[cell];
+            let Cell { queue, priority, budget, .. } = self.cells[cell];
             plan.vcpus.push(VcpuRecord {
                 partition: cell as u32,
                 queue,
@@ -102,10 +81,7 @@ impl System {
                 ..Default::default()
             });
         }
-        let action = |action: Action| ActionRecord {
-            action: action as u32,
-            argument: 0,
-        };
+        let action = |action: Action| ActionRecord { action: action as u32, argument: 0 };
         plan.health.push(HealthRecord {
             actions: [action(self.action.unwrap_or(Action::Stop)); 8],
             give_up: action(Action::Stop),
@@ -147,10 +123,7 @@ impl System {
             let mine = |list: &[(u32, u32, u32)]| {
                 list.iter()
                     .filter(|right| right.0 == me)
-                    .map(|right| RightRecord {
-                        kind: right.1,
-                        target: right.2,
-                    })
+                    .map(|right| RightRecord { kind: right.1, target: right.2 })
                     .collect::<Vec<_>>()
             };
             let mut rights = mine(&self.rights);
@@ -187,22 +160,16 @@ impl System {
                     self.doorbells
                         .iter()
                         .filter(|bell| bell.0 == me)
-                        .map(|bell| DoorbellRecord {
-                            vcpu: number(bell.1),
-                            event: 20,
-                        }),
+                        .map(|bell| DoorbellRecord { vcpu: number(bell.1), event: 20 }),
                 ),
                 lines: span(
                     &mut plan.lines,
-                    self.lines
-                        .iter()
-                        .filter(|line| line.0 == me)
-                        .map(|line| LineRecord {
-                            line: line.1,
-                            vcpu: number(me),
-                            event: 30,
-                            flags: 0,
-                        }),
+                    self.lines.iter().filter(|line| line.0 == me).map(|line| LineRecord {
+                        line: line.1,
+                        vcpu: number(me),
+                        event: 30,
+                        flags: 0,
+                    }),
                 ),
                 rights: span(&mut plan.rights, rights),
                 peers: span(&mut plan.peers, peers),
@@ -219,48 +186,24 @@ impl System {
                 ports
                     .into_iter()
                     .find(|&port| {
-                        plan.ports[port].channel == channel as u32
-                            && plan.ports[port].direction == DESTINATION
+                        plan.ports[port].channel == channel as u32 && plan.ports[port].direction == DESTINATION
                     })
                     .unwrap() as u32
             };
             let found: Vec<u32> = readers.iter().map(at).collect();
             plan.channels[channel].readers = span(&mut plan.channel_readers, found);
         }
-        let windows = if self.windows.is_empty() {
-            vec![(0, 10 * MS)]
-        } else {
-            self.windows.clone()
-        };
+        let windows = if self.windows.is_empty() { vec![(0, 10 * MS)] } else { self.windows.clone() };
         let mut start = 0;
         for (queue, duration) in &windows {
-            plan.windows.push(WindowRecord {
-                start,
-                duration: *duration,
-                queue: *queue,
-                flags: 0,
-            });
+            plan.windows.push(WindowRecord { start, duration: *duration, queue: *queue, flags: 0 });
             start += duration;
         }
-        plan.timelines.push(TimelineRecord {
-            windows: Span {
-                first: 0,
-                count: windows.len() as u32,
-            },
-        });
-        plan.schedules.push(ScheduleRecord {
-            frame: start,
-            ..Default::default()
-        });
+        plan.timelines.push(TimelineRecord { windows: Span { first: 0, count: windows.len() as u32 } });
+        plan.schedules.push(ScheduleRecord { frame: start, ..Default::default() });
         plan.cores.push(CoreRecord {
-            queues: Span {
-                first: 0,
-                count: queues,
-            },
-            vcpus: Span {
-                first: 0,
-                count: self.cells.len() as u32,
-            },
+            queues: Span { first: 0, count: queues },
+            vcpus: Span { first: 0, count: self.cells.len() as u32 },
             trace: 0,
             trace_bytes: 4096,
         });
@@ -299,9 +242,7 @@ impl Sim {
 
     /// The partition that runs.
     pub(crate) fn running(&self) -> Option<u32> {
-        self.core
-            .current()
-            .map(|vcpu| self.plan.vcpus()[vcpu as usize].partition)
+        self.core.current().map(|vcpu| self.plan.vcpus()[vcpu as usize].partition)
     }
 
     /// A call of whoever runs; its status and value, if it has returned.

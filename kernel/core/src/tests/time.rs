@@ -10,16 +10,8 @@ use proptest::prelude::*;
 fn control_and_background() -> System {
     System {
         cells: vec![
-            Cell {
-                queue: 1,
-                priority: 100,
-                ..Default::default()
-            },
-            Cell {
-                queue: 0,
-                priority: 100,
-                ..Default::default()
-            },
+            Cell { queue: 1, priority: 100, ..Default::default() },
+            Cell { queue: 0, priority: 100, ..Default::default() },
         ],
         windows: vec![(1, MS), (0, 9 * MS)],
         ..Default::default()
@@ -48,11 +40,7 @@ fn what_a_window_leaves_goes_to_time_partition_0() {
     let mut sim = control_and_background().boot();
     sim.run_to(MS);
     assert_eq!(sim.running(), Some(0));
-    assert_eq!(
-        sim.call(Call::Wait, &[NEVER, event::WINDOW]),
-        Some((0, event::WINDOW)),
-        "its window has begun"
-    );
+    assert_eq!(sim.call(Call::Wait, &[NEVER, event::WINDOW]), Some((0, event::WINDOW)), "its window has begun");
     assert_eq!(sim.call(Call::Wait, &[NEVER, event::WINDOW]), None);
     assert_eq!(sim.running(), Some(1), "slack");
     sim.run_to(11 * MS);
@@ -79,12 +67,7 @@ fn a_deadline_outside_of_the_window_waits_for_it() {
 fn a_higher_priority_of_time_partition_0_goes_first_within_its_budget() {
     let mut system = control_and_background();
     system.windows = vec![(1, 9 * MS), (0, MS)];
-    system.cells[1] = Cell {
-        queue: 0,
-        priority: 150,
-        budget: (MS / 5, 2 * MS),
-        ..Default::default()
-    };
+    system.cells[1] = Cell { queue: 0, priority: 150, budget: (MS / 5, 2 * MS), ..Default::default() };
     let mut sim = system.boot();
     sim.run_to(MS);
     assert_eq!(sim.running(), Some(1));
@@ -92,35 +75,21 @@ fn a_higher_priority_of_time_partition_0_goes_first_within_its_budget() {
     assert_eq!(sim.running(), Some(0), "its budget is used up");
     sim.run_to(3 * MS + 100);
     assert_eq!(sim.running(), Some(1), "replenished");
-    let before = sim.core.shared.mailboxes[sim.vcpu(1) as usize]
-        .used
-        .load(core::sync::atomic::Ordering::Relaxed);
+    let before = sim.core.shared.mailboxes[sim.vcpu(1) as usize].used.load(core::sync::atomic::Ordering::Relaxed);
     assert!((MS / 5..MS / 5 + 100).contains(&before), "{before}");
 }
 
 #[test]
 fn equals_take_turns() {
-    let cell = Cell {
-        priority: 100,
-        ..Default::default()
-    };
-    let mut sim = System {
-        cells: vec![cell; 3],
-        windows: vec![(0, MS)],
-        ..Default::default()
-    }
-    .boot();
+    let cell = Cell { priority: 100, ..Default::default() };
+    let mut sim = System { cells: vec![cell; 3], windows: vec![(0, MS)], ..Default::default() }.boot();
     let mut seen = vec![];
     for frame in 1..=9 {
         sim.run_to(frame * MS);
         seen.push(sim.running().unwrap());
     }
     for partition in 0..3 {
-        assert_eq!(
-            seen.iter().filter(|&&running| running == partition).count(),
-            3,
-            "{seen:?}"
-        );
+        assert_eq!(seen.iter().filter(|&&running| running == partition).count(), 3, "{seen:?}");
     }
     let first = sim.running();
     sim.call(Call::Wait, &[0, 0]);
@@ -142,11 +111,7 @@ fn a_timer_raises_its_event_as_an_upcall() {
     sim.run_to(4 * MS + 10);
     assert_eq!(sim.context(vcpu).upcalls.len(), 1, "masked in the handler");
     sim.core.on_call(Call::Resume as u64, [0; 5]);
-    assert_eq!(
-        sim.context(vcpu).upcalls.len(),
-        1,
-        "the second comes at once, the frame is kept"
-    );
+    assert_eq!(sim.context(vcpu).upcalls.len(), 1, "the second comes at once, the frame is kept");
     sim.core.on_call(Call::Resume as u64, [0; 5]);
     assert_eq!(sim.context(vcpu).upcalls.len(), 0);
 }
@@ -163,10 +128,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         (1..3 * MS).prop_map(Step::Compute),
-        (
-            1..20 * MS,
-            prop_oneof![Just(0), Just(event::WINDOW), Just(event::ALL)]
-        )
+        (1..20 * MS, prop_oneof![Just(0), Just(event::WINDOW), Just(event::ALL)])
             .prop_map(|(time, interest)| Step::Wait(time, interest)),
         Just(Step::Yield),
         Just(Step::Ring),

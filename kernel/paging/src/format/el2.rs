@@ -51,11 +51,7 @@ impl Format for El2 {
     }
 
     fn leaf(leaf: Leaf, level: Level) -> u64 {
-        let memory = if leaf.memory == Memory::Normal {
-            NORMAL
-        } else {
-            DEVICE
-        };
+        let memory = if leaf.memory == Memory::Normal { NORMAL } else { DEVICE };
         vmsa::leaf(leaf, level) | memory | AP1_RES1 | when(!leaf.access.write, READ_ONLY)
     }
 
@@ -71,11 +67,7 @@ fn leaf(word: u64, pa: Pa) -> Option<Leaf> {
         DEVICE => Memory::Device,
         _ => return None,
     };
-    let access = Access {
-        read: true,
-        write: word & READ_ONLY == 0,
-        execute: word & vmsa::EXECUTE_NEVER == 0,
-        user: false,
-    };
+    let access =
+        Access { read: true, write: word & READ_ONLY == 0, execute: word & vmsa::EXECUTE_NEVER == 0, user: false };
     Some(Leaf { pa, access, memory })
 }

@@ -74,12 +74,7 @@ impl Format for LongMode {
     }
 
     fn table(table: Table) -> u64 {
-        PRESENT
-            | WRITE
-            | ACCESSED
-            | (table.pa.0 & ADDRESS)
-            | when(table.user, USER)
-            | when(table.shared, SHARED)
+        PRESENT | WRITE | ACCESSED | (table.pa.0 & ADDRESS) | when(table.user, USER) | when(table.shared, SHARED)
     }
 
     fn leaf(leaf: Leaf, level: Level) -> u64 {
@@ -102,11 +97,7 @@ impl Format for LongMode {
         let pa = Pa(word & ADDRESS);
         let user = word & USER != 0;
         if level != Level::Kib4 && word & LARGE == 0 {
-            return Entry::Table(Table {
-                pa,
-                user,
-                shared: word & SHARED != 0,
-            });
+            return Entry::Table(Table { pa, user, shared: word & SHARED != 0 });
         }
         let memory = match word & DEVICE {
             0 => Memory::Normal,
@@ -114,12 +105,7 @@ impl Format for LongMode {
             DEVICE => Memory::Device,
             _ => return Entry::Malformed,
         };
-        let access = Access {
-            read: true,
-            write: word & WRITE != 0,
-            execute: word & EXECUTE_DISABLE == 0,
-            user,
-        };
+        let access = Access { read: true, write: word & WRITE != 0, execute: word & EXECUTE_DISABLE == 0, user };
         Entry::Leaf(Leaf { pa, access, memory })
     }
 }

@@ -64,10 +64,7 @@ impl<const GUEST: bool> Format for AnyStage2<GUEST> {
             Memory::Uncached => NORMAL_NON_CACHEABLE,
             Memory::Device => DEVICE_NGNRE,
         };
-        vmsa::leaf(leaf, level)
-            | memory
-            | when(leaf.access.read, READ)
-            | when(leaf.access.write, WRITE)
+        vmsa::leaf(leaf, level) | memory | when(leaf.access.read, READ) | when(leaf.access.write, WRITE)
     }
 
     fn decode(word: u64, level: Level) -> Entry {

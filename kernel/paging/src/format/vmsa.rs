@@ -47,19 +47,10 @@ pub(super) fn leaf(leaf: Leaf, level: Level) -> u64 {
 }
 
 /// Reads a descriptor; `leaf` reads the attributes of a leaf.
-pub(super) fn decode(
-    word: u64,
-    level: Level,
-    user: bool,
-    leaf: impl Fn(Pa) -> Option<Leaf>,
-) -> Entry {
+pub(super) fn decode(word: u64, level: Level, user: bool, leaf: impl Fn(Pa) -> Option<Leaf>) -> Entry {
     let pa = Pa(word & ADDRESS);
     if level != Level::Kib4 && word & TABLE_OR_PAGE != 0 {
-        Entry::Table(Table {
-            pa,
-            user,
-            shared: word & SHARED != 0,
-        })
+        Entry::Table(Table { pa, user, shared: word & SHARED != 0 })
     } else {
         leaf(pa).map_or(Entry::Malformed, Entry::Leaf)
     }

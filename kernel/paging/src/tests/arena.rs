@@ -51,14 +51,7 @@ fn other_addresses_are_no_tables() {
     assert_eq!(arena.read(Pa(0x2000), 0), NOT_A_TABLE);
     let table = arena.alloc();
     assert_eq!(table, Some(Pa(0x2000)));
-    for (pa, index) in [
-        (0x1000, 0),
-        (0x2008, 0),
-        (0x3000, 0),
-        (0x4000, 0),
-        (!0xfff, 0),
-        (0x2000, 512),
-    ] {
+    for (pa, index) in [(0x1000, 0), (0x2008, 0), (0x3000, 0), (0x4000, 0), (!0xfff, 0), (0x2000, 512)] {
         arena.write(Pa(pa), index, 1);
         assert_eq!(arena.read(Pa(pa), index), NOT_A_TABLE);
     }

@@ -14,43 +14,21 @@ const READ_WRITE: Access = Access::READ_WRITE;
 const READ_EXECUTE: Access = Access::READ_EXECUTE;
 
 fn word<F: Format>(pa: u64, access: Access, memory: Memory, level: Level) -> u64 {
-    F::leaf(
-        Leaf {
-            pa: Pa(pa),
-            access,
-            memory,
-        },
-        level,
-    )
+    F::leaf(Leaf { pa: Pa(pa), access, memory }, level)
 }
 
 fn reads_back<F: Format>(word: u64, level: Level, pa: u64, access: Access, memory: Memory) {
-    assert_eq!(
-        entry::<F>(word, level),
-        Entry::Leaf(Leaf {
-            pa: Pa(pa),
-            access,
-            memory
-        })
-    );
+    assert_eq!(entry::<F>(word, level), Entry::Leaf(Leaf { pa: Pa(pa), access, memory }));
 }
 
 #[test]
 fn levels_span_what_they_are_called() {
-    let spans = [
-        (Level::Kib4, KIB4),
-        (Level::Mib2, MIB2),
-        (Level::Gib1, GIB1),
-        (Level::Gib512, 512 * GIB1),
-    ];
+    let spans = [(Level::Kib4, KIB4), (Level::Mib2, MIB2), (Level::Gib1, GIB1), (Level::Gib512, 512 * GIB1)];
     for (level, span) in spans {
         assert_eq!(level.size(), span);
         assert_eq!(level.table_size(), 512 * span);
         assert_eq!(level.index(5 * span + span / 2), 5);
-        assert_eq!(
-            level.below().map(|below| below.size() * 512),
-            (level != Level::Kib4).then_some(span)
-        );
+        assert_eq!(level.below().map(|below| below.size() * 512), (level != Level::Kib4).then_some(span));
     }
 }
 
@@ -61,61 +39,21 @@ fn stage_2() {
     let user = |access: Access| access.for_user();
     let rw = leaf(0x4000_0000, user(READ_WRITE), Memory::Normal, Level::Kib4);
     assert_eq!(rw, 0x0040_0000_4000_07ff);
-    assert_eq!(
-        leaf(0x4000_0000, user(READ_EXECUTE), Memory::Normal, Level::Kib4),
-        0x4000_077f
-    );
-    assert_eq!(
-        leaf(0x4000_0000, user(READ_EXECUTE), Memory::Normal, Level::Mib2),
-        0x4000_077d
-    );
-    assert_eq!(
-        leaf(0x4000_0000, user(READ), Memory::Normal, Level::Gib1),
-        0x0040_0000_4000_077d
-    );
-    assert_eq!(
-        leaf(0x900_0000, user(READ_WRITE), Memory::Device, Level::Kib4),
-        0x0040_0000_0900_07c7
-    );
-    assert_eq!(
-        leaf(0x4000_0000, user(READ_WRITE), Memory::Uncached, Level::Kib4),
-        0x0040_0000_4000_07d7
-    );
-    reads_back::<Stage2>(
-        rw,
-        Level::Kib4,
-        0x4000_0000,
-        user(READ_WRITE),
-        Memory::Normal,
-    );
+    assert_eq!(leaf(0x4000_0000, user(READ_EXECUTE), Memory::Normal, Level::Kib4), 0x4000_077f);
+    assert_eq!(leaf(0x4000_0000, user(READ_EXECUTE), Memory::Normal, Level::Mib2), 0x4000_077d);
+    assert_eq!(leaf(0x4000_0000, user(READ), Memory::Normal, Level::Gib1), 0x0040_0000_4000_077d);
+    assert_eq!(leaf(0x900_0000, user(READ_WRITE), Memory::Device, Level::Kib4), 0x0040_0000_0900_07c7);
+    assert_eq!(leaf(0x4000_0000, user(READ_WRITE), Memory::Uncached, Level::Kib4), 0x0040_0000_4000_07d7);
+    reads_back::<Stage2>(rw, Level::Kib4, 0x4000_0000, user(READ_WRITE), Memory::Normal);
 
-    let everything = Access {
-        execute: true,
-        ..user(READ_WRITE)
-    };
-    assert_eq!(
-        word::<GuestStage2>(0x4000_0000, everything, Memory::Normal, Level::Mib2),
-        0x4000_07fd
-    );
-    let only_execute = Access {
-        read: false,
-        ..user(READ_EXECUTE)
-    };
-    assert_eq!(
-        leaf(0x4000_0000, only_execute, Memory::Normal, Level::Kib4),
-        0x4000_073f
-    );
+    let everything = Access { execute: true, ..user(READ_WRITE) };
+    assert_eq!(word::<GuestStage2>(0x4000_0000, everything, Memory::Normal, Level::Mib2), 0x4000_07fd);
+    let only_execute = Access { read: false, ..user(READ_EXECUTE) };
+    assert_eq!(leaf(0x4000_0000, only_execute, Memory::Normal, Level::Kib4), 0x4000_073f);
 
-    let table = Table {
-        pa: Pa(0x4000_1000),
-        user: true,
-        shared: false,
-    };
+    let table = Table { pa: Pa(0x4000_1000), user: true, shared: false };
     assert_eq!(Stage2::table(table), 0x4000_1003);
-    assert_eq!(
-        entry::<Stage2>(0x4000_1003, Level::Gib1),
-        Entry::Table(table)
-    );
+    assert_eq!(entry::<Stage2>(0x4000_1003, Level::Gib1), Entry::Table(table));
 }
 
 /// Arm ARM, D8.3: AttrIndx in 4:2, AP[2:1] in 7:6, SH in 9:8, AF 10, XN 54.
@@ -124,85 +62,27 @@ fn el2() {
     let leaf = word::<El2>;
     let rw = leaf(0x4000_0000, READ_WRITE, Memory::Normal, Level::Mib2);
     assert_eq!(rw, 0x0040_0000_4000_0745);
-    assert_eq!(
-        leaf(0x4000_0000, READ_EXECUTE, Memory::Normal, Level::Kib4),
-        0x4000_07c7
-    );
-    assert_eq!(
-        leaf(0x4000_0000, READ, Memory::Normal, Level::Kib4),
-        0x0040_0000_4000_07c7
-    );
-    assert_eq!(
-        leaf(0x900_0000, READ_WRITE, Memory::Device, Level::Kib4),
-        0x0040_0000_0900_0743
-    );
+    assert_eq!(leaf(0x4000_0000, READ_EXECUTE, Memory::Normal, Level::Kib4), 0x4000_07c7);
+    assert_eq!(leaf(0x4000_0000, READ, Memory::Normal, Level::Kib4), 0x0040_0000_4000_07c7);
+    assert_eq!(leaf(0x900_0000, READ_WRITE, Memory::Device, Level::Kib4), 0x0040_0000_0900_0743);
     reads_back::<El2>(rw, Level::Mib2, 0x4000_0000, READ_WRITE, Memory::Normal);
-    assert_eq!(
-        El2::table(Table {
-            pa: Pa(0x4000_1000),
-            user: false,
-            shared: true
-        }),
-        0x0080_0000_4000_1003
-    );
+    assert_eq!(El2::table(Table { pa: Pa(0x4000_1000), user: false, shared: true }), 0x0080_0000_4000_1003);
 }
 
 /// Intel SDM, Vol. 3A, §4.5.4: P 0, R/W 1, U/S 2, PWT 3, PCD 4, A 5, D 6, PS 7, XD 63.
 #[test]
 fn long_mode() {
     let leaf = word::<LongMode>;
-    let rw = leaf(
-        0x20_0000,
-        READ_WRITE.for_user(),
-        Memory::Normal,
-        Level::Kib4,
-    );
+    let rw = leaf(0x20_0000, READ_WRITE.for_user(), Memory::Normal, Level::Kib4);
     assert_eq!(rw, 0x8000_0000_0020_0067);
-    assert_eq!(
-        leaf(
-            0x20_0000,
-            READ_WRITE.for_user(),
-            Memory::Normal,
-            Level::Mib2
-        ),
-        0x8000_0000_0020_00e7
-    );
-    assert_eq!(
-        leaf(
-            0x20_0000,
-            READ_EXECUTE.for_user(),
-            Memory::Normal,
-            Level::Kib4
-        ),
-        0x20_0025
-    );
-    assert_eq!(
-        leaf(0x20_0000, READ_EXECUTE, Memory::Normal, Level::Kib4),
-        0x20_0021
-    );
-    assert_eq!(
-        leaf(0xfee0_0000, READ_WRITE, Memory::Device, Level::Kib4),
-        0x8000_0000_fee0_007b
-    );
-    assert_eq!(
-        leaf(0x20_0000, READ_WRITE, Memory::Uncached, Level::Kib4),
-        0x8000_0000_0020_0073
-    );
-    reads_back::<LongMode>(
-        rw,
-        Level::Kib4,
-        0x20_0000,
-        READ_WRITE.for_user(),
-        Memory::Normal,
-    );
+    assert_eq!(leaf(0x20_0000, READ_WRITE.for_user(), Memory::Normal, Level::Mib2), 0x8000_0000_0020_00e7);
+    assert_eq!(leaf(0x20_0000, READ_EXECUTE.for_user(), Memory::Normal, Level::Kib4), 0x20_0025);
+    assert_eq!(leaf(0x20_0000, READ_EXECUTE, Memory::Normal, Level::Kib4), 0x20_0021);
+    assert_eq!(leaf(0xfee0_0000, READ_WRITE, Memory::Device, Level::Kib4), 0x8000_0000_fee0_007b);
+    assert_eq!(leaf(0x20_0000, READ_WRITE, Memory::Uncached, Level::Kib4), 0x8000_0000_0020_0073);
+    reads_back::<LongMode>(rw, Level::Kib4, 0x20_0000, READ_WRITE.for_user(), Memory::Normal);
 
-    let table = |user, shared| {
-        LongMode::table(Table {
-            pa: Pa(0x5000),
-            user,
-            shared,
-        })
-    };
+    let table = |user, shared| LongMode::table(Table { pa: Pa(0x5000), user, shared });
     assert_eq!(table(true, false), 0x5027);
     assert_eq!(table(false, false), 0x5023);
     assert_eq!(table(false, true), 0x5223);
@@ -218,11 +98,7 @@ fn partitions_pass_everywhere_but_in_the_kernel() {
 
 fn refuses<F: Format>(words: &[(u64, Level)]) {
     for &(word, level) in words {
-        assert_eq!(
-            entry::<F>(word, level),
-            Entry::Malformed,
-            "{word:#x} at {level:?}"
-        );
+        assert_eq!(entry::<F>(word, level), Entry::Malformed, "{word:#x} at {level:?}");
     }
     for level in [Level::Kib4, Level::Mib2, Level::Gib1, Level::Gib512] {
         assert_eq!(entry::<F>(NOT_A_TABLE, level), Entry::Malformed);

@@ -25,12 +25,7 @@ use crate::tables::{ENTRIES, Tables};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Alloc(Pa),
-    Write {
-        table: Pa,
-        index: usize,
-        old: u64,
-        new: u64,
-    },
+    Write { table: Pa, index: usize, old: u64, new: u64 },
 }
 
 struct Kept {
@@ -90,13 +85,7 @@ impl<F: Mmu> History<F> {
     pub(super) fn probes(&self) -> Vec<u64> {
         let around = |m: &Mapping| {
             let end = m.va.wrapping_add(m.len);
-            [
-                m.va.wrapping_sub(1),
-                m.va,
-                m.va + m.len / 2,
-                end.wrapping_sub(1),
-                end,
-            ]
+            [m.va.wrapping_sub(1), m.va, m.va + m.len / 2, end.wrapping_sub(1), end]
         };
         self.expected.iter().flat_map(around).collect()
     }
@@ -104,29 +93,20 @@ impl<F: Mmu> History<F> {
     fn check_leaf(&self, leaf: Leaf, base: u64, len: u64) {
         assert_eq!(self.asked(base), Some(leaf), "at {base:#x}");
         let last = base + (len - 1);
-        let last_leaf = Leaf {
-            pa: Pa(leaf.pa.0 + (len - 1)),
-            ..leaf
-        };
+        let last_leaf = Leaf { pa: Pa(leaf.pa.0 + (len - 1)), ..leaf };
         assert_eq!(self.asked(last), Some(last_leaf), "at {last:#x}");
         let forbidden = leaf.access.write && leaf.access.execute && !F::WRITABLE_CODE;
         assert!(!forbidden, "writable and executable at {base:#x}");
     }
 
     fn check_table(&mut self, child: crate::Table, level: Level, base: u64) {
-        assert!(
-            self.kept.contains_key(&child.pa),
-            "linked a frame that is no table"
-        );
+        assert!(self.kept.contains_key(&child.pa), "linked a frame that is no table");
         if let Some(kept) = self.kept.get_mut(&child.pa) {
             if child.shared {
                 assert_eq!(kept.place, Some((level, base)), "shared at another place");
             } else {
                 assert_eq!(kept.place, None, "linked twice");
-                assert!(
-                    kept.words.iter().all(|&word| word == 0),
-                    "linked after it was filled"
-                );
+                assert!(kept.words.iter().all(|&word| word == 0), "linked after it was filled");
                 kept.place = Some((level, base));
             }
         }
@@ -136,10 +116,7 @@ impl<F: Mmu> History<F> {
         for &root in &self.roots {
             for va in self.probes() {
                 let seen = self.look(root, va);
-                assert!(
-                    seen.is_none() || seen == self.asked(va),
-                    "{seen:?} at {va:#x}"
-                );
+                assert!(seen.is_none() || seen == self.asked(va), "{seen:?} at {va:#x}");
             }
         }
     }
@@ -153,35 +130,21 @@ impl<F: Mmu> Tables for History<F> {
         }
         // Downwards and with gaps: nobody may count on neighbours.
         let pa = Pa(0x7fff_f000 - number as u64 * 0x3000);
-        self.kept.insert(
-            pa,
-            Kept {
-                words: vec![0; ENTRIES],
-                place: None,
-            },
-        );
+        self.kept.insert(pa, Kept { words: vec![0; ENTRIES], place: None });
         self.steps.push(Step::Alloc(pa));
         Some(pa)
     }
 
     fn read(&self, table: Pa, index: usize) -> u64 {
         let word = self.kept.get(&table).and_then(|kept| kept.words.get(index));
-        assert!(
-            word.is_some(),
-            "read of {table:?}[{index}], which is no table"
-        );
+        assert!(word.is_some(), "read of {table:?}[{index}], which is no table");
         word.copied().unwrap_or(0)
     }
 
     fn write(&mut self, table: Pa, index: usize, new: u64) {
         let old = self.read(table, index);
         assert_eq!(old, 0, "{table:?}[{index}] is written twice");
-        self.steps.push(Step::Write {
-            table,
-            index,
-            old,
-            new,
-        });
+        self.steps.push(Step::Write { table, index, old, new });
         let place = self.kept.get(&table).and_then(|kept| kept.place);
         assert!(place.is_some(), "written before it was linked");
         let (level, start) = place.unwrap_or((F::ROOT, 0));

@@ -12,10 +12,7 @@ use crate::{MapError, leaves, link, map, subtree, translate};
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn kernel(va: u64, pa: u64, len: u64) -> Mapping {
-    Mapping {
-        access: Access::READ_WRITE,
-        ..data(va, pa, len)
-    }
+    Mapping { access: Access::READ_WRITE, ..data(va, pa, len) }
 }
 
 #[test]
@@ -41,17 +38,10 @@ fn linked_roots_see_the_same_and_cannot_extend_it() -> Outcome {
     assert_eq!(refused, Err(MapError::Shared { va: KERNEL + MIB2 }));
     assert_eq!(tables.steps.len(), steps);
     map::<LongMode>(&mut tables, owner, &late)?;
-    assert_eq!(
-        translate::<LongMode>(&tables, other, late.va),
-        tables.asked(late.va)
-    );
+    assert_eq!(translate::<LongMode>(&tables, other, late.va), tables.asked(late.va));
 
     // A root sees what is its own and what is shared, and nothing of the other root.
-    let seen = |root| {
-        leaves::<LongMode, _>(&tables, root)
-            .flatten()
-            .collect::<Vec<_>>()
-    };
+    let seen = |root| leaves::<LongMode, _>(&tables, root).flatten().collect::<Vec<_>>();
     assert_eq!(seen(owner), [text, late]);
     assert_eq!(seen(other), [own, text, late]);
     Ok(())
@@ -66,9 +56,6 @@ fn a_link_needs_a_table_and_a_free_entry() -> Outcome {
     assert!(subtree::<LongMode>(&tables, owner, 255).is_none());
     assert!(subtree::<LongMode>(&tables, owner, 512).is_none());
     let half = subtree::<LongMode>(&tables, owner, 256).ok_or("no table")?;
-    assert_eq!(
-        link::<LongMode>(&mut tables, owner, half).err(),
-        Some(MapError::Overlap { va: KERNEL })
-    );
+    assert_eq!(link::<LongMode>(&mut tables, owner, half).err(), Some(MapError::Overlap { va: KERNEL }));
     Ok(())
 }

@@ -27,11 +27,7 @@ fn arm(read: &dyn Fn(u64) -> u64, root: u64, va: u64) -> Option<(u64, u64)> {
         match (descriptor & 3, level) {
             (3, 3) | (1, 1 | 2) => {
                 let within = (1 << bit) - 1;
-                assert_eq!(
-                    address & within,
-                    0,
-                    "bits below a block's address are reserved"
-                );
+                assert_eq!(address & within, 0, "bits below a block's address are reserved");
                 assert_eq!(descriptor & (1 << 10), 1 << 10, "access flag fault");
                 assert_eq!(descriptor & 0x300, 0x300, "inner shareable");
                 return Some((descriptor, address | (va & within)));
@@ -61,11 +57,7 @@ impl<const GUEST: bool> Mmu for AnyStage2<GUEST> {
             execute: descriptor >> 53 & 3 == 0,
             user: true,
         };
-        Some(Leaf {
-            pa: Pa(pa),
-            access,
-            memory,
-        })
+        Some(Leaf { pa: Pa(pa), access, memory })
     }
 }
 
@@ -78,17 +70,9 @@ impl Mmu for El2 {
             0x04 => Memory::Device,
             _ => return None,
         };
-        let access = Access {
-            read: true,
-            write: descriptor & 0x80 == 0,
-            execute: descriptor >> 54 & 1 == 0,
-            user: false,
-        };
-        Some(Leaf {
-            pa: Pa(pa),
-            access,
-            memory,
-        })
+        let access =
+            Access { read: true, write: descriptor & 0x80 == 0, execute: descriptor >> 54 & 1 == 0, user: false };
+        Some(Leaf { pa: Pa(pa), access, memory })
     }
 }
 
@@ -114,27 +98,15 @@ impl Mmu for LongMode {
                 assert!(bit == 12 || bit == 21, "large pages have 2 MiB");
                 assert_eq!(address & within, 0, "reserved, or the PAT bit");
                 assert_ne!(all & 0x20, 0, "the hardware would set an accessed bit");
-                assert!(
-                    entry & 2 == 0 || entry & 0x40 != 0,
-                    "the hardware would set a dirty bit"
-                );
+                assert!(entry & 2 == 0 || entry & 0x40 != 0, "the hardware would set a dirty bit");
                 let memory = match entry & 0x18 {
                     0 => Memory::Normal,
                     0x10 => Memory::Uncached,
                     0x18 => Memory::Device,
                     _ => return None,
                 };
-                let access = Access {
-                    read: true,
-                    write: all & 2 != 0,
-                    execute: no_execute == 0,
-                    user: all & 4 != 0,
-                };
-                return Some(Leaf {
-                    pa: Pa(address | (va & within)),
-                    access,
-                    memory,
-                });
+                let access = Access { read: true, write: all & 2 != 0, execute: no_execute == 0, user: all & 4 != 0 };
+                return Some(Leaf { pa: Pa(address | (va & within)), access, memory });
             }
             table = address;
         }

@@ -22,11 +22,5 @@ const KERNEL: u64 = 0xffff_8000_0000_0000;
 
 /// Read-write memory, as partitions have it.
 fn data(va: u64, pa: u64, len: u64) -> Mapping {
-    Mapping {
-        va,
-        pa: Pa(pa),
-        len,
-        access: Access::READ_WRITE.for_user(),
-        memory: Memory::Normal,
-    }
+    Mapping { va, pa: Pa(pa), len, access: Access::READ_WRITE.for_user(), memory: Memory::Normal }
 }

@@ -34,43 +34,22 @@ fn draft<F: Mmu>(user: bool) -> impl Strategy<Value = Draft> {
         1 => Just(GIB1),
     ];
     let accesses: &[Access] = if F::WRITABLE_CODE {
-        &[
-            Access::READ,
-            Access {
-                read: true,
-                write: true,
-                execute: true,
-                user: true,
-            },
-        ]
+        &[Access::READ, Access { read: true, write: true, execute: true, user: true }]
     } else {
         &[Access::READ, Access::READ_WRITE, Access::READ_EXECUTE]
     };
     let access = prop::sample::select(accesses);
-    (
-        0..3u64,
-        size(),
-        size(),
-        0..0x8_0000u64,
-        len,
-        access,
-        any::<bool>(),
+    (0..3u64, size(), size(), 0..0x8_0000u64, len, access, any::<bool>()).prop_map(
+        move |(gap, va_align, pa_align, page, len, access, device)| Draft {
+            gap: gap * KIB4,
+            // A gigabyte in pages or of x86 leaves is slow to build: keep both addresses at its alignment.
+            va_align: if len == GIB1 { GIB1 } else { va_align },
+            pa: (page * KIB4).next_multiple_of(if len == GIB1 { GIB1 } else { pa_align }),
+            len,
+            access: Access { user, ..access },
+            memory: if device && !access.execute { Memory::Device } else { Memory::Normal },
+        },
     )
-        .prop_map(
-            move |(gap, va_align, pa_align, page, len, access, device)| Draft {
-                gap: gap * KIB4,
-                // A gigabyte in pages or of x86 leaves is slow to build: keep both addresses at its alignment.
-                va_align: if len == GIB1 { GIB1 } else { va_align },
-                pa: (page * KIB4).next_multiple_of(if len == GIB1 { GIB1 } else { pa_align }),
-                len,
-                access: Access { user, ..access },
-                memory: if device && !access.execute {
-                    Memory::Device
-                } else {
-                    Memory::Normal
-                },
-            },
-        )
 }
 
 /// Mappings that don't overlap, from `base` on, in random order.
@@ -78,45 +57,25 @@ fn mappings<F: Mmu>(base: u64, user: bool) -> impl Strategy<Value = Vec<Mapping>
     let place = move |drafts: Vec<Draft>| {
         let mut va = base;
         let mut placed = Vec::new();
-        for Draft {
-            gap,
-            va_align,
-            pa,
-            len,
-            access,
-            memory,
-        } in drafts
-        {
+        for Draft { gap, va_align, pa, len, access, memory } in drafts {
             va = (va + gap).next_multiple_of(va_align);
-            placed.push(Mapping {
-                va,
-                pa: Pa(pa),
-                len,
-                access,
-                memory,
-            });
+            placed.push(Mapping { va, pa: Pa(pa), len, access, memory });
             va += len;
         }
         placed
     };
-    prop::collection::vec(draft::<F>(user), 1..8)
-        .prop_map(place)
-        .prop_shuffle()
+    prop::collection::vec(draft::<F>(user), 1..8).prop_map(place).prop_shuffle()
 }
 
 fn first_clash(all: &[Mapping], new: &Mapping) -> Option<u64> {
-    let clash = |m: &Mapping| {
-        (m.va < new.va + new.len && new.va < m.va + m.len).then_some(m.va.max(new.va))
-    };
+    let clash = |m: &Mapping| (m.va < new.va + new.len && new.va < m.va + m.len).then_some(m.va.max(new.va));
     all.iter().filter_map(clash).min()
 }
 
 fn exact<F: Mmu>(all: &[Mapping]) -> Result<(), TestCaseError> {
     let needed = tables_needed::<F>(all)?;
     let mut tables = History::<F>::new(needed, all);
-    let root = tables
-        .root()
-        .ok_or_else(|| TestCaseError::fail("no root"))?;
+    let root = tables.root().ok_or_else(|| TestCaseError::fail("no root"))?;
     for mapping in all {
         map::<F>(&mut tables, root, mapping)?;
     }
@@ -127,46 +86,25 @@ fn exact<F: Mmu>(all: &[Mapping]) -> Result<(), TestCaseError> {
         prop_assert_eq!(tables.look(root, va), tables.asked(va));
     }
     // Each leaf was checked against what was asked for when it was written; together they are all of it.
-    let seen: u64 = leaves::<F, _>(&tables, root)
-        .flatten()
-        .map(|leaf| leaf.len)
-        .sum();
+    let seen: u64 = leaves::<F, _>(&tables, root).flatten().map(|leaf| leaf.len).sum();
     prop_assert_eq!(seen, all.iter().map(|mapping| mapping.len).sum::<u64>());
-    let asked = |leaf: &Mapping| {
-        tables
-            .asked(leaf.va)
-            .is_some_and(|asked| asked.pa == leaf.pa)
-    };
+    let asked = |leaf: &Mapping| tables.asked(leaf.va).is_some_and(|asked| asked.pa == leaf.pa);
     prop_assert_eq!(audit::<F>(&tables, root, asked), Ok(()));
     Ok(())
 }
 
 /// Maps all, then something that is moved against one of them.
-fn overlap<F: Mmu>(
-    all: &[Mapping],
-    which: usize,
-    pages: i64,
-    len: u64,
-) -> Result<(), TestCaseError> {
+fn overlap<F: Mmu>(all: &[Mapping], which: usize, pages: i64, len: u64) -> Result<(), TestCaseError> {
     let mut tables = History::<F>::new(usize::MAX, all);
-    let root = tables
-        .root()
-        .ok_or_else(|| TestCaseError::fail("no root"))?;
+    let root = tables.root().ok_or_else(|| TestCaseError::fail("no root"))?;
     for mapping in all {
         map::<F>(&mut tables, root, mapping)?;
     }
     let hit = all[which % all.len()];
-    let new = Mapping {
-        va: hit.va.wrapping_add_signed(pages * KIB4 as i64),
-        len: len * KIB4,
-        ..hit
-    };
+    let new = Mapping { va: hit.va.wrapping_add_signed(pages * KIB4 as i64), len: len * KIB4, ..hit };
     if let Some(va) = first_clash(all, &new) {
         let steps = tables.steps.len();
-        prop_assert_eq!(
-            map::<F>(&mut tables, root, &new),
-            Err(MapError::Overlap { va })
-        );
+        prop_assert_eq!(map::<F>(&mut tables, root, &new), Err(MapError::Overlap { va }));
         prop_assert_eq!(tables.steps.len(), steps);
     }
     Ok(())
@@ -177,12 +115,8 @@ fn exhausted<F: Mmu>(all: &[Mapping], missing: usize) -> Result<(), TestCaseErro
     let needed = tables_needed::<F>(all)?;
     let limit = needed.saturating_sub(missing).max(1);
     let mut tables = History::<F>::new(limit, all);
-    let root = tables
-        .root()
-        .ok_or_else(|| TestCaseError::fail("no root"))?;
-    let outcome = all
-        .iter()
-        .try_for_each(|mapping| map::<F>(&mut tables, root, mapping));
+    let root = tables.root().ok_or_else(|| TestCaseError::fail("no root"))?;
+    let outcome = all.iter().try_for_each(|mapping| map::<F>(&mut tables, root, mapping));
     prop_assert_eq!(outcome.is_ok(), limit >= needed);
     prop_assert!(outcome.is_ok() || outcome == Err(MapError::OutOfTables));
     Ok(())

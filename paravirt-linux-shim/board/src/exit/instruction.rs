@@ -70,16 +70,8 @@ impl Transfer {
         let mask = width_mask(self.width);
         let value = value & mask;
         let sign = (mask >> 1).wrapping_add(1);
-        let extended = if self.sign_extend && value & sign != 0 {
-            value | !mask
-        } else {
-            value
-        };
-        if self.sixty_four {
-            extended
-        } else {
-            extended & 0xffff_ffff
-        }
+        let extended = if self.sign_extend && value & sign != 0 { value | !mask } else { value };
+        if self.sixty_four { extended } else { extended & 0xffff_ffff }
     }
 }
 
@@ -142,10 +134,7 @@ fn pair(word: u32) -> Option<Transfer> {
         _ => return None,
     };
     let writeback = match word >> 23 & 0b11 {
-        0b01 | 0b11 => Some(writeback(
-            word,
-            signed(word >> 15 & 0x7f, 7) * i64::from(width),
-        )?),
+        0b01 | 0b11 => Some(writeback(word, signed(word >> 15 & 0x7f, 7) * i64::from(width))?),
         _ => None,
     };
     Some(Transfer {

@@ -33,11 +33,7 @@ impl Tables {
     pub fn walk(&self, address: u64, mut read: impl FnMut(u64) -> Option<u64>) -> Option<u64> {
         // Bit 55 chooses the half, also for tagged addresses.
         let upper = address >> 55 & 1 == 1;
-        let half = if upper {
-            self.control >> 16
-        } else {
-            self.control
-        };
+        let half = if upper { self.control >> 16 } else { self.control };
         let granule = match (upper, half >> 14 & 3) {
             (false, 0) | (true, 2) => 12,
             (false, 2) | (true, 1) => 14,
@@ -76,10 +72,7 @@ mod tests {
     use std::collections::HashMap;
 
     /// Linux's usual set-up: 48 bits in both halves, 4 KiB granules.
-    const LINUX: Tables = Tables {
-        control: 16 | 16 << 16 | 2 << 30,
-        roots: [0x4100_0001, 0x4200_0000 | 7 << 48],
-    };
+    const LINUX: Tables = Tables { control: 16 | 16 << 16 | 2 << 30, roots: [0x4100_0001, 0x4200_0000 | 7 << 48] };
 
     #[test]
     fn follows_tables_to_pages_and_blocks() {
@@ -93,57 +86,29 @@ mod tests {
         .into();
         let walk = |address| LINUX.walk(address, |at| memory.get(&at).copied());
         assert_eq!(walk(0xffff_8000_0801_0abc), Some(0x5001_0abc), "a page");
-        assert_eq!(
-            walk(0xffff_8000_0823_4568),
-            Some(0x5023_4568),
-            "a block of 2 MiB"
-        );
+        assert_eq!(walk(0xffff_8000_0823_4568), Some(0x5023_4568), "a block of 2 MiB");
         assert_eq!(walk(0xffff_8000_0801_1000), None, "the next page");
-        assert_eq!(
-            walk(0x0000_0000_0801_0abc),
-            None,
-            "the lower half has other tables"
-        );
+        assert_eq!(walk(0x0000_0000_0801_0abc), None, "the lower half has other tables");
     }
 
     #[test]
     fn other_granules_begin_at_other_levels() {
         // 64 KiB, 42 bits: two levels; 16 KiB, 36 bits: two levels.
-        let wide = Tables {
-            control: 22 | 1 << 14,
-            roots: [0x10_0000, 0],
-        };
+        let wide = Tables { control: 22 | 1 << 14, roots: [0x10_0000, 0] };
         let memory = |at| match at {
             0x10_0008 => Some(0x20_0003),
             0x20_0010 => Some(0x5000_0003),
             _ => None,
         };
-        assert_eq!(
-            wide.walk(1 << 29 | 2 << 16 | 0x1234, memory),
-            Some(0x5000_1234)
-        );
-        let middle = Tables {
-            control: 28 | 2 << 14,
-            roots: [0x10_0000, 0],
-        };
-        assert_eq!(
-            middle.walk(1 << 25 | 2 << 14 | 0x1234, memory),
-            Some(0x5000_1234)
-        );
+        assert_eq!(wide.walk(1 << 29 | 2 << 16 | 0x1234, memory), Some(0x5000_1234));
+        let middle = Tables { control: 28 | 2 << 14, roots: [0x10_0000, 0] };
+        assert_eq!(middle.walk(1 << 25 | 2 << 14 | 0x1234, memory), Some(0x5000_1234));
     }
 
     #[test]
     fn refuses_what_it_does_not_know() {
         for control in [16 | 3 << 14, 16 | 1 << 7, 0, 63] {
-            assert_eq!(
-                Tables {
-                    control,
-                    roots: [0; 2]
-                }
-                .walk(0, |_| Some(u64::MAX)),
-                None,
-                "{control:#x}"
-            );
+            assert_eq!(Tables { control, roots: [0; 2] }.walk(0, |_| Some(u64::MAX)), None, "{control:#x}");
         }
     }
 }

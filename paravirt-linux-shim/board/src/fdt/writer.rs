@@ -48,13 +48,7 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(super) fn new(out: &'a mut [u8]) -> Self {
-        let mut writer = Self {
-            out,
-            at: 0,
-            names: [""; NAMES],
-            known: 0,
-            overflow: false,
-        };
+        let mut writer = Self { out, at: 0, names: [""; NAMES], known: 0, overflow: false };
         writer.put(&[0; STRUCTURE]);
         writer
     }
@@ -96,11 +90,7 @@ impl<'a> Writer<'a> {
         let digits = (64 - address.leading_zeros()).div_ceil(4).max(1);
         for n in (0..digits).rev() {
             let digit = (address >> (4 * n) & 0xf) as u8;
-            self.put(&[if digit < 10 {
-                b'0' + digit
-            } else {
-                b'a' - 10 + digit
-            }]);
+            self.put(&[if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }]);
         }
         self.put(&[0]);
         self.align();
@@ -113,23 +103,14 @@ impl<'a> Writer<'a> {
 
     /// Writes a property's head: its value of `bytes` bytes follows.
     fn property(&mut self, name: &'static str, bytes: usize) {
-        let known = self
-            .names
-            .iter()
-            .take(self.known)
-            .position(|old| *old == name);
+        let known = self.names.iter().take(self.known).position(|old| *old == name);
         let index = known.unwrap_or(self.known);
         match self.names.get_mut(index) {
             Some(slot) => *slot = name,
             None => self.overflow = true,
         }
         self.known = self.known.max(index + 1).min(NAMES);
-        let offset: usize = self
-            .names
-            .iter()
-            .take(index)
-            .map(|name| name.len() + 1)
-            .sum();
+        let offset: usize = self.names.iter().take(index).map(|name| name.len() + 1).sum();
         self.put_cell(PROPERTY);
         self.put_cell(bytes as u32);
         self.put_cell(offset as u32);

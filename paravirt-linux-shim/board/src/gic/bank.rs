@@ -48,11 +48,7 @@ pub(super) struct Bank {
 impl Bank {
     /// The private interrupts of a vCPU after reset.
     pub(super) const fn private() -> Self {
-        Self {
-            edge: SGIS,
-            fixed: SGIS,
-            ..Self::shared()
-        }
+        Self { edge: SGIS, fixed: SGIS, ..Self::shared() }
     }
 
     /// Shared interrupts after reset: disabled, level-triggered.
@@ -119,11 +115,7 @@ impl Bank {
         }
         let given_pending = self.active & bit == 0;
         self.held &= !bit;
-        self.active = if active {
-            self.active | bit
-        } else {
-            self.active & !bit
-        };
+        self.active = if active { self.active | bit } else { self.active & !bit };
         if self.once() & bit != 0 {
             self.latch |= if pending { bit } else { 0 };
         } else if given_pending && !pending {
@@ -143,12 +135,12 @@ impl Bank {
             Register::SetEnable | Register::ClearEnable => self.enabled,
             Register::SetPending | Register::ClearPending => self.pending(),
             Register::SetActive | Register::ClearActive => self.active,
-            Register::Priority(first) => (0..4).fold(0, |word, n| {
-                word | u32::from(self.priority[usize::from(first & 28) + n]) << (8 * n)
-            }),
-            Register::Config(first) => (0..16).fold(0, |word, n| {
-                word | (self.edge >> (first & 16) >> n & 1) << (2 * n + 1)
-            }),
+            Register::Priority(first) => {
+                (0..4).fold(0, |word, n| word | u32::from(self.priority[usize::from(first & 28) + n]) << (8 * n))
+            }
+            Register::Config(first) => {
+                (0..16).fold(0, |word, n| word | (self.edge >> (first & 16) >> n & 1) << (2 * n + 1))
+            }
         }
     }
 
@@ -173,8 +165,7 @@ impl Bank {
             Register::Priority(first) => {
                 for n in 0..4 {
                     if lanes >> (8 * n) & 0xff == 0xff {
-                        self.priority[usize::from(first & 28) + n] =
-                            (value >> (8 * n)) as u8 & PRIORITY_MASK;
+                        self.priority[usize::from(first & 28) + n] = (value >> (8 * n)) as u8 & PRIORITY_MASK;
                     }
                 }
             }
@@ -183,11 +174,7 @@ impl Bank {
                     let bit = 1 << (first & 16) << n;
                     if lanes >> (2 * n + 1) & 1 == 1 && self.fixed & bit == 0 {
                         let edge = value >> (2 * n + 1) & 1 == 1;
-                        self.edge = if edge {
-                            self.edge | bit
-                        } else {
-                            self.edge & !bit
-                        };
+                        self.edge = if edge { self.edge | bit } else { self.edge & !bit };
                     }
                 }
             }

@@ -43,13 +43,7 @@ impl ListRegister {
     /// Tells whether the guest needs this one more than `other`. What it already handles goes
     /// first: without its list register it could not end it.
     fn is_before(&self, other: &Self) -> bool {
-        let key = |register: &Self| {
-            (
-                register.state == State::Pending,
-                register.priority,
-                register.intid,
-            )
-        };
+        let key = |register: &Self| (register.state == State::Pending, register.priority, register.intid);
         key(self) < key(other)
     }
 }
@@ -68,10 +62,7 @@ impl Gic {
     /// Tells whether an interrupt waits for `vcpu` that isn't in one of its list registers.
     #[must_use]
     pub fn is_deliverable(&self, vcpu: usize) -> bool {
-        let private = self
-            .redistributors
-            .get(vcpu)
-            .is_some_and(|one| one.bank.deliverable() != 0);
+        let private = self.redistributors.get(vcpu).is_some_and(|one| one.bank.deliverable() != 0);
         self.enabled && (private || self.shared.iter().any(|one| one.deliverable_to(vcpu) != 0))
     }
 
@@ -80,28 +71,15 @@ impl Gic {
     pub fn fill(&mut self, vcpu: usize, registers: &mut [ListRegister]) -> usize {
         registers.fill(ListRegister::default());
         let gate = if self.enabled { u32::MAX } else { 0 };
-        let mut list = List {
-            registers,
-            used: 0,
-            overflow: false,
-        };
+        let mut list = List { registers, used: 0, overflow: false };
         if let Some(Redistributor { bank, .. }) = self.redistributors.get(vcpu) {
             list.offer(bank, 0, bank.active, bank.deliverable() & gate);
         }
         for (shared, base) in self.shared.iter().zip((32..).step_by(32)) {
             let active = shared.active_on(vcpu);
-            list.offer(
-                &shared.bank,
-                base,
-                active,
-                shared.deliverable_to(vcpu) & gate,
-            );
+            list.offer(&shared.bank, base, active, shared.deliverable_to(vcpu) & gate);
         }
-        let List {
-            registers,
-            used,
-            overflow,
-        } = list;
+        let List { registers, used, overflow } = list;
         for register in registers.iter_mut().take(used) {
             register.eoi_maintenance |= overflow && register.hw.is_none();
             let bit = register.intid % 32;
@@ -120,18 +98,11 @@ impl Gic {
     pub fn fold(&mut self, vcpu: usize, registers: &[ListRegister]) {
         for register in registers {
             let bit = register.intid % 32;
-            if self
-                .shared_of(register.intid)
-                .is_some_and(|one| usize::from(one.owner[bit as usize]) != vcpu)
-            {
+            if self.shared_of(register.intid).is_some_and(|one| usize::from(one.owner[bit as usize]) != vcpu) {
                 continue;
             }
             if let Some(bank) = self.bank_of(vcpu, register.intid) {
-                bank.take_back(
-                    1 << bit,
-                    register.state.is_pending(),
-                    register.state.is_active(),
-                );
+                bank.take_back(1 << bit, register.state.is_pending(), register.state.is_active());
             }
         }
     }
@@ -139,10 +110,7 @@ impl Gic {
     /// Finds the bank of an interrupt as `vcpu` sees it.
     fn bank_of(&mut self, vcpu: usize, intid: u32) -> Option<&mut Bank> {
         match intid {
-            0..=31 => self
-                .redistributors
-                .get_mut(vcpu)
-                .map(|redistributor| &mut redistributor.bank),
+            0..=31 => self.redistributors.get_mut(vcpu).map(|redistributor| &mut redistributor.bank),
             _ => self.shared_of(intid).map(|shared| &mut shared.bank),
         }
     }
@@ -156,17 +124,13 @@ impl Shared {
 
     /// The interrupts of this bank that want to be delivered to `vcpu`.
     fn deliverable_to(&self, vcpu: usize) -> u32 {
-        let routed = self.only(self.bank.deliverable(), |bit| {
-            self.route[bit] as usize == vcpu
-        });
+        let routed = self.only(self.bank.deliverable(), |bit| self.route[bit] as usize == vcpu);
         routed & (!self.bank.active | self.active_on(vcpu))
     }
 
     /// Keeps those of `bits` for which `keep` holds.
     fn only(&self, bits: u32, keep: impl Fn(usize) -> bool) -> u32 {
-        each(bits)
-            .filter(|bit| keep(*bit as usize))
-            .fold(0, |kept, bit| kept | 1 << bit)
+        each(bits).filter(|bit| keep(*bit as usize)).fold(0, |kept, bit| kept | 1 << bit)
     }
 }
 
@@ -209,12 +173,7 @@ impl List<'_> {
 
     fn insert(&mut self, register: ListRegister) {
         let used = self.used;
-        let at = self
-            .registers
-            .iter()
-            .take(used)
-            .position(|old| register.is_before(old))
-            .unwrap_or(used);
+        let at = self.registers.iter().take(used).position(|old| register.is_before(old)).unwrap_or(used);
         if used == self.registers.len() {
             self.overflow = true;
         } else {

@@ -33,9 +33,7 @@ impl Gic {
         let word = u64::from(self.read_word(frame, offset & !3)?);
         match width {
             8 => Some(word | u64::from(self.read_word(frame, (offset & !7) + 4)?) << 32),
-            _ => Some(
-                word >> (8 * (offset & 3)) & (u64::MAX >> (64 - 8 * u32::from(width.clamp(1, 4)))),
-            ),
+            _ => Some(word >> (8 * (offset & 3)) & (u64::MAX >> (64 - 8 * u32::from(width.clamp(1, 4))))),
         }
     }
 
@@ -43,19 +41,11 @@ impl Gic {
     pub fn write(&mut self, frame: Frame, offset: u64, width: u8, value: u64) -> bool {
         let offset = offset as u32 & 0xffff;
         let shift = 8 * (offset & 3);
-        let mut word = |offset, value: u64, lanes: u64| {
-            self.write_word(frame, offset, value as u32, lanes as u32)
-                .is_some()
-        };
+        let mut word =
+            |offset, value: u64, lanes: u64| self.write_word(frame, offset, value as u32, lanes as u32).is_some();
         match width {
-            8 => {
-                word(offset & !7, value, u64::MAX) & word((offset & !7) + 4, value >> 32, u64::MAX)
-            }
-            _ => word(
-                offset & !3,
-                value << shift,
-                u64::MAX >> (64 - 8 * u32::from(width.clamp(1, 4))) << shift,
-            ),
+            8 => word(offset & !7, value, u64::MAX) & word((offset & !7) + 4, value >> 32, u64::MAX),
+            _ => word(offset & !3, value << shift, u64::MAX >> (64 - 8 * u32::from(width.clamp(1, 4))) << shift),
         }
     }
 
@@ -90,20 +80,12 @@ impl Gic {
                 let Some(shared) = self.shared.get(intid as usize / 32 - 1) else {
                     return Some(0);
                 };
-                Some(if offset & 4 == 0 {
-                    shared.route[intid as usize % 32]
-                } else {
-                    0
-                })
+                Some(if offset & 4 == 0 { shared.route[intid as usize % 32] } else { 0 })
             }
             _ => {
                 // Private interrupts are the redistributors', and beyond the last there is nothing.
                 let (bank, register) = locate(offset)?;
-                Some(
-                    self.shared
-                        .get(bank.wrapping_sub(1))
-                        .map_or(0, |shared| shared.bank.read(register)),
-                )
+                Some(self.shared.get(bank.wrapping_sub(1)).map_or(0, |shared| shared.bank.read(register)))
             }
         }
     }
@@ -154,9 +136,7 @@ impl Gic {
                     }
                 }
             }
-            (Frame::Redistributor(vcpu), 0x0014) => {
-                self.redistributors.get_mut(vcpu)?.asleep = value & lanes & 2 != 0
-            }
+            (Frame::Redistributor(vcpu), 0x0014) => self.redistributors.get_mut(vcpu)?.asleep = value & lanes & 2 != 0,
             (Frame::Redistributor(_), 0x0000..=0x0010 | 0x0070..=0x007c) => {}
             (Frame::Redistributor(_), _) => return None,
             (Frame::Private(vcpu), _) => {

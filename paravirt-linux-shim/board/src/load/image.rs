@@ -46,10 +46,7 @@ pub enum ImageError {
 impl fmt::Display for ImageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Short(bytes) => write!(
-                f,
-                "the kernel's file has only {bytes} bytes: not an arm64 Image"
-            ),
+            Self::Short(bytes) => write!(f, "the kernel's file has only {bytes} bytes: not an arm64 Image"),
             Self::Other { what, help } => {
                 write!(f, "the kernel's file is {what}, not an arm64 Image: {help}")
             }
@@ -59,10 +56,7 @@ impl fmt::Display for ImageError {
                     "the kernel's file is not an arm64 Image: no \"ARM\\x64\" at byte 56, it begins with {first:02x?}"
                 )
             }
-            Self::BigEndian => write!(
-                f,
-                "the kernel is big-endian: build it without CONFIG_CPU_BIG_ENDIAN"
-            ),
+            Self::BigEndian => write!(f, "the kernel is big-endian: build it without CONFIG_CPU_BIG_ENDIAN"),
         }
     }
 }
@@ -82,23 +76,14 @@ impl Image {
             return Err(ImageError::Short(file.len()));
         };
         if &header[56..60] != b"ARM\x64" {
-            return Err(ImageError::Unknown([
-                header[0], header[1], header[2], header[3],
-            ]));
+            return Err(ImageError::Unknown([header[0], header[1], header[2], header[3]]));
         }
-        let word =
-            |at: usize| (0..8).fold(0, |word, n| word | u64::from(header[at + n]) << (8 * n));
+        let word = |at: usize| (0..8).fold(0, |word, n| word | u64::from(header[at + n]) << (8 * n));
         let (text_offset, image_size, flags) = (word(8), word(16), word(24));
         match (flags & 1, image_size) {
             (1, 1..) => Err(ImageError::BigEndian),
-            (_, 0) => Ok(Self {
-                text_offset: OLD_TEXT_OFFSET,
-                image_size: 0,
-            }),
-            _ => Ok(Self {
-                text_offset,
-                image_size,
-            }),
+            (_, 0) => Ok(Self { text_offset: OLD_TEXT_OFFSET, image_size: 0 }),
+            _ => Ok(Self { text_offset, image_size }),
         }
     }
 
@@ -111,10 +96,7 @@ impl Image {
 
 /// Recognises what people hand over by mistake.
 fn recognise(file: &[u8]) -> Option<ImageError> {
-    let at = |offset: usize, magic: &[u8]| {
-        file.get(offset..)
-            .is_some_and(|rest| rest.starts_with(magic))
-    };
+    let at = |offset: usize, magic: &[u8]| file.get(offset..).is_some_and(|rest| rest.starts_with(magic));
     let (what, help) = if at(0, b"\x1f\x8b") {
         ("compressed with gzip", "unpack it first (gunzip)")
     } else if at(0, b"\x28\xb5\x2f\xfd") {
@@ -126,10 +108,7 @@ fn recognise(file: &[u8]) -> Option<ImageError> {
     } else if at(0, b"BZh") {
         ("compressed with bzip2", "unpack it first (bunzip2)")
     } else if at(0, b"MZ") && at(4, b"zimg") {
-        (
-            "a compressed EFI program (vmlinuz.efi)",
-            "use arch/arm64/boot/Image, or build without CONFIG_EFI_ZBOOT",
-        )
+        ("a compressed EFI program (vmlinuz.efi)", "use arch/arm64/boot/Image, or build without CONFIG_EFI_ZBOOT")
     } else if at(0, b"\x7fELF") {
         ("an ELF file (vmlinux)", "use arch/arm64/boot/Image")
     } else if at(0x202, b"HdrS") {
@@ -163,24 +142,9 @@ mod tests {
 
     #[test]
     fn reads_the_header() {
-        assert_eq!(
-            Image::parse(&header(0, 0x200_0000, 0xa)),
-            Ok(Image {
-                text_offset: 0,
-                image_size: 0x200_0000
-            })
-        );
-        assert_eq!(
-            Image::parse(&header(0x1_0000, 0, 0)),
-            Ok(Image {
-                text_offset: 0x8_0000,
-                image_size: 0
-            })
-        );
-        assert_eq!(
-            Image::parse(&header(0, 0x200_0000, 1)),
-            Err(ImageError::BigEndian)
-        );
+        assert_eq!(Image::parse(&header(0, 0x200_0000, 0xa)), Ok(Image { text_offset: 0, image_size: 0x200_0000 }));
+        assert_eq!(Image::parse(&header(0x1_0000, 0, 0)), Ok(Image { text_offset: 0x8_0000, image_size: 0 }));
+        assert_eq!(Image::parse(&header(0, 0x200_0000, 1)), Err(ImageError::BigEndian));
     }
 
     #[test]

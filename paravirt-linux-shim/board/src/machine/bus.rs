@@ -19,29 +19,11 @@ enum Place {
 
 impl Vmm {
     /// Performs a load or store on the board.
-    pub(super) fn transfer(
-        &mut self,
-        mmio: &Mmio,
-        registers: &mut impl GuestRegisters,
-        io: &mut impl Io,
-    ) {
-        let Transfer {
-            width,
-            write,
-            writeback,
-            ..
-        } = mmio.transfer;
-        let elements = mmio
-            .transfer
-            .registers
-            .into_iter()
-            .take(usize::from(mmio.transfer.elements));
+    pub(super) fn transfer(&mut self, mmio: &Mmio, registers: &mut impl GuestRegisters, io: &mut impl Io) {
+        let Transfer { width, write, writeback, .. } = mmio.transfer;
+        let elements = mmio.transfer.registers.into_iter().take(usize::from(mmio.transfer.elements));
         // The base register moves by what it was before: a load may replace it.
-        let base = writeback.map(|writeback| {
-            registers
-                .x(writeback.register)
-                .wrapping_add_signed(writeback.offset)
-        });
+        let base = writeback.map(|writeback| registers.x(writeback.register).wrapping_add_signed(writeback.offset));
         let mut ipa = mmio.ipa;
         for register in elements {
             if write {
@@ -73,9 +55,7 @@ impl Vmm {
     fn write(&mut self, ipa: u64, width: u8, value: u64, io: &mut impl Io) {
         let known = match self.find(ipa) {
             Place::Gic(frame, offset) => self.gic.write(frame, offset, width, value),
-            Place::Uart(offset) => self
-                .uart
-                .write(offset, value as u32, |byte| io.console(byte)),
+            Place::Uart(offset) => self.uart.write(offset, value as u32, |byte| io.console(byte)),
             Place::Nothing => false,
         };
         if !known {
@@ -92,11 +72,7 @@ impl Vmm {
             Place::Gic(Frame::Distributor, offset)
         } else if let Some(offset) = within(GICR_BASE, GICR_STRIDE * self.vcpus as u64) {
             let vcpu = (offset / GICR_STRIDE) as usize;
-            let frame = if offset & 0x1_0000 == 0 {
-                Frame::Redistributor(vcpu)
-            } else {
-                Frame::Private(vcpu)
-            };
+            let frame = if offset & 0x1_0000 == 0 { Frame::Redistributor(vcpu) } else { Frame::Private(vcpu) };
             Place::Gic(frame, offset)
         } else {
             Place::Nothing

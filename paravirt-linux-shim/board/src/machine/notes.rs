@@ -31,18 +31,9 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read(ipa) => write!(f, "guest read {ipa:#x}, where there is nothing: it got 0"),
-            Self::Write(ipa) => write!(
-                f,
-                "guest wrote to {ipa:#x}, where there is nothing: ignored"
-            ),
-            Self::SystemRegister(register) => write!(
-                f,
-                "guest used the system register {register}: hidden from it"
-            ),
-            Self::Call(function) => write!(
-                f,
-                "guest called the firmware function {function:#x}: not supported"
-            ),
+            Self::Write(ipa) => write!(f, "guest wrote to {ipa:#x}, where there is nothing: ignored"),
+            Self::SystemRegister(register) => write!(f, "guest used the system register {register}: hidden from it"),
+            Self::Call(function) => write!(f, "guest called the firmware function {function:#x}: not supported"),
         }
     }
 }
@@ -58,11 +49,7 @@ impl Seen {
     /// Counts `note` and tells whether it is new (and fits the table).
     pub fn is_first(&mut self, note: Note) -> bool {
         self.total = self.total.saturating_add(1);
-        match self
-            .notes
-            .iter_mut()
-            .find(|slot| slot.is_none_or(|old| old == note))
-        {
+        match self.notes.iter_mut().find(|slot| slot.is_none_or(|old| old == note)) {
             Some(slot) if slot.is_none() => {
                 *slot = Some(note);
                 true

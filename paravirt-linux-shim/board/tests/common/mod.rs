@@ -15,10 +15,7 @@ use parzelle_shim_board::sysreg::Features;
 pub(crate) const GICD: u64 = GICD_BASE;
 pub(crate) const GICR: u64 = GICR_BASE;
 pub(crate) const UART: u64 = UART_BASE;
-pub(crate) const RAM: Range = Range {
-    start: 0x4000_0000,
-    size: 0x1000_0000,
-};
+pub(crate) const RAM: Range = Range { start: 0x4000_0000, size: 0x1000_0000 };
 
 /// The world outside: remembers everything.
 #[derive(Default)]
@@ -49,11 +46,7 @@ pub(crate) struct Guest {
 
 impl Guest {
     pub(crate) fn new(vcpus: usize) -> Self {
-        Self {
-            vmm: Vmm::new(vcpus, RAM, Features::default()),
-            frame: Frame::default(),
-            io: World::default(),
-        }
+        Self { vmm: Vmm::new(vcpus, RAM, Features::default()), frame: Frame::default(), io: World::default() }
     }
 
     /// vCPU 0 leaves.

@@ -101,16 +101,7 @@ pub(crate) fn x86_64(text: &str, last: Last) -> Vec<u8> {
     let halves = [52_u16, 32, 2, 0, 0, 0];
     image.extend(halves.iter().flat_map(|half| half.to_le_bytes()));
     let load = [1, 0, BASE, BASE, size, size, 7, 0x1000];
-    let note = [
-        4,
-        NOTE,
-        BASE + NOTE,
-        BASE + NOTE,
-        NOTE_SIZE,
-        NOTE_SIZE,
-        4,
-        4,
-    ];
+    let note = [4, NOTE, BASE + NOTE, BASE + NOTE, NOTE_SIZE, NOTE_SIZE, 4, 4];
     // XEN_ELFNOTE_PHYS32_ENTRY is 18.
     let words = [4, 4, 18, u32::from_le_bytes(*b"Xen\0"), ENTRY];
     let all = load.iter().chain(&note).chain(&words);

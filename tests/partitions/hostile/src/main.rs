@@ -139,7 +139,11 @@ impl Attack {
             let count = |counter| self.progress.load_u64(counter).unwrap_or(0);
             log::info!(
                 "{calls} calls, {} accesses, {} instructions, {} times garbage, {} starts, {} breaches",
-                count(MEMORY), count(PRIVILEGED), count(GARBAGE), count(STARTS), count(BREACHES),
+                count(MEMORY),
+                count(PRIVILEGED),
+                count(GARBAGE),
+                count(STARTS),
+                count(BREACHES),
             );
         }
     }

@@ -33,8 +33,7 @@ const QUIET: u64 = 50;
 /// Windows without any progress after which the attacker is restarted.
 const PATIENCE: u32 = 3;
 /// What the attack has to have done: (counter, how often).
-const WANTED: [(u64, u64); 4] =
-    [(CALLS, 1_000_000), (MEMORY, 20_000), (PRIVILEGED, 5_000), (GARBAGE, 1_000)];
+const WANTED: [(u64, u64); 4] = [(CALLS, 1_000_000), (MEMORY, 20_000), (PRIVILEGED, 5_000), (GARBAGE, 1_000)];
 /// Nanoseconds that the attack may take.
 const LIMIT: u64 = 600 * SECOND;
 
@@ -81,9 +80,16 @@ fn main() -> Result<(), Error> {
     test.check(accounts.health_events > 0, "the attack was not noticed");
     log::info!(
         "{} windows, {} restarts of the attacker ({} by me), {} health events; starts {} to {} ns late, quiet {} to {}; {} messages, {} hashes",
-        starts.count(), accounts.restarts, attacker.revivals, accounts.health_events,
-        starts.least(), starts.most(), starts.quiet().0, starts.quiet().1,
-        ports.count(), witness.count(),
+        starts.count(),
+        accounts.restarts,
+        attacker.revivals,
+        accounts.health_events,
+        starts.least(),
+        starts.most(),
+        starts.quiet().0,
+        starts.quiet().1,
+        ports.count(),
+        witness.count(),
     );
     test.within("lateness", starts.most(), 0, starts.quiet().1 + time::TOLERANCE);
     log::info!("{} starts of the attacker", count(STARTS));

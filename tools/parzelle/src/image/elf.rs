@@ -54,9 +54,7 @@ pub(super) fn write(kernel: &KernelFile, plan: &[u8], payload: &[u8]) -> Result<
         size: segment.size,
         align: PAGE,
     }));
-    let offset = kernel.segments.first().map_or(0, |first| {
-        first.virtual_address.wrapping_sub(first.physical)
-    });
+    let offset = kernel.segments.first().map_or(0, |first| first.virtual_address.wrapping_sub(first.physical));
     parts.push(Part {
         kind: PT_LOAD.0,
         flags: PF_R.0,
@@ -74,18 +72,8 @@ pub(super) fn write(kernel: &KernelFile, plan: &[u8], payload: &[u8]) -> Result<
         let at = place(image.len() as u64, part);
         image.resize(at as usize, 0);
         image.extend_from_slice(part.bytes);
-        let words = [
-            at,
-            part.virtual_address,
-            part.physical,
-            part.bytes.len() as u64,
-            part.size,
-            part.align,
-        ];
-        let mut head: Vec<u8> = [part.kind, part.flags]
-            .iter()
-            .flat_map(|word| word.to_le_bytes())
-            .collect();
+        let words = [at, part.virtual_address, part.physical, part.bytes.len() as u64, part.size, part.align];
+        let mut head: Vec<u8> = [part.kind, part.flags].iter().flat_map(|word| word.to_le_bytes()).collect();
         head.extend(words.iter().flat_map(|word| word.to_le_bytes()));
         let start = HEADER + index * PROGRAM_HEADER;
         if let Some(slot) = image.get_mut(start..start + PROGRAM_HEADER) {

@@ -41,15 +41,12 @@ pub(crate) struct KernelFile {
 impl KernelFile {
     /// Reads a kernel that is to be loaded at `load`.
     pub(crate) fn parse(file: &[u8], load: u64) -> Result<KernelFile> {
-        let elf: ElfFile64<'_, Endianness> =
-            ElfFile64::parse(file).context("the kernel is no ELF file")?;
+        let elf: ElfFile64<'_, Endianness> = ElfFile64::parse(file).context("the kernel is no ELF file")?;
         let endian = elf.endian();
         let mut segments = Vec::new();
         let mut notes = Vec::new();
         for header in elf.elf_program_headers() {
-            let bytes = header
-                .data(endian, file)
-                .map_err(|()| anyhow::anyhow!("the kernel was cut"))?;
+            let bytes = header.data(endian, file).map_err(|()| anyhow::anyhow!("the kernel was cut"))?;
             if header.p_type(endian) == elf::PT_NOTE {
                 notes.push(bytes.to_vec());
             }
@@ -69,18 +66,10 @@ impl KernelFile {
             bail!("the kernel was linked for {start:#x}, its board loads it at {load:#x}");
         }
         let end = segments.iter().map(Segment::end).max().unwrap_or(0);
-        let symbol = elf
-            .symbols()
-            .find(|symbol| symbol.name() == Ok("__image_end"));
-        let symbol = symbol
-            .context("the kernel has no symbol `__image_end`")?
-            .address();
+        let symbol = elf.symbols().find(|symbol| symbol.name() == Ok("__image_end"));
+        let symbol = symbol.context("the kernel has no symbol `__image_end`")?.address();
         let end = match segments.last() {
-            Some(last) => end.max(
-                symbol
-                    .wrapping_sub(last.virtual_address)
-                    .wrapping_add(last.physical),
-            ),
+            Some(last) => end.max(symbol.wrapping_sub(last.virtual_address).wrapping_add(last.physical)),
             None => end,
         };
         Ok(KernelFile {
@@ -95,10 +84,7 @@ impl KernelFile {
     /// What lowering has to know.
     pub(crate) fn facts(&self) -> Kernel {
         let load = self.load();
-        Kernel {
-            load,
-            bytes: self.end - load,
-        }
+        Kernel { load, bytes: self.end - load }
     }
 
     /// Where it begins.

@@ -13,30 +13,14 @@ use super::{partition, size, time};
 pub(super) fn print(plan: &Plan<'_>, report: &Report) {
     println!("\nChannels");
     for channel in plan.channels() {
-        let readers = plan
-            .channel_readers()
-            .get(channel.readers.range())
-            .unwrap_or(&[]);
+        let readers = plan.channel_readers().get(channel.readers.range()).unwrap_or(&[]);
         let to: Vec<String> = readers.iter().map(|&port| owner(plan, port)).collect();
         let what = if channel.kind == QUEUING {
-            format!(
-                "queuing, {} × {}",
-                channel.depth,
-                size(u64::from(channel.message_bytes))
-            )
+            format!("queuing, {} × {}", channel.depth, size(u64::from(channel.message_bytes)))
         } else {
-            format!(
-                "sampling, {}, valid for {}",
-                size(u64::from(channel.message_bytes)),
-                time(channel.refresh)
-            )
+            format!("sampling, {}, valid for {}", size(u64::from(channel.message_bytes)), time(channel.refresh))
         };
-        println!(
-            "  {:<20} {} -> {}   {what}",
-            channel.name.as_str(),
-            owner(plan, channel.writer),
-            to.join(", ")
-        );
+        println!("  {:<20} {} -> {}   {what}", channel.name.as_str(), owner(plan, channel.writer), to.join(", "));
     }
     println!("\nMemory that several partitions see");
     for (name, users) in shared(plan) {
@@ -44,10 +28,7 @@ pub(super) fn print(plan: &Plan<'_>, report: &Report) {
     }
     println!("\nConsoles");
     for (name, server, members) in &report.consoles {
-        println!(
-            "  {name:<20} served by {server}, for {}",
-            members.join(", ")
-        );
+        println!("  {name:<20} served by {server}, for {}", members.join(", "));
     }
     println!("\nInterrupt lines");
     for record in plan.partitions() {
@@ -59,12 +40,8 @@ pub(super) fn print(plan: &Plan<'_>, report: &Report) {
 
 /// Whose port it is.
 fn owner(plan: &Plan<'_>, port: u32) -> String {
-    let has =
-        |record: &&parzelle_plan::PartitionRecord| record.ports.range().contains(&(port as usize));
-    plan.partitions()
-        .iter()
-        .find(has)
-        .map_or("?".to_owned(), |record| record.name.as_str().to_owned())
+    let has = |record: &&parzelle_plan::PartitionRecord| record.ports.range().contains(&(port as usize));
+    plan.partitions().iter().find(has).map_or("?".to_owned(), |record| record.name.as_str().to_owned())
 }
 
 /// Writable memory that more than one partition maps, by address.
@@ -75,12 +52,8 @@ fn shared(plan: &Plan<'_>) -> Vec<(String, Vec<String>)> {
         for region in regions.iter().filter(|region| region.space == SPACE_HOST) {
             let rights = if writable(region) { "writes" } else { "reads" };
             let name = region.name.as_str().to_owned();
-            let entry = users
-                .entry(region.physical)
-                .or_insert((name, Vec::new(), false));
-            entry
-                .1
-                .push(format!("{} {rights}", partition(plan, index as u32)));
+            let entry = users.entry(region.physical).or_insert((name, Vec::new(), false));
+            entry.1.push(format!("{} {rights}", partition(plan, index as u32)));
             entry.2 |= writable(region);
         }
     }

@@ -11,37 +11,19 @@ use super::{partition, size};
 pub(super) fn print(plan: &Plan<'_>) {
     let system = plan.system;
     println!("\nPhysical memory");
-    row(
-        system.image,
-        system.image_bytes,
-        "kernel",
-        "image: kernel, plan, programs",
-    );
+    row(system.image, system.image_bytes, "kernel", "image: kernel, plan, programs");
     for record in plan.memory() {
-        row(
-            record.address,
-            record.bytes,
-            &partition(plan, record.partition),
-            record.name.as_str(),
-        );
+        row(record.address, record.bytes, &partition(plan, record.partition), record.name.as_str());
     }
     for record in plan.partitions() {
         println!("\nSpaces of {}", record.name.as_str());
         for region in plan.regions().get(record.regions.range()).unwrap_or(&[]) {
             let flag = |bit: u32, letter| {
-                if region.access & bit != 0 {
-                    letter
-                } else {
-                    '-'
-                }
+                if region.access & bit != 0 { letter } else { '-' }
             };
             println!(
                 "  {}{:#012x}  {:>10}  {}{}{}{}  at {:#011x}  {}",
-                if region.space == SPACE_GUEST {
-                    "guest "
-                } else {
-                    ""
-                },
+                if region.space == SPACE_GUEST { "guest " } else { "" },
                 region.address,
                 size(region.bytes),
                 flag(READ, 'r'),
@@ -56,9 +38,5 @@ pub(super) fn print(plan: &Plan<'_>) {
 }
 
 fn row(address: u64, bytes: u64, who: &str, what: &str) {
-    println!(
-        "  {address:#011x}–{:#011x}  {:>10}  {who:<16} {what}",
-        address + bytes,
-        size(bytes)
-    );
+    println!("  {address:#011x}–{:#011x}  {:>10}  {who:<16} {what}", address + bytes, size(bytes));
 }

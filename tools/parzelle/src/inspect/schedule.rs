@@ -14,32 +14,15 @@ const WIDTH: usize = 72;
 pub(super) fn print(plan: &Plan<'_>) {
     let cores = plan.cores().len();
     for (number, schedule) in plan.schedules().iter().enumerate() {
-        let first = if number as u32 == plan.system.first_schedule {
-            ", the first"
-        } else {
-            ""
-        };
-        println!(
-            "\nSchedule {}: frame {}{first}",
-            schedule.name.as_str(),
-            time(schedule.frame)
-        );
+        let first = if number as u32 == plan.system.first_schedule { ", the first" } else { "" };
+        println!("\nSchedule {}: frame {}{first}", schedule.name.as_str(), time(schedule.frame));
         for core in 0..cores {
             let timeline = plan.timelines().get(number * cores + core);
-            let windows = timeline
-                .and_then(|timeline| plan.windows().get(timeline.windows.range()))
-                .unwrap_or(&[]);
-            println!(
-                "  core {core} |{}|",
-                draw(plan, core, windows, schedule.frame)
-            );
+            let windows = timeline.and_then(|timeline| plan.windows().get(timeline.windows.range())).unwrap_or(&[]);
+            println!("  core {core} |{}|", draw(plan, core, windows, schedule.frame));
             for window in windows.iter().filter(|window| window.queue != 0) {
                 let name = queue(plan, core, window).map_or("?", |queue| queue.name.as_str());
-                println!(
-                    "    {:>10} + {:<10} {name}",
-                    time(window.start),
-                    time(window.duration)
-                );
+                println!("    {:>10} + {:<10} {name}", time(window.start), time(window.duration));
             }
         }
     }
@@ -53,20 +36,10 @@ pub(super) fn print(plan: &Plan<'_>) {
                     0 => String::new(),
                     budget => format!(", {}/{}", time(budget), time(vcpu.period)),
                 };
-                format!(
-                    "{}.{} (priority {}{limit})",
-                    partition(plan, vcpu.partition),
-                    vcpu.index,
-                    vcpu.priority
-                )
+                format!("{}.{} (priority {}{limit})", partition(plan, vcpu.partition), vcpu.index, vcpu.priority)
             })
             .collect();
-        println!(
-            "  core {} {:<16} {}",
-            record.core,
-            record.name.as_str(),
-            members.join(", ")
-        );
+        println!("  core {} {:<16} {}", record.core, record.name.as_str(), members.join(", "));
     }
 }
 
@@ -85,11 +58,7 @@ fn draw(plan: &Plan<'_>, core: usize, windows: &[WindowRecord], frame: u64) -> S
         let name = queue(plan, core, window).map_or("", |queue| queue.name.as_str());
         let mut letters = name.chars();
         for (at, slot) in line.iter_mut().enumerate().take(to).skip(from) {
-            *slot = if at == from {
-                '['
-            } else {
-                letters.next().unwrap_or('=')
-            };
+            *slot = if at == from { '[' } else { letters.next().unwrap_or('=') };
         }
     }
     line.into_iter().collect()

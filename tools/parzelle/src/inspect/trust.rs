@@ -10,17 +10,10 @@ use parzelle_resolve::lower::Report;
 pub(super) fn print(plan: &Plan<'_>, report: &Report) {
     println!("\nValues");
     for entry in &report.values {
-        println!(
-            "  {:<16} {:<16} {:<28} {}",
-            entry.of, entry.key, entry.value, entry.origin
-        );
+        println!("  {:<16} {:<16} {:<28} {}", entry.of, entry.key, entry.value, entry.origin);
     }
     println!("\nTo be trusted");
-    println!(
-        "  {:<16} the kernel for {}: it fences all others",
-        "kernel",
-        plan.system.board.as_str()
-    );
+    println!("  {:<16} the kernel for {}: it fences all others", "kernel", plan.system.board.as_str());
     for (who, why) in &report.trusted {
         println!("  {who:<16} {why}");
     }

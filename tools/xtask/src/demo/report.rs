@@ -34,14 +34,8 @@ impl Report {
 
     /// Like [`Self::cell`], for what only partitions with windows have.
     fn window_cell(&self, key: &str) -> String {
-        let has_windows = self
-            .number("windows_planned")
-            .is_some_and(|planned| planned > 0);
-        if has_windows {
-            self.cell(key)
-        } else {
-            "–".to_owned()
-        }
+        let has_windows = self.number("windows_planned").is_some_and(|planned| planned > 0);
+        if has_windows { self.cell(key) } else { "–".to_owned() }
     }
 
     /// The share of the processor, in percent of the time that had passed.
@@ -63,10 +57,7 @@ pub(super) fn collect(console: &Transcript) -> Vec<Report> {
             continue;
         }
         let report = Report { object };
-        match reports
-            .iter_mut()
-            .find(|known| known.text("name") == report.text("name"))
-        {
+        match reports.iter_mut().find(|known| known.text("name") == report.text("name")) {
             Some(known) => *known = report,
             None => reports.push(report),
         }
@@ -110,19 +101,13 @@ pub(super) fn table(reports: &[Report]) -> String {
 /// What the demo promises and these reports don't show.
 pub(super) fn faults(reports: &[Report]) -> Vec<String> {
     let mut faults = Vec::new();
-    let mut judged = reports
-        .iter()
-        .filter(|report| report.is_real_time())
-        .peekable();
+    let mut judged = reports.iter().filter(|report| report.is_real_time()).peekable();
     if judged.peek().is_none() {
         faults.push("no real-time partition was reported".to_owned());
     }
     for report in judged {
         let name = report.text("name");
-        match (
-            report.number("windows_run"),
-            report.number("windows_missed"),
-        ) {
+        match (report.number("windows_run"), report.number("windows_missed")) {
             (Some(1..), Some(0)) => {}
             (Some(1..), Some(missed)) => faults.push(format!("`{name}` missed {missed} windows")),
             _ => faults.push(format!("`{name}` had no window")),
@@ -136,10 +121,7 @@ mod tests {
     use super::*;
 
     fn reports(lines: &[&str]) -> Vec<Report> {
-        let text: String = lines
-            .iter()
-            .map(|line| format!("[reporter] ##{line}\n"))
-            .collect();
+        let text: String = lines.iter().map(|line| format!("[reporter] ##{line}\n")).collect();
         collect(&Transcript::new(text))
     }
 
@@ -155,8 +137,7 @@ mod tests {
 
     #[test]
     fn shares_are_percentages() {
-        let line =
-            r#"{"report":"partition","name":"a","cpu_ns":250,"elapsed_ns":1000,"messages":1234}"#;
+        let line = r#"{"report":"partition","name":"a","cpu_ns":250,"elapsed_ns":1000,"messages":1234}"#;
         let text = table(&reports(&[line, line]));
         assert_eq!(text.lines().count(), 3);
         assert!(text.contains("25.0 %") && text.contains("1 234"));

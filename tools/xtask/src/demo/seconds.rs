@@ -36,17 +36,11 @@ pub(super) fn replace(text: &str, seconds: u64) -> Result<String> {
 /// Where the number behind the key lies in a line.
 fn place(line: &str) -> Option<(usize, usize)> {
     let key = line.find(KEY)?;
-    let whole = line
-        .get(..key)?
-        .chars()
-        .next_back()
-        .is_none_or(|c| !c.is_alphanumeric() && c != '-');
+    let whole = line.get(..key)?.chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '-');
     let behind = line.get(key + KEY.len()..)?;
     let value = behind.trim_start().strip_prefix('=')?.trim_start();
     let start = line.len() - value.len();
-    let digits = value
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(value.len());
+    let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
     (whole && digits > 0).then_some((start, start + digits))
 }
 

@@ -20,10 +20,7 @@ const CHARACTER: u32 = 0o020_000;
 impl Archive {
     /// An empty archive.
     pub(super) fn new() -> Self {
-        Self {
-            bytes: Vec::new(),
-            inode: 1,
-        }
+        Self { bytes: Vec::new(), inode: 1 }
     }
 
     /// Adds a directory; those above it have to be there already.
@@ -74,8 +71,7 @@ impl Archive {
         ];
         self.bytes.extend_from_slice(b"070701");
         for field in fields {
-            self.bytes
-                .extend_from_slice(format!("{field:08x}").as_bytes());
+            self.bytes.extend_from_slice(format!("{field:08x}").as_bytes());
         }
         self.bytes.extend_from_slice(path.as_bytes());
         self.bytes.push(0);
@@ -86,8 +82,7 @@ impl Archive {
     }
 
     fn pad(&mut self, unit: usize) {
-        self.bytes
-            .resize(self.bytes.len().next_multiple_of(unit), 0);
+        self.bytes.resize(self.bytes.len().next_multiple_of(unit), 0);
     }
 }
 
@@ -103,11 +98,7 @@ mod tests {
         let header = std::str::from_utf8(&bytes[..110]).unwrap();
         assert!(header.starts_with("07070100000001000081ed"));
         assert_eq!(&header[54..62], "00000005", "size");
-        assert_eq!(
-            &header[94..102],
-            "00000005",
-            "length of the name with its zero"
-        );
+        assert_eq!(&header[94..102], "00000005", "length of the name with its zero");
         assert_eq!(&bytes[110..116], b"init\0\0");
         assert_eq!(&bytes[116..124], b"hello\0\0\0");
         assert_eq!(bytes.len() % 512, 0);

@@ -24,11 +24,7 @@ const BUSYBOX: &str = "busybox-static";
 /// Makes `.cache/guests/debian-12/aarch64/{vmlinuz,initrd.img}` unless they are there.
 pub(super) fn fetch(house: &House) -> Result<()> {
     let guest = house.cache().join("guests/debian-12/aarch64");
-    let (kernel, busybox, image) = (
-        guest.join("vmlinuz"),
-        guest.join("busybox"),
-        guest.join("initrd.img"),
-    );
+    let (kernel, busybox, image) = (guest.join("vmlinuz"), guest.join("busybox"), guest.join("initrd.img"));
     if !kernel.is_file() || !busybox.is_file() {
         let apt = Apt::new(house.cache().join("apt"))?;
         download(&apt, &guest, &kernel, &busybox).with_context(|| {
@@ -58,10 +54,7 @@ fn download(apt: &Apt, guest: &Path, kernel: &Path, busybox: &Path) -> Result<()
     for package in [image.as_str(), BUSYBOX] {
         let file = apt.download(package)?;
         must(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&unpacked))?;
-        eprintln!(
-            "setup: {}",
-            file.file_name().unwrap_or_default().to_string_lossy()
-        );
+        eprintln!("setup: {}", file.file_name().unwrap_or_default().to_string_lossy());
     }
     fs::create_dir_all(guest)?;
     let boot = find(&unpacked.join("boot"), |name| name.starts_with("vmlinuz-"))?;
@@ -113,9 +106,7 @@ impl Apt {
         for setting in settings {
             command.args(["-o", setting]);
         }
-        command
-            .current_dir(self.directory.join("packages"))
-            .env("LC_ALL", "C");
+        command.current_dir(self.directory.join("packages")).env("LC_ALL", "C");
         command
     }
 
@@ -130,18 +121,14 @@ impl Apt {
     /// The package that a meta package depends on.
     fn dependency(&self, package: &str) -> Result<String> {
         let text = output(self.command("apt-cache").args(["depends", package]))?;
-        first_dependency(&text)
-            .map(str::to_owned)
-            .ok_or_else(|| anyhow!("{package} depends on no kernel:\n{text}"))
+        first_dependency(&text).map(str::to_owned).ok_or_else(|| anyhow!("{package} depends on no kernel:\n{text}"))
     }
 
     /// Downloads a package, checked by apt against the signed lists.
     fn download(&self, package: &str) -> Result<PathBuf> {
         output(self.command("apt-get").args(["-qq", "download", package]))?;
         let start = format!("{package}_");
-        find(&self.directory.join("packages"), |name| {
-            name.starts_with(&start)
-        })
+        find(&self.directory.join("packages"), |name| name.starts_with(&start))
     }
 
     /// Removes what apt kept; what is left over from a failed run, too.
@@ -153,29 +140,17 @@ impl Apt {
 
 /// The first kernel image among the lines of `apt-cache depends`.
 fn first_dependency(text: &str) -> Option<&str> {
-    let names = text
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("Depends: "));
-    names
-        .map(str::trim)
-        .find(|name| name.starts_with("linux-image-"))
+    let names = text.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+    names.map(str::trim).find(|name| name.starts_with("linux-image-"))
 }
 
 /// The file in `directory` whose name fits.
 fn find(directory: &Path, fits: impl Fn(&str) -> bool) -> Result<PathBuf> {
     let entries = fs::read_dir(directory).with_context(|| directory.display().to_string())?;
-    let mut paths: Vec<_> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect();
-    paths.retain(|path| {
-        path.file_name()
-            .and_then(|name| name.to_str())
-            .is_some_and(&fits)
-    });
+    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(&fits));
     paths.sort();
-    paths
-        .pop()
-        .ok_or_else(|| anyhow!("{} lacks the file that was expected", directory.display()))
+    paths.pop().ok_or_else(|| anyhow!("{} lacks the file that was expected", directory.display()))
 }
 
 /// Writes a file so that an interrupted run leaves none or a whole one.
@@ -192,10 +167,7 @@ mod tests {
     #[test]
     fn the_kernel_behind_the_meta_package_is_found() {
         let text = "linux-image-cloud-arm64\n  Depends: linux-image-6.1.0-50-cloud-arm64\n";
-        assert_eq!(
-            first_dependency(text),
-            Some("linux-image-6.1.0-50-cloud-arm64")
-        );
+        assert_eq!(first_dependency(text), Some("linux-image-6.1.0-50-cloud-arm64"));
         assert_eq!(first_dependency("x\n  Suggests: y\n"), None);
     }
 }

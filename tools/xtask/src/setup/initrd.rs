@@ -9,20 +9,8 @@ use super::cpio::Archive;
 pub(super) const INIT: &str = include_str!("init.sh");
 
 /// What the script calls; the shell that it may end in installs all the others.
-const APPLETS: [&str; 12] = [
-    "cat",
-    "cttyhack",
-    "echo",
-    "head",
-    "mount",
-    "poweroff",
-    "setsid",
-    "sh",
-    "sha256sum",
-    "sleep",
-    "uname",
-    "[",
-];
+const APPLETS: [&str; 12] =
+    ["cat", "cttyhack", "echo", "head", "mount", "poweroff", "setsid", "sh", "sha256sum", "sleep", "uname", "["];
 
 /// Packs the file system around the given busybox.
 pub(super) fn pack(busybox: &[u8]) -> Vec<u8> {
@@ -53,10 +41,7 @@ mod tests {
 
     #[test]
     fn the_script_calls_nothing_that_is_not_linked() {
-        for applet in APPLETS
-            .iter()
-            .filter(|&&applet| !["echo", "sleep", "["].contains(&applet))
-        {
+        for applet in APPLETS.iter().filter(|&&applet| !["echo", "sleep", "["].contains(&applet)) {
             assert!(INIT.contains(applet), "{applet}");
         }
     }

@@ -12,25 +12,14 @@ use super::must;
 
 /// A program that is needed: its name, the Debian package that has it, and why.
 const NEEDED: [(&str, &str, &str); 3] = [
-    (
-        "qemu-system-aarch64",
-        "qemu-system-arm",
-        "plays the board qemu-virt-aarch64",
-    ),
-    (
-        "qemu-system-x86_64",
-        "qemu-system-x86",
-        "plays the board qemu-q35-x86_64",
-    ),
+    ("qemu-system-aarch64", "qemu-system-arm", "plays the board qemu-virt-aarch64"),
+    ("qemu-system-x86_64", "qemu-system-x86", "plays the board qemu-q35-x86_64"),
     ("dpkg-deb", "dpkg", "unpacks the guests' packages"),
 ];
 
 /// Installs the packages whose programs are missing, and says so.
 pub(super) fn install() -> Result<()> {
-    let missing: Vec<_> = NEEDED
-        .into_iter()
-        .filter(|(program, ..)| !is_there(program))
-        .collect();
+    let missing: Vec<_> = NEEDED.into_iter().filter(|(program, ..)| !is_there(program)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -40,21 +29,14 @@ pub(super) fn install() -> Result<()> {
         packages.push(package);
     }
     if !is_there("apt-get") {
-        bail!(
-            "this machine has no apt-get: install {} by hand",
-            packages.join(", ")
-        );
+        bail!("this machine has no apt-get: install {} by hand", packages.join(", "));
     }
     must(root("apt-get")?.args(["-q", "update"]))
         .context("setup: cannot refresh the package lists; is this machine online?")?;
     // Recommended packages are displays, audio, firmware: nothing a serial line needs, and on some
     // machines they conflict with what is installed.
-    must(
-        root("apt-get")?
-            .args(["-q", "install", "--yes", "--no-install-recommends"])
-            .args(&packages),
-    )
-    .with_context(|| format!("setup: cannot install {}", packages.join(", ")))
+    must(root("apt-get")?.args(["-q", "install", "--yes", "--no-install-recommends"]).args(&packages))
+        .with_context(|| format!("setup: cannot install {}", packages.join(", ")))
 }
 
 /// A command that runs as root, through sudo if we are not.
@@ -68,9 +50,7 @@ fn root(program: &str) -> Result<Command> {
         command.args(["env", "DEBIAN_FRONTEND=noninteractive", program]);
         command
     } else {
-        bail!(
-            "setup: `{program}` needs root and there is no sudo: run `cargo xtask setup` as root"
-        );
+        bail!("setup: `{program}` needs root and there is no sudo: run `cargo xtask setup` as root");
     };
     command.env("DEBIAN_FRONTEND", "noninteractive");
     Ok(command)

@@ -58,9 +58,7 @@ fn is_word(text: &[char], index: usize) -> bool {
 
 /// The end of a comment that ends with its line.
 fn line_end(text: &[char], start: usize) -> usize {
-    (start..text.len())
-        .find(|&index| text.get(index) == Some(&'\n'))
-        .unwrap_or(text.len())
+    (start..text.len()).find(|&index| text.get(index) == Some(&'\n')).unwrap_or(text.len())
 }
 
 /// The end of a comment that may hold others of its kind.
@@ -99,11 +97,7 @@ fn string_end(text: &[char], start: usize) -> usize {
 
 /// The end of a raw string, or `start` if it is none (`r#type`).
 fn raw_end(text: &[char], start: usize) -> usize {
-    let hashes = text
-        .iter()
-        .skip(start + 1)
-        .take_while(|&&c| c == '#')
-        .count();
+    let hashes = text.iter().skip(start + 1).take_while(|&&c| c == '#').count();
     let open = start + 1 + hashes;
     if text.get(open) != Some(&'"') {
         return start;
@@ -127,13 +121,8 @@ fn char_end(text: &[char], start: usize) -> usize {
 
 /// The attributes before what is in no kernel image: tests, what hosts compile (no kernel enables a
 /// feature that stands beside `test`), and stand-ins for instructions that a host doesn't have.
-const MARKS: [&str; 5] = [
-    "#[cfg(test)]",
-    "#[cfg(any(test",
-    "#[cfg(all(test",
-    "#[cfg(not(target_arch",
-    "#[cfg(not(all(target_arch",
-];
+const MARKS: [&str; 5] =
+    ["#[cfg(test)]", "#[cfg(any(test", "#[cfg(all(test", "#[cfg(not(target_arch", "#[cfg(not(all(target_arch"];
 
 /// Cuts out every item behind one of [`MARKS`].
 fn without_tests(code: &str) -> String {
@@ -203,15 +192,9 @@ mod tests {
 
     #[test]
     fn a_word_in_a_comment_or_string_is_not_unsafe() {
-        assert!(!is_unsafe(
-            "// unsafe\n#![deny(unsafe_op_in_unsafe_fn)]\nlet x = \"unsafe\";"
-        ));
-        assert!(!is_unsafe(
-            "let x = r#\"unsafe \" unsafe\"#; /* unsafe /* unsafe */ */"
-        ));
-        assert!(is_unsafe(
-            "fn a<'a>(x: &'a u8) { let c = '\"'; unsafe { b() } }"
-        ));
+        assert!(!is_unsafe("// unsafe\n#![deny(unsafe_op_in_unsafe_fn)]\nlet x = \"unsafe\";"));
+        assert!(!is_unsafe("let x = r#\"unsafe \" unsafe\"#; /* unsafe /* unsafe */ */"));
+        assert!(is_unsafe("fn a<'a>(x: &'a u8) { let c = '\"'; unsafe { b() } }"));
         assert!(is_unsafe("let c = '\\''; #[unsafe(no_mangle)] fn x() {}"));
     }
 

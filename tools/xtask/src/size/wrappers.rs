@@ -8,102 +8,33 @@
 
 /// File, and what it wraps.
 const LIST: [(&str, &str); 21] = [
-    (
-        "partitions/sys/",
-        "the instruction of a kernel call, the counter",
-    ),
-    (
-        "partitions/rt/src/arch/",
-        "entry and upcall stubs in assembly",
-    ),
-    (
-        "partitions/rt/src/call.rs",
-        "kernel calls that take numbers only, so that safe code may make them",
-    ),
-    (
-        "partitions/rt/src/device.rs",
-        "registers and shared memory that the tool mapped, as volatile ranges",
-    ),
-    (
-        "partitions/rt/src/heap.rs",
-        "a global allocator over the partition's own heap",
-    ),
-    (
-        "partitions/rt/src/lib.rs",
-        "the section that survives a warm restart",
-    ),
-    (
-        "partitions/rt/src/logger.rs",
-        "the log ring that the tool mapped, as a volatile range",
-    ),
-    (
-        "partitions/rt/src/mem.rs",
-        "volatile access to a range, checked against its bounds",
-    ),
-    (
-        "partitions/rt/src/once.rs",
-        "a static that is handed out once",
-    ),
-    (
-        "partitions/rt/src/partition.rs",
-        "the information pages that the tool mapped, as a slice",
-    ),
-    (
-        "partitions/rt/src/start.rs",
-        "the symbols between the entry and the program",
-    ),
-    (
-        "partitions/rt/src/upcall.rs",
-        "registering a handler, and the frame that it is handed",
-    ),
-    (
-        "partitions/rt/src/vcpu.rs",
-        "the vCPU page as a volatile range, starting a vCPU at a frame",
-    ),
-    (
-        "partitions/console/src/uart/ns16550.rs",
-        "port input and output, which the task segment's bitmap fences",
-    ),
-    (
-        "partitions/console/src/lib.rs",
-        "a ring on the heap, in a test",
-    ),
-    (
-        "partitions/loader/src/arch.rs",
-        "the first instructions and the jump to the program",
-    ),
-    (
-        "partitions/loader/src/",
-        "fills the memory that its program then takes for its own",
-    ),
-    (
-        "paravirt-linux-shim/aarch64/src/cache.rs",
-        "cache maintenance by address, which faults where nothing is mapped",
-    ),
-    (
-        "paravirt-linux-shim/aarch64/src/files.rs",
-        "the guest's memory and files that the tool mapped, as slices",
-    ),
-    (
-        "paravirt-linux-shim/aarch64/src/vcpu.rs",
-        "the call that runs a guest, and its context in the vCPU page",
-    ),
+    ("partitions/sys/", "the instruction of a kernel call, the counter"),
+    ("partitions/rt/src/arch/", "entry and upcall stubs in assembly"),
+    ("partitions/rt/src/call.rs", "kernel calls that take numbers only, so that safe code may make them"),
+    ("partitions/rt/src/device.rs", "registers and shared memory that the tool mapped, as volatile ranges"),
+    ("partitions/rt/src/heap.rs", "a global allocator over the partition's own heap"),
+    ("partitions/rt/src/lib.rs", "the section that survives a warm restart"),
+    ("partitions/rt/src/logger.rs", "the log ring that the tool mapped, as a volatile range"),
+    ("partitions/rt/src/mem.rs", "volatile access to a range, checked against its bounds"),
+    ("partitions/rt/src/once.rs", "a static that is handed out once"),
+    ("partitions/rt/src/partition.rs", "the information pages that the tool mapped, as a slice"),
+    ("partitions/rt/src/start.rs", "the symbols between the entry and the program"),
+    ("partitions/rt/src/upcall.rs", "registering a handler, and the frame that it is handed"),
+    ("partitions/rt/src/vcpu.rs", "the vCPU page as a volatile range, starting a vCPU at a frame"),
+    ("partitions/console/src/uart/ns16550.rs", "port input and output, which the task segment's bitmap fences"),
+    ("partitions/console/src/lib.rs", "a ring on the heap, in a test"),
+    ("partitions/loader/src/arch.rs", "the first instructions and the jump to the program"),
+    ("partitions/loader/src/", "fills the memory that its program then takes for its own"),
+    ("paravirt-linux-shim/aarch64/src/cache.rs", "cache maintenance by address, which faults where nothing is mapped"),
+    ("paravirt-linux-shim/aarch64/src/files.rs", "the guest's memory and files that the tool mapped, as slices"),
+    ("paravirt-linux-shim/aarch64/src/vcpu.rs", "the call that runs a guest, and its context in the vCPU page"),
     // Tests do on purpose what a program should not be able to do.
-    (
-        "tests/partitions/",
-        "attacks, faults on purpose, and threads on bare frames",
-    ),
+    ("tests/partitions/", "attacks, faults on purpose, and threads on bare frames"),
 ];
 
 /// Why a file may contain unsafe code, if it may.
 pub(super) fn why(file: &str) -> Option<&'static str> {
-    let entry = LIST.iter().find(|(name, _)| {
-        if name.ends_with('/') {
-            file.starts_with(name)
-        } else {
-            file == *name
-        }
-    });
+    let entry = LIST.iter().find(|(name, _)| if name.ends_with('/') { file.starts_with(name) } else { file == *name });
     entry.map(|(_, why)| *why)
 }
 

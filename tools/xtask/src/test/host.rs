@@ -26,9 +26,7 @@ pub(super) fn test(house: &House, tally: &mut Tally) -> Result<()> {
         print!("{text}");
     }
     tally.passed += passed;
-    tally
-        .failed
-        .extend(failed.iter().map(|name| format!("host: {name}")));
+    tally.failed.extend(failed.iter().map(|name| format!("host: {name}")));
     if !output.status.success() && failed.is_empty() {
         tally.note("host", Err("cargo test failed, see above".to_owned()));
     }
@@ -37,9 +35,7 @@ pub(super) fn test(house: &House, tally: &mut Tally) -> Result<()> {
 
 /// How many tests passed, and the names of those that failed, by libtest's lines.
 fn count(text: &str) -> (usize, Vec<String>) {
-    let results = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("test result: "));
+    let results = text.lines().filter_map(|line| line.strip_prefix("test result: "));
     let passed = results.filter_map(|result| {
         let (before, _) = result.split_once(" passed")?;
         before.rsplit(' ').next()?.parse::<usize>().ok()

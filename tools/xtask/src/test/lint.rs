@@ -12,11 +12,7 @@ use crate::house::House;
 /// The bare targets, the architecture of each, and whose code is compiled for it: the kernel must not
 /// touch the vector registers, which belong to the partitions.
 const BARE: [(&str, &str, Privilege); 3] = [
-    (
-        "aarch64-unknown-none-softfloat",
-        "aarch64",
-        Privilege::Kernel,
-    ),
+    ("aarch64-unknown-none-softfloat", "aarch64", Privilege::Kernel),
     ("aarch64-unknown-none", "aarch64", Privilege::Partition),
     ("x86_64-unknown-none", "x86_64", Privilege::Both),
 ];
@@ -43,8 +39,7 @@ const ROOMS: [(&str, Privilege); 6] = [
 pub(super) fn format(house: &House) -> Result<String, String> {
     let mut command = house.cargo();
     command.args(["fmt", "--all", "--check", "--", "-l", "--color", "never"]);
-    quiet(&mut command)
-        .map_err(|said| format!("run `cargo fmt --all`; these files differ:\n{said}"))
+    quiet(&mut command).map_err(|said| format!("run `cargo fmt --all`; these files differ:\n{said}"))
 }
 
 /// Runs clippy on the host and once per bare target; a warning is an error.
@@ -71,23 +66,15 @@ pub(super) fn clippy(house: &House, tally: &mut Tally) {
 
 /// Whether the package in `directory` is compiled for this architecture and privilege.
 fn is_bare(directory: &Path, arch: &str, privilege: Privilege) -> bool {
-    let other = if arch == "aarch64" {
-        "x86_64"
-    } else {
-        "aarch64"
-    };
-    let elsewhere = directory
-        .iter()
-        .any(|part| part.to_string_lossy().ends_with(other));
+    let other = if arch == "aarch64" { "x86_64" } else { "aarch64" };
+    let elsewhere = directory.iter().any(|part| part.to_string_lossy().ends_with(other));
     let room = ROOMS.iter().find(|(room, _)| directory.starts_with(room));
     !elsewhere && room.is_some_and(|&(_, whose)| privilege == Privilege::Both || privilege == whose)
 }
 
 /// Runs a command; what it said matters only if it failed.
 fn quiet(command: &mut Command) -> Result<String, String> {
-    let output = command
-        .output()
-        .map_err(|error| format!("{command:?}: {error}"))?;
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
     if output.status.success() {
         return Ok(String::new());
     }
@@ -107,11 +94,7 @@ mod tests {
         assert!(bare("kernel/core", "x86_64", Privilege::Both));
         assert!(!bare("kernel/arch/aarch64", "x86_64", Privilege::Both));
         assert!(!bare("bsp/qemu-q35-x86_64", "aarch64", Privilege::Kernel));
-        assert!(bare(
-            "partitions/examples/hello",
-            "aarch64",
-            Privilege::Partition
-        ));
+        assert!(bare("partitions/examples/hello", "aarch64", Privilege::Partition));
         assert!(!bare("config/schema", "x86_64", Privilege::Both));
     }
 }

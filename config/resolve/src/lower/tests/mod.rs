@@ -6,9 +6,7 @@
 mod system;
 
 use super::*;
-use crate::model::{
-    Arch, Guest, PartitionIndex, Port, QueuingIndex, SamplingIndex, SharedIndex, SharedPort,
-};
+use crate::model::{Arch, Guest, PartitionIndex, Port, QueuingIndex, SamplingIndex, SharedIndex, SharedPort};
 use parzelle_plan::{Plan, SPACE_GUEST, WRITE};
 use system::{Parts, queuing, sampling, shared, small};
 use zerocopy::IntoBytes;
@@ -42,32 +40,19 @@ fn loader() -> Program {
 }
 
 fn lowered(system: &System) -> Result<Lowered, Failure> {
-    let programs: Vec<Program> = system
-        .partitions
-        .iter()
-        .map(|_| program(0x40_0000))
-        .collect();
+    let programs: Vec<Program> = system.partitions.iter().map(|_| program(0x40_0000)).collect();
     with(system, &programs)
 }
 
 fn with(system: &System, programs: &[Program]) -> Result<Lowered, Failure> {
-    let guests: Vec<GuestFiles> = system
-        .partitions
-        .iter()
-        .map(|_| GuestFiles {
-            kernel: vec![7; 5000],
-            initrd: vec![8; 100],
-        })
-        .collect();
+    let guests: Vec<GuestFiles> =
+        system.partitions.iter().map(|_| GuestFiles { kernel: vec![7; 5000], initrd: vec![8; 100] }).collect();
     lower(&Inputs {
         system,
         programs,
         guests: &guests,
         loader: &loader(),
-        kernel: Kernel {
-            load: system.board.kernel_load,
-            bytes: KERNEL_BYTES,
-        },
+        kernel: Kernel { load: system.board.kernel_load, bytes: KERNEL_BYTES },
     })
 }
 
@@ -95,9 +80,7 @@ fn a_small_system_lowers_on_both_boards_and_twice_the_same() {
         let plan = read(&first);
         assert_eq!(plan.partitions().len(), 3);
         let image = plan.system.image + plan.system.image_bytes;
-        let end = system.board.kernel_load
-            + KERNEL_BYTES
-            + (first.plan.len() + first.payload.len()) as u64;
+        let end = system.board.kernel_load + KERNEL_BYTES + (first.plan.len() + first.payload.len()) as u64;
         assert_eq!(image, end);
     }
 }
@@ -108,12 +91,7 @@ fn memory_of_records_lies_apart() {
         let plan = read(&lowered(&small(arch, Parts::default())).unwrap());
         let mut end = plan.system.image + plan.system.image_bytes;
         for record in plan.memory() {
-            assert!(
-                record.address >= end,
-                "{} at {:#x}",
-                record.name.as_str(),
-                record.address
-            );
+            assert!(record.address >= end, "{} at {:#x}", record.name.as_str(), record.address);
             end = record.address + record.bytes;
         }
         for vcpu in plan.vcpus() {
@@ -129,46 +107,25 @@ fn links_have_ends_on_both_sides() {
     system.queuing = vec![queuing("orders", 2, 1)];
     system.shared = vec![shared("frames", vec![1], vec![2])];
     system.partitions[1].ports = vec![
-        Port::QueuingDestination {
-            name: "orders".into(),
-            link: QueuingIndex(0),
-        },
-        Port::SamplingSource {
-            name: "speed".into(),
-            link: SamplingIndex(0),
-        },
+        Port::QueuingDestination { name: "orders".into(), link: QueuingIndex(0) },
+        Port::SamplingSource { name: "speed".into(), link: SamplingIndex(0) },
     ];
     system.partitions[2].ports = vec![
-        Port::QueuingSource {
-            name: "orders".into(),
-            link: QueuingIndex(0),
-        },
-        Port::SamplingDestination {
-            name: "speed".into(),
-            link: SamplingIndex(0),
-        },
+        Port::QueuingSource { name: "orders".into(), link: QueuingIndex(0) },
+        Port::SamplingDestination { name: "speed".into(), link: SamplingIndex(0) },
     ];
     for (index, writable) in [(1, true), (2, false)] {
-        let port = SharedPort {
-            name: "frames".into(),
-            link: SharedIndex(0),
-            writable,
-        };
+        let port = SharedPort { name: "frames".into(), link: SharedIndex(0), writable };
         system.partitions[index].shared = vec![port];
     }
     let plan = read(&lowered(&system).unwrap());
-    let [speed, orders] = plan.channels() else {
-        panic!("two channels")
-    };
+    let [speed, orders] = plan.channels() else { panic!("two channels") };
     assert_eq!(plan.ports()[speed.writer as usize].channel, 0);
     let readers = &plan.channel_readers()[orders.readers.range()];
     assert_eq!(readers.len(), 1);
     assert_eq!(plan.ports()[readers[0] as usize].channel, 1);
-    let buffers: Vec<_> = plan
-        .kernel_maps()
-        .iter()
-        .filter(|m| m.address <= speed.buffer && speed.buffer < m.address + m.bytes)
-        .collect();
+    let buffers: Vec<_> =
+        plan.kernel_maps().iter().filter(|m| m.address <= speed.buffer && speed.buffer < m.address + m.bytes).collect();
     assert_eq!(buffers.len(), 1, "one map of the kernel's on aarch64");
     let views: Vec<u32> = plan
         .regions()
@@ -193,18 +150,10 @@ fn a_guest_has_its_memory_twice() {
         page_tables: crate::model::Derived::default(0),
     });
     let plan = read(&lowered(&system).unwrap());
-    let guest: Vec<_> = plan
-        .regions()
-        .iter()
-        .filter(|region| region.space == SPACE_GUEST)
-        .collect();
+    let guest: Vec<_> = plan.regions().iter().filter(|region| region.space == SPACE_GUEST).collect();
     assert_eq!(guest.len(), 1);
     assert_eq!((guest[0].address, guest[0].bytes), (0x4000_0000, 32 << 20));
-    let host = plan
-        .regions()
-        .iter()
-        .find(|region| region.name.as_str() == "guest memory")
-        .unwrap();
+    let host = plan.regions().iter().find(|region| region.name.as_str() == "guest memory").unwrap();
     assert_eq!(host.physical, guest[0].physical);
     system.partitions[2].memory.value = Some(1 << 20);
     assert_eq!(code(lowered(&system)), "PZ0306");

@@ -6,11 +6,7 @@
 use crate::model::*;
 use parzelle_schema::source::{FileId, Place};
 
-const NOWHERE: Place = Place {
-    file: FileId(0),
-    start: 0,
-    end: 0,
-};
+const NOWHERE: Place = Place { file: FileId(0), start: 0, end: 0 };
 
 /// What may differ.
 #[derive(Default)]
@@ -41,11 +37,7 @@ fn partition(name: &str, parts: &Parts) -> Partition {
         health: Derived::default(HealthIndex(0)),
         start: Derived::default(Start::Auto),
         may: Rights::default(),
-        devices: if console {
-            parts.devices.clone()
-        } else {
-            Vec::new()
-        },
+        devices: if console { parts.devices.clone() } else { Vec::new() },
         dma_trusted: false,
         ports: Vec::new(),
         shared: Vec::new(),
@@ -62,19 +54,11 @@ pub(super) fn small(arch: Arch, parts: Parts) -> System {
         name: name.into(),
         actions: [Action::Stop; 8],
         otherwise: Action::Stop,
-        restarts: Restarts {
-            count: 5,
-            within: 1_000_000_000,
-        },
+        restarts: Restarts { count: 5, within: 1_000_000_000 },
         give_up: Action::Stop,
     };
     let frame = 10_000_000;
-    let window = Window {
-        start: 0,
-        duration: frame,
-        time_partition: TimePartitionIndex::ZERO,
-        written: None,
-    };
+    let window = Window { start: 0, duration: frame, time_partition: TimePartitionIndex::ZERO, written: None };
     System {
         name: Derived::written("small".into()),
         board: Board {
@@ -82,14 +66,8 @@ pub(super) fn small(arch: Arch, parts: Parts) -> System {
             folder: "board".into(),
             arch,
             cores: 1,
-            ram: vec![Region {
-                start: base,
-                size: 1 << 30,
-            }],
-            reserved: vec![Region {
-                start: base,
-                size: 2 << 20,
-            }],
+            ram: vec![Region { start: base, size: 1 << 30 }],
+            reserved: vec![Region { start: base, size: 2 << 20 }],
             tick: 1000,
             shortest_window: 1000,
             iommu: None,
@@ -103,21 +81,13 @@ pub(super) fn small(arch: Arch, parts: Parts) -> System {
         },
         cores: 1,
         trace: Derived::default(64 << 10),
-        partitions: ["console", "one", "two"]
-            .map(|name| partition(name, &parts))
-            .into(),
-        time_partitions: vec![TimePartition {
-            name: "0".into(),
-            members: [0, 1, 2].map(PartitionIndex).into(),
-        }],
+        partitions: ["console", "one", "two"].map(|name| partition(name, &parts)).into(),
+        time_partitions: vec![TimePartition { name: "0".into(), members: [0, 1, 2].map(PartitionIndex).into() }],
         schedules: vec![Schedule {
             name: "default".into(),
             derived: true,
             frame,
-            cores: vec![CoreSchedule {
-                core: 0,
-                windows: vec![window],
-            }],
+            cores: vec![CoreSchedule { core: 0, windows: vec![window] }],
             change_actions: Vec::new(),
             head: None,
         }],

@@ -47,13 +47,7 @@ impl Acpi {
     /// When there is no root pointer or no MADT.
     pub(crate) fn read(memory: &impl Physical, rsdp: u64) -> Result<Acpi, &'static str> {
         let (root, wide) = root(memory, rsdp).ok_or("ACPI root pointer was not found")?;
-        let mut acpi = Acpi {
-            apics: [0; PROCESSORS_MAX],
-            count: 0,
-            local: 0,
-            io: None,
-            timer: None,
-        };
+        let mut acpi = Acpi { apics: [0; PROCESSORS_MAX], count: 0, local: 0, io: None, timer: None };
         let mut found = false;
         let step = if wide { 8 } else { 4 };
         let entries = table(memory, root).ok_or("ACPI root table is broken")?;
@@ -129,17 +123,10 @@ fn sums_up(bytes: &[u8]) -> bool {
 
 /// The root table, and whether its entries have 64 bits (§5.2.5.3).
 fn root(memory: &impl Physical, rsdp: u64) -> Option<(u64, bool)> {
-    let pointer = if rsdp == 0 {
-        BIOS.step_by(16).find_map(|address| pointer(memory, address))?
-    } else {
-        pointer(memory, rsdp)?
-    };
+    let pointer =
+        if rsdp == 0 { BIOS.step_by(16).find_map(|address| pointer(memory, address))? } else { pointer(memory, rsdp)? };
     let wide = number(pointer, 24, 8);
-    if number(pointer, 15, 1) >= 2 && wide != 0 {
-        Some((wide, true))
-    } else {
-        Some((number(pointer, 16, 4), false))
-    }
+    if number(pointer, 15, 1) >= 2 && wide != 0 { Some((wide, true)) } else { Some((number(pointer, 16, 4), false)) }
 }
 
 fn pointer(memory: &impl Physical, address: u64) -> Option<&'static [u8]> {

@@ -73,10 +73,7 @@ pub(crate) fn build(
     };
     let module: &'static Module = arena.put(module).ok_or(Refusal::Arena("the module"))?;
     let blocks = cores(plan, module, count, &mut arena)?;
-    Ok(System {
-        module,
-        blocks,
-    })
+    Ok(System { module, blocks })
 }
 
 /// Zeroes what the plan wants zero, and all contexts: the first switch to a vCPU restores from
@@ -95,11 +92,7 @@ fn zero(plan: &Plan<'_>, memory: &BootWindow) -> Result<(), Refusal> {
 }
 
 /// Builds all roots: the kernel's, and those of the partitions.
-fn roots(
-    plan: &Plan<'static>,
-    image: &Image,
-    arena: &mut Memory,
-) -> Result<(u64, &'static [u64]), Refusal> {
+fn roots(plan: &Plan<'static>, image: &Image, arena: &mut Memory) -> Result<(u64, &'static [u64]), Refusal> {
     let system = plan.system;
     let count = (system.tables_bytes / PAGE) as usize;
     let first = common(system.tables) as *const Frame;
@@ -113,14 +106,12 @@ fn roots(
     let kernel = space::kernel(plan, image, &mut tables)?;
     let shared = space::shared(&tables, kernel)?;
     let mut refusal = Refusal::Arena("roots");
-    let roots = arena
-        .take(plan.partitions().len(), |_, index| {
-            match space::partition(plan, index, shared, &mut tables) {
-                Ok(root) => Some(root.0),
-                Err(found) => {
-                    refusal = found;
-                    None
-                }
+    let roots =
+        arena.take(plan.partitions().len(), |_, index| match space::partition(plan, index, shared, &mut tables) {
+            Ok(root) => Some(root.0),
+            Err(found) => {
+                refusal = found;
+                None
             }
         });
     match roots {
@@ -170,9 +161,7 @@ fn cores(
     let booted = parzelle_core::boot(*plan, arena).map_err(Refusal::Core)?;
     let blocks = arena.take(count, |_, _| Some(0u64)).ok_or(Refusal::Arena("cores"))?;
     for (number, (data, at)) in booted.cores.iter_mut().zip(blocks.iter_mut()).enumerate() {
-        let block = arena
-            .zeroed::<PerCore>()
-            .ok_or(Refusal::Arena("a core's stacks"))?;
+        let block = arena.zeroed::<PerCore>().ok_or(Refusal::Arena("a core's stacks"))?;
         block.settle(number as u64);
         *at = core::ptr::from_mut(block) as u64;
         // The processor owns the block from here on; the entry reads and writes its first words,
@@ -180,9 +169,8 @@ fn cores(
         let owned = *at as *mut PerCore;
         // SAFETY: taken from the arena just now; `block` isn't used any more.
         let processor = Processor::new(module, unsafe { &mut *owned });
-        let state = arena
-            .put(CoreState::new(booted.shared, data, processor))
-            .ok_or(Refusal::Arena("a core's state"))?;
+        let state =
+            arena.put(CoreState::new(booted.shared, data, processor)).ok_or(Refusal::Arena("a core's state"))?;
         let state = core::ptr::from_mut(state) as u64;
         // SAFETY: no core uses the block yet; the processor keeps its reference asleep.
         unsafe { (*owned).core = state };

@@ -58,10 +58,7 @@ pub(crate) fn measure(plan: &Plan<'_>, acpi: &Acpi, features: &Features) -> Resu
     let registers = unsafe { Registers::new(common(plan.system.irqchip_base)) };
     let local = Local::new(registers);
     let (port, wide) = acpi.timer.ok_or(Refusal::Firmware("FADT names no ACPI timer"))?;
-    let timer = Timer {
-        port,
-        mask: if wide { u32::MAX } else { 0xff_ffff },
-    };
+    let timer = Timer { port, mask: if wide { u32::MAX } else { 0xff_ffff } };
     local.begin(LocalTimer::Count);
     local.count_down();
     let first = timer.edge(timer.read()).ok_or(Refusal::Clock)?;
@@ -80,15 +77,7 @@ pub(crate) fn measure(plan: &Plan<'_>, acpi: &Acpi, features: &Features) -> Resu
     if counter < 1_000_000 || (local_timer < 100_000 && !features.deadline) {
         return Err(Refusal::Clock);
     }
-    let (kind, rate) = if features.deadline {
-        (LocalTimer::Deadline, counter)
-    } else {
-        (LocalTimer::Count, local_timer)
-    };
-    Ok(Clocks {
-        clock: Clock::new(ticks, counter),
-        timer: kind,
-        rate: Rate::new(rate),
-        local,
-    })
+    let (kind, rate) =
+        if features.deadline { (LocalTimer::Deadline, counter) } else { (LocalTimer::Count, local_timer) };
+    Ok(Clocks { clock: Clock::new(ticks, counter), timer: kind, rate: Rate::new(rate), local })
 }

@@ -44,20 +44,12 @@ fn decide(basic: Cpuid, more: Cpuid, extended: Cpuid) -> Result<Features, Refusa
     }
     let fsgsbase = more.ebx & 1 != 0;
     let mut control = cr4::KERNEL;
-    for (word, bit, flag) in [
-        (more.ebx, 0, cr4::FSGSBASE),
-        (more.ebx, 7, cr4::SMEP),
-        (more.ecx, 2, cr4::UMIP),
-    ] {
+    for (word, bit, flag) in [(more.ebx, 0, cr4::FSGSBASE), (more.ebx, 7, cr4::SMEP), (more.ecx, 2, cr4::UMIP)] {
         if word >> bit & 1 != 0 {
             control |= flag;
         }
     }
-    Ok(Features {
-        cr4: control,
-        fsgsbase,
-        deadline: basic.ecx >> 24 & 1 != 0,
-    })
+    Ok(Features { cr4: control, fsgsbase, deadline: basic.ecx >> 24 & 1 != 0 })
 }
 
 #[cfg(test)]
@@ -66,27 +58,14 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_and_what_is_there_is_used() {
-        let basic = Cpuid {
-            edx: 1 << 4 | 1 << 5 | 1 << 9 | 1 << 24 | 1 << 26,
-            ..Cpuid::default()
-        };
-        let extended = Cpuid {
-            edx: 1 << 11 | 1 << 20,
-            ..Cpuid::default()
-        };
+        let basic = Cpuid { edx: 1 << 4 | 1 << 5 | 1 << 9 | 1 << 24 | 1 << 26, ..Cpuid::default() };
+        let extended = Cpuid { edx: 1 << 11 | 1 << 20, ..Cpuid::default() };
         let plain = decide(basic, Cpuid::default(), extended).unwrap();
         assert_eq!(plain.cr4, cr4::KERNEL);
         assert!(!plain.fsgsbase && !plain.deadline);
-        let more = Cpuid {
-            ebx: 1 | 1 << 7,
-            ecx: 1 << 2,
-            ..Cpuid::default()
-        };
+        let more = Cpuid { ebx: 1 | 1 << 7, ecx: 1 << 2, ..Cpuid::default() };
         let rich = decide(basic, more, extended).unwrap();
         assert_eq!(rich.cr4, cr4::KERNEL | cr4::FSGSBASE | cr4::SMEP | cr4::UMIP);
-        assert!(matches!(
-            decide(basic, more, Cpuid::default()),
-            Err(Refusal::Processor("syscall instruction"))
-        ));
+        assert!(matches!(decide(basic, more, Cpuid::default()), Err(Refusal::Processor("syscall instruction"))));
     }
 }

@@ -17,10 +17,7 @@ pub(crate) fn plan(memory: &impl Physical, at: u64) -> Result<(Plan<'static>, u6
     let nothing = Refusal::Plan(PlanError::Magic);
     let head = memory.bytes(at, Plan::HEADER_BYTES as u64).ok_or(nothing)?;
     let bytes = Plan::total_bytes(head)?;
-    let whole = memory.bytes(at, bytes).ok_or(Refusal::Plan(PlanError::Truncated {
-        needed: bytes,
-        found: 0,
-    }))?;
+    let whole = memory.bytes(at, bytes).ok_or(Refusal::Plan(PlanError::Truncated { needed: bytes, found: 0 }))?;
     let plan = Plan::read(whole)?;
     let (words, _) = head.as_chunks::<8>();
     let digest = words.get(1).map_or(0, |word| u64::from_le_bytes(*word));
@@ -33,10 +30,7 @@ pub(crate) fn check_identity(plan: &Plan<'_>, board: &'static str) -> Result<(),
         return Err(Refusal::Arch(plan.system.arch));
     }
     if plan.system.board.as_str() != board {
-        return Err(Refusal::Board {
-            plan: plan.system.board,
-            board,
-        });
+        return Err(Refusal::Board { plan: plan.system.board, board });
     }
     Ok(())
 }
@@ -54,11 +48,7 @@ pub(crate) fn check_memory(plan: &Plan<'_>, info: &StartInfo) -> Result<(), Refu
     let planned = plan.memory().iter().map(|record| (record.name, record.address, record.bytes));
     for (name, address, bytes) in own.into_iter().chain(planned) {
         if !info.is_ram(address, bytes) {
-            return Err(Refusal::Memory {
-                name,
-                address,
-                bytes,
-            });
+            return Err(Refusal::Memory { name, address, bytes });
         }
     }
     Ok(())
@@ -79,17 +69,11 @@ pub(crate) fn check_segments(plan: &Plan<'_>, memory: &impl Physical) -> Result<
 pub(crate) fn check_controllers(plan: &Plan<'_>, acpi: &Acpi) -> Result<usize, Refusal> {
     let count = plan.cores().len();
     if count > acpi.apics().len() || count == 0 {
-        return Err(Refusal::Cores {
-            plan: count as u32,
-            found: acpi.apics().len() as u32,
-        });
+        return Err(Refusal::Cores { plan: count as u32, found: acpi.apics().len() as u32 });
     }
     let io = acpi.io.ok_or(Refusal::Firmware("MADT names no IO-APIC for line 0"))?;
     let system = plan.system;
-    for (what, plan, found) in [
-        ("local APIC", system.irqchip_base, acpi.local),
-        ("IO-APIC", system.irqchip_cpu, io),
-    ] {
+    for (what, plan, found) in [("local APIC", system.irqchip_base, acpi.local), ("IO-APIC", system.irqchip_cpu, io)] {
         if plan != found || plan % PAGE != 0 {
             return Err(Refusal::Controller { what, plan, found });
         }
@@ -100,19 +84,13 @@ pub(crate) fn check_controllers(plan: &Plan<'_>, acpi: &Acpi) -> Result<usize, R
 /// Which of `count` lines the plan calls edge-triggered; refuses lines that don't exist.
 pub(crate) fn is_edge(plan: &Plan<'_>, line: u32) -> bool {
     let edge = |record: &&parzelle_plan::LineRecord| record.line == line;
-    plan.lines()
-        .iter()
-        .find(edge)
-        .is_some_and(|record| record.flags & parzelle_plan::LINE_EDGE != 0)
+    plan.lines().iter().find(edge).is_some_and(|record| record.flags & parzelle_plan::LINE_EDGE != 0)
 }
 
 /// Refuses lines that the IO-APIC doesn't have.
 pub(crate) fn check_lines(plan: &Plan<'_>, lines: u32) -> Result<(), Refusal> {
     match plan.lines().iter().find(|record| record.line >= lines && record.line != NONE) {
-        Some(record) => Err(Refusal::Line {
-            line: record.line,
-            lines,
-        }),
+        Some(record) => Err(Refusal::Line { line: record.line, lines }),
         None => Ok(()),
     }
 }

@@ -65,17 +65,8 @@ symbols! {
 
 /// The parts of the image.
 pub(crate) fn image() -> Image {
-    let [text, constants, data, end] = [
-        symbol::text(),
-        symbol::constants(),
-        symbol::data(),
-        symbol::end(),
-    ]
-    .map(physical);
+    let [text, constants, data, end] =
+        [symbol::text(), symbol::constants(), symbol::data(), symbol::end()].map(physical);
     debug_assert!([text, constants, data, end].iter().all(|at| at % PAGE == 0));
-    Image {
-        text: text..constants,
-        constants: constants..data,
-        data: data..end,
-    }
+    Image { text: text..constants, constants: constants..data, data: data..end }
 }

@@ -56,10 +56,7 @@ impl StartInfo {
         }
         let length = u64::from(raw.map_entries) * size_of::<Entry>() as u64;
         let map = <[Entry]>::ref_from_bytes(memory.bytes(raw.map, length)?).ok()?;
-        Some(StartInfo {
-            rsdp: raw.rsdp,
-            map,
-        })
+        Some(StartInfo { rsdp: raw.rsdp, map })
     }
 
     /// Whether the whole range is RAM. Entries may touch one another, in any order.
@@ -73,9 +70,7 @@ impl StartInfo {
             if at >= end {
                 return true;
             }
-            let holds = |entry: &&Entry| {
-                entry.kind == RAM && entry.address <= at && at - entry.address < entry.bytes
-            };
+            let holds = |entry: &&Entry| entry.kind == RAM && entry.address <= at && at - entry.address < entry.bytes;
             match self.map.iter().find(holds) {
                 Some(entry) => at = entry.address.saturating_add(entry.bytes),
                 None => return false,
@@ -90,29 +85,15 @@ mod tests {
     use super::*;
 
     fn info(map: &[(u64, u64, u32)]) -> StartInfo {
-        let entries: Vec<Entry> = map
-            .iter()
-            .map(|&(address, bytes, kind)| Entry {
-                address,
-                bytes,
-                kind,
-                reserved: 0,
-            })
-            .collect();
-        StartInfo {
-            rsdp: 0,
-            map: entries.leak(),
-        }
+        let entries: Vec<Entry> =
+            map.iter().map(|&(address, bytes, kind)| Entry { address, bytes, kind, reserved: 0 }).collect();
+        StartInfo { rsdp: 0, map: entries.leak() }
     }
 
     #[test]
     fn ram_is_what_entries_cover_together() {
-        let info = info(&[
-            (0x10_0000, 0x10_0000, 1),
-            (0, 0xa_0000, 1),
-            (0x20_0000, 0x1000, 1),
-            (0xa_0000, 0x6_0000, 2),
-        ]);
+        let info =
+            info(&[(0x10_0000, 0x10_0000, 1), (0, 0xa_0000, 1), (0x20_0000, 0x1000, 1), (0xa_0000, 0x6_0000, 2)]);
         assert!(info.is_ram(0, 0xa_0000));
         assert!(info.is_ram(0x1f_f000, 0x2000));
         assert!(info.is_ram(0x20_0fff, 1));

@@ -104,11 +104,9 @@ impl fmt::Display for Refusal {
                 "there is no RAM at {address:#x}, {bytes:#x} bytes, for {}: build for a board with less, or start it with more",
                 name.as_str()
             ),
-            Refusal::Window { name, address } => write!(
-                f,
-                "{} at {address:#x} is beyond what the kernel reaches",
-                name.as_str()
-            ),
+            Refusal::Window { name, address } => {
+                write!(f, "{} at {address:#x} is beyond what the kernel reaches", name.as_str())
+            }
             Refusal::Segment(name) => {
                 write!(f, "the digest of {} is wrong: the image was changed", name.as_str())
             }
@@ -116,10 +114,9 @@ impl fmt::Display for Refusal {
             Refusal::Cores { plan, found } => {
                 write!(f, "the plan is for {plan} cores, there are {found}")
             }
-            Refusal::Controller { what, plan, found } => write!(
-                f,
-                "the {what} is at {found:#x}, the plan says {plan:#x}"
-            ),
+            Refusal::Controller { what, plan, found } => {
+                write!(f, "the {what} is at {found:#x}, the plan says {plan:#x}")
+            }
             Refusal::Line { line, lines } => {
                 write!(f, "the plan uses interrupt line {line}, there are {lines}")
             }

@@ -15,9 +15,7 @@ use core::arch::asm;
 pub unsafe fn in8(port: u16) -> u8 {
     let value: u8;
     // SAFETY: the caller promises what the instruction needs; it touches nothing else.
-    unsafe {
-        asm!("in al, dx", in("dx") port, out("al") value, options(nomem, nostack, preserves_flags))
-    };
+    unsafe { asm!("in al, dx", in("dx") port, out("al") value, options(nomem, nostack, preserves_flags)) };
     value
 }
 
@@ -28,9 +26,7 @@ pub unsafe fn in8(port: u16) -> u8 {
 #[inline]
 pub unsafe fn out8(port: u16, value: u8) {
     // SAFETY: the caller promises what the instruction needs; it touches nothing else.
-    unsafe {
-        asm!("out dx, al", in("dx") port, in("al") value, options(nomem, nostack, preserves_flags))
-    };
+    unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nomem, nostack, preserves_flags)) };
 }
 
 /// Writes an I/O port, 16 bits.
@@ -40,9 +36,7 @@ pub unsafe fn out8(port: u16, value: u8) {
 #[inline]
 pub(crate) unsafe fn out16(port: u16, value: u16) {
     // SAFETY: the caller promises what the instruction needs; it touches nothing else.
-    unsafe {
-        asm!("out dx, ax", in("dx") port, in("ax") value, options(nomem, nostack, preserves_flags))
-    };
+    unsafe { asm!("out dx, ax", in("dx") port, in("ax") value, options(nomem, nostack, preserves_flags)) };
 }
 
 /// Reads an I/O port, 32 bits.
@@ -53,9 +47,7 @@ pub(crate) unsafe fn out16(port: u16, value: u16) {
 pub(crate) unsafe fn in32(port: u16) -> u32 {
     let value: u32;
     // SAFETY: the caller promises what the instruction needs; it touches nothing else.
-    unsafe {
-        asm!("in eax, dx", in("dx") port, out("eax") value, options(nomem, nostack, preserves_flags))
-    };
+    unsafe { asm!("in eax, dx", in("dx") port, out("eax") value, options(nomem, nostack, preserves_flags)) };
     value
 }
 
@@ -66,9 +58,7 @@ pub(crate) unsafe fn in32(port: u16) -> u32 {
 #[inline]
 pub(crate) unsafe fn out32(port: u16, value: u32) {
     // SAFETY: the caller promises what the instruction needs; it touches nothing else.
-    unsafe {
-        asm!("out dx, eax", in("dx") port, in("eax") value, options(nomem, nostack, preserves_flags))
-    };
+    unsafe { asm!("out dx, eax", in("dx") port, in("eax") value, options(nomem, nostack, preserves_flags)) };
 }
 
 /// Reads a model-specific register.
@@ -255,9 +245,7 @@ pub(crate) fn read_cr2() -> u64 {
 pub(crate) fn read_tsc() -> u64 {
     let (low, high): (u32, u32);
     // SAFETY: partitions may do it, too.
-    unsafe {
-        asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags))
-    };
+    unsafe { asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags)) };
     u64::from(high) << 32 | u64::from(low)
 }
 
@@ -275,12 +263,7 @@ pub(crate) fn segments_are_null() -> bool {
 /// Asks the processor what it is.
 pub(crate) fn cpuid(leaf: u32, subleaf: u32) -> Cpuid {
     let answer = core::arch::x86_64::__cpuid_count(leaf, subleaf);
-    Cpuid {
-        eax: answer.eax,
-        ebx: answer.ebx,
-        ecx: answer.ecx,
-        edx: answer.edx,
-    }
+    Cpuid { eax: answer.eax, ebx: answer.ebx, ecx: answer.ecx, edx: answer.edx }
 }
 
 /// Stops this core for ever.

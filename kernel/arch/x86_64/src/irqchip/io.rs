@@ -52,23 +52,11 @@ struct Step {
 const fn interrupted(state: u32) -> Step {
     let masked = state & STATE_MASKED != 0;
     if state & STATE_EDGE == 0 {
-        Step {
-            state: state | STATE_MASKED | STATE_CLOSED,
-            close: state & STATE_CLOSED == 0,
-            deliver: !masked,
-        }
+        Step { state: state | STATE_MASKED | STATE_CLOSED, close: state & STATE_CLOSED == 0, deliver: !masked }
     } else if masked {
-        Step {
-            state: state | STATE_NOTED | STATE_CLOSED,
-            close: state & STATE_CLOSED == 0,
-            deliver: false,
-        }
+        Step { state: state | STATE_NOTED | STATE_CLOSED, close: state & STATE_CLOSED == 0, deliver: false }
     } else {
-        Step {
-            state: state | STATE_MASKED,
-            close: false,
-            deliver: true,
-        }
+        Step { state: state | STATE_MASKED, close: false, deliver: true }
     }
 }
 
@@ -98,10 +86,7 @@ impl IoApic {
 
     /// Takes the registers, and masks all lines.
     pub(crate) fn new(registers: Registers, lines: &'static [AtomicU32]) -> IoApic {
-        let chip = IoApic {
-            registers: TicketMutex::new(registers),
-            lines,
-        };
+        let chip = IoApic { registers: TicketMutex::new(registers), lines };
         for (line, state) in lines.iter().enumerate() {
             chip.write(line as u32, state.load(Relaxed));
         }

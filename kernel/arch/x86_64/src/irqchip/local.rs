@@ -129,8 +129,7 @@ impl Local {
 
     /// Interrupts this core with `vector`.
     pub(crate) fn interrupt_self(self, vector: u8) {
-        self.registers
-            .write(COMMAND_LOW, SELF | ASSERT | u32::from(vector));
+        self.registers.write(COMMAND_LOW, SELF | ASSERT | u32::from(vector));
     }
 
     /// Wakes another core, one step (SDM Vol. 3A, §9.4.4).
