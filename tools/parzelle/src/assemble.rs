@@ -21,9 +21,9 @@ pub(crate) enum Outcome {
     Findings(Vec<parzelle_schema::diagnostic::Diagnostic>),
 }
 
-/// Builds the image of a system in folder `target`.
-pub(crate) fn assemble(system: &System, target: &Path) -> Result<Outcome> {
-    let built = build(system, target)?;
+/// Builds the image of a system in folder `target`, with these features of the kernel.
+pub(crate) fn assemble(system: &System, target: &Path, kernel: &[&str]) -> Result<Outcome> {
+    let built = build(system, target, kernel)?;
     let arch = system.board.arch;
     let kernel = KernelFile::parse(&built.kernel, system.board.kernel_load)?;
     let loader = lower::Program::parse(&built.loader, arch).map_err(|unfit| anyhow!("the loader: {unfit:?}"))?;
@@ -54,7 +54,7 @@ struct Built {
     programs: Vec<Vec<u8>>,
 }
 
-fn build(system: &System, target: &Path) -> Result<Built> {
+fn build(system: &System, target: &Path, kernel: &[&str]) -> Result<Built> {
     let root = house::root();
     let board = &system.board;
     let package = format!("bsp-{}", board.name);
@@ -63,7 +63,7 @@ fn build(system: &System, target: &Path) -> Result<Built> {
             kind: Kind::Kernel,
             bin: package.clone(),
             package,
-            features: kernel_features(),
+            features: kernel.iter().map(|feature| (*feature).to_owned()).collect(),
             manifest: board.folder.join("Cargo.toml"),
         },
         Job {
@@ -87,12 +87,6 @@ fn build(system: &System, target: &Path) -> Result<Built> {
         })
         .collect::<Result<Vec<_>>>()?;
     Ok(Built { kernel, loader, programs })
-}
-
-/// Features of the kernel, for measurements: `PARZELLE_KERNEL_FEATURES=measure`.
-fn kernel_features() -> Vec<String> {
-    let wanted = std::env::var("PARZELLE_KERNEL_FEATURES").unwrap_or_default();
-    wanted.split(',').filter(|feature| !feature.is_empty()).map(str::to_owned).collect()
 }
 
 fn job(partition: &Partition) -> Option<Job> {

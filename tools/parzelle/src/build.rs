@@ -23,11 +23,29 @@ pub(crate) struct Build {
     /// Where the image goes; `target/parzelle/<system>/<board>.img` otherwise.
     #[arg(short, long)]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    kernel: KernelOptions,
+}
+
+/// How the kernel is built.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct KernelOptions {
+    /// With a kernel that measures its longest stretch with interrupts masked; it is a little
+    /// slower for it.
+    #[arg(long)]
+    measure: bool,
+}
+
+impl KernelOptions {
+    /// As features of the board's crate.
+    fn features(self) -> &'static [&'static str] {
+        if self.measure { &["measure"] } else { &[] }
+    }
 }
 
 /// Builds and says where.
 pub(crate) fn run(args: &Build) -> Result<ExitCode> {
-    let path = image_of(&args.file, args.board.as_deref(), args.output.as_deref())?;
+    let path = image_of(&args.file, args.board.as_deref(), args.output.as_deref(), args.kernel)?;
     let Some(path) = path else {
         return Ok(ExitCode::FAILURE);
     };
@@ -36,13 +54,18 @@ pub(crate) fn run(args: &Build) -> Result<ExitCode> {
 }
 
 /// Builds the image of a description; `None` when it was refused, with all that was found printed.
-pub(crate) fn image_of(file: &Path, board: Option<&str>, output: Option<&Path>) -> Result<Option<PathBuf>> {
+pub(crate) fn image_of(
+    file: &Path,
+    board: Option<&str>,
+    output: Option<&Path>,
+    kernel: KernelOptions,
+) -> Result<Option<PathBuf>> {
     let target = house::target(file);
     let Some(checked) = crate::describe::system(file, board)? else {
         return Ok(None);
     };
     let system = &checked.system;
-    let image = match assemble(system, &target)? {
+    let image = match assemble(system, &target, kernel.features())? {
         Outcome::Image(image) => image,
         Outcome::Findings(findings) => {
             checked.print(&findings);

@@ -69,3 +69,79 @@ pub(crate) fn appendix(image: &[u8]) -> Result<Appendix> {
     }
     Ok(serde_json::from_slice(json)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::kernel::Segment;
+    use super::*;
+    use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
+    use object::{Endianness, elf};
+
+    fn kernel(arch: Arch) -> KernelFile {
+        let mut code = vec![0x90; 0x100];
+        code[0x38..0x3c].copy_from_slice(b"ARM\x64");
+        let segment = |at: u64, bytes: &[u8], size, flags| Segment {
+            physical: 0x20_0000 + at,
+            virtual_address: 0xffff_8000_0020_0000 + at,
+            bytes: bytes.to_vec(),
+            size,
+            flags,
+        };
+        KernelFile {
+            entry: 0xffff_8000_0020_0000,
+            machine: arch.elf_machine(),
+            segments: vec![segment(0, &code, 0x100, 5), segment(0x1000, &[1; 8], 0x1800, 6)],
+            notes: vec![vec![4; 24]],
+            end: 0x20_3000,
+        }
+    }
+
+    fn lowered() -> Lowered {
+        Lowered { plan: vec![0xaa; 4096], payload: vec![0xbb; 8192], report: Report::default() }
+    }
+
+    #[test]
+    fn a_raw_image_has_the_kernel_its_zeros_the_plan_and_the_payload() {
+        let image = write(Arch::Aarch64, &kernel(Arch::Aarch64), &lowered(), Vec::new()).unwrap();
+        assert_eq!(image[0x1000..0x1008], [1; 8]);
+        assert_eq!(image[0x1008..0x3000], [0; 0x1ff8]);
+        assert_eq!((image[0x3000], image[0x4000], image[0x5fff]), (0xaa, 0xbb, 0xbb));
+        assert_eq!(image[16..24], 0x6000u64.to_le_bytes(), "image_size");
+        assert_eq!(appendix(&image).unwrap().plan, 0x3000);
+    }
+
+    #[test]
+    fn an_elf_image_has_its_note_and_one_segment_more() {
+        let image = write(Arch::X86_64, &kernel(Arch::X86_64), &lowered(), Vec::new()).unwrap();
+        let file: ElfFile64<'_, Endianness> = ElfFile64::parse(image.as_slice()).unwrap();
+        let endian = file.endian();
+        assert_eq!(file.elf_header().e_machine(endian), elf::EM_X86_64);
+        let headers = file.elf_program_headers();
+        assert_eq!(headers[0].p_type(endian), elf::PT_NOTE);
+        assert_eq!(headers[0].data(endian, image.as_slice()), Ok([4; 24].as_slice()));
+        let last = headers.last().unwrap();
+        assert_eq!(last.p_paddr(endian), 0x20_3000);
+        assert_eq!(last.p_vaddr(endian), 0xffff_8000_0020_3000);
+        let data = last.data(endian, image.as_slice()).unwrap();
+        assert_eq!((data.len(), data[0], data[4096]), (3 * 4096, 0xaa, 0xbb));
+        assert_eq!(last.p_offset(endian), appendix(&image).unwrap().plan);
+        for header in headers.iter().filter(|header| header.p_type(endian) == elf::PT_LOAD) {
+            assert_eq!(header.p_offset(endian) % 4096, header.p_vaddr(endian) % 4096);
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_image_is_refused() {
+        let run = vec!["qemu".to_owned()];
+        let image = write(Arch::Aarch64, &kernel(Arch::Aarch64), &lowered(), run.clone()).unwrap();
+        assert_eq!(appendix(&image).unwrap().run, run);
+        let end = image.len();
+        for at in [end - 1, end - 10, end - FOOTER, end - FOOTER - 1] {
+            let mut broken = image.clone();
+            broken[at] ^= 1;
+            assert!(appendix(&broken).is_err(), "{at}");
+        }
+        assert!(appendix(&image[..end - 1]).is_err());
+        assert!(appendix(b"short").is_err());
+    }
+}

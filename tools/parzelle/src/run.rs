@@ -32,12 +32,14 @@ pub(crate) struct Run {
     /// So many cores instead of those that the system uses.
     #[arg(long)]
     cores: Option<u32>,
+    #[command(flatten)]
+    kernel: crate::build::KernelOptions,
 }
 
 /// Builds the image, unless it is one, and runs it.
 pub(crate) fn run(args: &Run) -> Result<ExitCode> {
     let path = if args.file.extension().is_some_and(|extension| extension == "toml") {
-        match crate::build::image_of(&args.file, args.board.as_deref(), None)? {
+        match crate::build::image_of(&args.file, args.board.as_deref(), None, args.kernel)? {
             Some(path) => path,
             None => return Ok(ExitCode::FAILURE),
         }
