@@ -71,7 +71,7 @@ fn reach(address: u64, bytes: u64) {
         if let Some(entry) = table.get(gib as usize)
             && entry.load(Relaxed) == 0
         {
-            entry.store(gib * GIB | NORMAL, Relaxed);
+            entry.store((gib * GIB) | NORMAL, Relaxed);
         }
     }
     dsb_sy();

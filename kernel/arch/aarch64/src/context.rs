@@ -122,6 +122,16 @@ impl FpArea {
         }
     }
 
+    /// Makes all registers zero. FP is not trapped at EL2.
+    #[inline]
+    pub(crate) fn clear() {
+        #[cfg(target_arch = "aarch64")]
+        {
+            // SAFETY: `fp_clear` (trap.S) changes registers that the kernel itself has no use for.
+            unsafe { fp_clear() }
+        }
+    }
+
     /// Loads the registers from here. FP is not trapped at EL2.
     #[inline]
     pub(crate) fn load(&self) {
@@ -140,6 +150,8 @@ unsafe extern "C" {
     fn fp_save(area: *mut FpArea);
     #[link_name = "parzelle_fp_load"]
     fn fp_load(area: *const FpArea);
+    #[link_name = "parzelle_fp_clear"]
+    fn fp_clear();
 }
 
 #[cfg(test)]

@@ -89,7 +89,8 @@ impl Core {
     /// `core` is from [`core_of`], of a core below [`CORES_MAX`] that does not run yet, or this one.
     pub(crate) unsafe fn prepare(core: *mut Core, state: CoreState<Processor>) {
         // SAFETY: the caller's promise: nobody else looks at this block now.
-        unsafe { (&raw mut (*core).state).write(MaybeUninit::new(state)) };
+        let core = unsafe { &mut *core };
+        core.state = MaybeUninit::new(state);
     }
 
     /// The state.

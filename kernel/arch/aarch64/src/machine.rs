@@ -215,12 +215,9 @@ impl Machine for Processor {
         context::load_rest(&context.frame, 0);
         let flags = context.flags;
         if flags & (FP | GUEST) != 0 {
-            context.fp = context::FpArea::zero();
             context.flags &= !FP_IS_GUESTS;
             self.open_fp();
-            if let Some(context) = self.context() {
-                context.fp.load();
-            }
+            context::FpArea::clear();
             self.allow_fp(flags & FP != 0);
         }
         if flags & GUEST != 0 {
@@ -271,7 +268,8 @@ impl Machine for Processor {
         let page = self.page(0);
         let Some(frame) = self.host_frame() else { return };
         memory::read_words(frame, page + FRAME);
-        context::load_rest(frame, host_pstate(frame.pstate));
+        frame.pstate = host_pstate(frame.pstate);
+        context::load_rest(frame, frame.pstate);
         self.write_head(field!(masked), 0);
     }
 

@@ -64,23 +64,41 @@ pub(crate) fn write(to: u64, bytes: &[u8]) {
     copy(to, bytes.as_ptr() as u64, bytes.len() as u64);
 }
 
-/// Fills a range with zeros; a multiple of 64 bytes.
+/// Fills a range with zeros; both ends are multiples of 256 bytes. One instruction for 64 bytes on
+/// processors whose DC ZVA block has that size (all of Arm's own; DCZID_EL0, Arm ARM D24.2.33).
+#[inline]
 #[cfg_attr(not(target_arch = "aarch64"), allow(unused_variables))]
 pub(crate) fn zero(to: u64, bytes: u64) {
-    // SAFETY: the callers name memory of the plan that EL2 maps writable and nobody refers to.
+    // SAFETY: the callers name memory of the plan that EL2 maps writable, as normal memory, and
+    // nobody refers to.
     #[cfg(target_arch = "aarch64")]
     unsafe {
         core::arch::asm!(
-            "cbz {n}, 3f",
-            "2: stp xzr, xzr, [{to}]",
+            "cbz {n}, 4f",
+            "mrs {line}, dczid_el0",
+            "cmp {line}, #4",
+            "mov {line}, #64",
+            "b.ne 3f",
+            "2: dc zva, {to}",
+            "add {to}, {to}, {line}",
+            "dc zva, {to}",
+            "add {to}, {to}, {line}",
+            "dc zva, {to}",
+            "add {to}, {to}, {line}",
+            "dc zva, {to}",
+            "add {to}, {to}, {line}",
+            "subs {n}, {n}, #256",
+            "b.hi 2b",
+            "b 4f",
+            "3: stp xzr, xzr, [{to}]",
             "stp xzr, xzr, [{to}, #16]",
             "stp xzr, xzr, [{to}, #32]",
             "stp xzr, xzr, [{to}, #48]",
-            "add {to}, {to}, #64",
-            "subs {n}, {n}, #64",
-            "b.hi 2b",
-            "3:",
-            n = inout(reg) bytes => _, to = inout(reg) to => _,
+            "add {to}, {to}, {line}",
+            "subs {n}, {n}, {line}",
+            "b.hi 3b",
+            "4:",
+            n = inout(reg) bytes => _, to = inout(reg) to => _, line = out(reg) _,
             options(nostack)
         )
     };

@@ -8,11 +8,9 @@ use crate::guest;
 use crate::refusal::Refusal;
 use parzelle_abi::PAGE;
 use parzelle_abi::aarch64::Frame;
-use parzelle_paging::{
-    Access, Arena, El2, GuestStage2, MapError, Mapping, Memory, Pa, Stage2, Tables, map,
-};
+use parzelle_paging::{Access, Arena, El2, GuestStage2, MapError, Mapping, Memory, Pa, Stage2, Tables, map};
 use parzelle_plan::{
-    DEVICE, EXECUTE, KernelMapRecord, Plan, READ, RegionRecord, SPACE_GUEST, SPACE_HOST, VCPU_FP,
+    DEVICE, EXECUTE, KernelMapRecord, PartitionRecord, Plan, READ, RegionRecord, SPACE_GUEST, SPACE_HOST, VCPU_FP,
     VCPU_GUEST, WRITE,
 };
 
@@ -123,10 +121,13 @@ impl Vmids {
 pub(crate) unsafe fn partitions(tables: &mut Arena<'_>, plan: &Plan<'_>, wide_vmid: bool) -> Result<(), Refusal> {
     let vcpus = plan.vcpus();
     let mut space = 0;
-    let vmids = Vmids::new(2 * plan.partitions().len() as u64, wide_vmid);
+    let regions_of = |partition: &PartitionRecord| plan.regions().get(partition.regions.range()).unwrap_or(&[]);
+    let with_guest = |regions: &[RegionRecord]| regions.iter().any(|region| region.space == SPACE_GUEST);
+    let guests = plan.partitions().iter().filter(|partition| with_guest(regions_of(partition))).count();
+    let vmids = Vmids::new((plan.partitions().len() + guests) as u64, wide_vmid);
     for partition in plan.partitions() {
-        let regions = plan.regions().get(partition.regions.range()).unwrap_or(&[]);
-        let has_guest = regions.iter().any(|region| region.space == SPACE_GUEST);
+        let regions = regions_of(partition);
+        let has_guest = with_guest(regions);
         let mut root = |wanted: u32| -> Result<u64, Refusal> {
             let root = tables.alloc().ok_or(out_of_tables("a space"))?;
             for region in regions.iter().filter(|region| region.space == wanted) {
@@ -155,9 +156,7 @@ pub(crate) unsafe fn partitions(tables: &mut Arena<'_>, plan: &Plan<'_>, wide_vm
             let context = Context {
                 frame: Frame::default(),
                 vttbr: host,
-                flags: flag(vcpu.flags & VCPU_FP != 0, FP)
-                    | flag(is_guest, GUEST)
-                    | flag(vmids.shared, SHARED_VMID),
+                flags: flag(vcpu.flags & VCPU_FP != 0, FP) | flag(is_guest, GUEST) | flag(vmids.shared, SHARED_VMID),
                 page: vcpu.page,
                 guest: flag(is_guest, second),
                 fp: FpArea::zero(),

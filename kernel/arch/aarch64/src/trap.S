@@ -178,6 +178,18 @@ parzelle_fp_load:
     msr     fpcr, x2
     ret
 
+.global parzelle_fp_clear
+parzelle_fp_clear:
+.irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    movi    v\n\().2d, #0
+.endr
+.irp n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    movi    v\n\().2d, #0
+.endr
+    msr     fpsr, xzr
+    msr     fpcr, xzr
+    ret
+
 .section .bss.fatal_stack, "aw", %nobits
 .balign 16
     .skip   4096
