@@ -58,7 +58,7 @@ pub(crate) fn build(
             _ => others.next(),
         })
         .ok_or(Refusal::Arena("cores"))?;
-    let io = io_apic(plan, &mut arena)?;
+    let io = io_apic(plan, apics, &mut arena)?;
     let module = Module {
         slots,
         root: kernel,
@@ -133,13 +133,13 @@ fn slot(plan: &Plan<'static>, index: usize, kernel: u64, roots: &[u64]) -> Slot 
     }
 }
 
-fn io_apic(plan: &Plan<'_>, arena: &mut Memory) -> Result<IoApic, Refusal> {
+fn io_apic(plan: &Plan<'_>, apics: &[u8], arena: &mut Memory) -> Result<IoApic, Refusal> {
     // SAFETY: the address was compared with the firmware's; boot's root and all later map it.
     let registers = unsafe { Registers::new(common(plan.system.irqchip_cpu)) };
     let count = IoApic::count(registers);
     find::check_lines(plan, count)?;
     let lines = arena
-        .take(count as usize, |_, line| Some(IoApic::line(find::is_edge(plan, line as u32))))
+        .take(count as usize, |_, line| Some(IoApic::line(find::line(plan, apics, line as u32))))
         .ok_or(Refusal::Arena("interrupt lines"))?;
     Ok(IoApic::new(registers, lines))
 }

@@ -7,10 +7,11 @@ use super::Refusal;
 use super::acpi::Acpi;
 use super::physical::Physical;
 use super::pvh::StartInfo;
+use crate::irqchip::Planned;
 use crate::layout::PAGE;
 use crate::space;
 use parzelle_abi::info::Name;
-use parzelle_plan::{ARCH_X86_64, NONE, Plan, PlanError, digest};
+use parzelle_plan::{ARCH_X86_64, LINE_EDGE, NONE, Plan, PlanError, digest};
 
 /// Reads the plan that begins at physical address `at`; returns its digest, too.
 pub(crate) fn plan(memory: &impl Physical, at: u64) -> Result<(Plan<'static>, u64), Refusal> {
@@ -81,10 +82,14 @@ pub(crate) fn check_controllers(plan: &Plan<'_>, acpi: &Acpi) -> Result<usize, R
     Ok(count)
 }
 
-/// Which of `count` lines the plan calls edge-triggered; refuses lines that don't exist.
-pub(crate) fn is_edge(plan: &Plan<'_>, line: u32) -> bool {
-    let edge = |record: &&parzelle_plan::LineRecord| record.line == line;
-    plan.lines().iter().find(edge).is_some_and(|record| record.flags & parzelle_plan::LINE_EDGE != 0)
+/// What the plan says of an interrupt line, if it has an owner.
+pub(crate) fn line(plan: &Plan<'_>, apics: &[u8], line: u32) -> Option<Planned> {
+    let record = plan.lines().iter().find(|record| record.line == line)?;
+    let core = plan.vcpus().get(record.vcpu as usize)?.core;
+    Some(Planned {
+        edge: record.flags & LINE_EDGE != 0,
+        apic: apics.get(core as usize).copied()?,
+    })
 }
 
 /// Refuses lines that the IO-APIC doesn't have.

@@ -40,6 +40,15 @@ const STATE_NOTED: u32 = 1 << 11;
 /// State of a line: the APIC it is routed to.
 const STATE_APIC: u32 = 0xff;
 
+/// A line that the plan gives to somebody.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Planned {
+    /// It is edge-triggered.
+    pub(crate) edge: bool,
+    /// The APIC of its owner's core.
+    pub(crate) apic: u8,
+}
+
 /// What an interrupt means for the hardware and for the owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Step {
@@ -78,10 +87,15 @@ impl IoApic {
         ((registers.read(DATA) >> 16 & 0xff) + 1).min(LINES_MAX)
     }
 
-    /// The state of a line before anybody has bound it; `edge` as the plan says.
-    pub(crate) fn line(edge: bool) -> AtomicU32 {
-        let edge = if edge { STATE_EDGE } else { 0 };
-        AtomicU32::new(edge | STATE_MASKED | STATE_CLOSED)
+    /// The state of a line before its owner has bound it; closed for ever if it has none.
+    pub(crate) fn line(planned: Option<Planned>) -> AtomicU32 {
+        let closed = STATE_MASKED | STATE_CLOSED;
+        AtomicU32::new(match planned {
+            // Edges are noted from the start: the device may be quicker than its driver.
+            Some(line) if line.edge => STATE_EDGE | STATE_MASKED | u32::from(line.apic),
+            Some(line) => closed | u32::from(line.apic),
+            None => closed,
+        })
     }
 
     /// Takes the registers, and masks all lines.

@@ -13,7 +13,7 @@
 mod io;
 mod local;
 
-pub(crate) use io::IoApic;
+pub(crate) use io::{IoApic, Planned};
 pub(crate) use local::{Local, LocalTimer, Wake};
 
 /// The vector of line 0.
