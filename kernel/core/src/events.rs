@@ -174,9 +174,9 @@ impl<M: Machine> CoreState<M> {
         }
     }
 
-    /// Leaves the guest context of the current vCPU: its call returns with the reason.
-    pub(crate) fn leave_guest(&mut self, current: u32, exit: GuestExit) {
-        if let Some(vcpu) = self.vcpu(current) {
+    /// Leaves the guest context of the loaded vCPU: its call returns with the reason.
+    pub(crate) fn leave_guest(&mut self, loaded: u32, exit: GuestExit) {
+        if let Some(vcpu) = self.vcpu(loaded) {
             vcpu.guest_interest = 0;
         }
         self.machine.leave_guest(exit);

@@ -216,10 +216,11 @@ impl<M: Machine> CoreState<M> {
         self.finish();
     }
 
-    /// The current vCPU's guest context must be left.
+    /// The guest context of the loaded vCPU must be left. It need not be the current one: its window
+    /// may be over and nobody else's context loaded since; then it finds the exit in its next.
     pub fn on_guest_exit(&mut self, exit: GuestExit) {
-        if let Some(current) = self.data.current {
-            self.leave_guest(current, exit);
+        if let Some(loaded) = self.data.loaded {
+            self.leave_guest(loaded, exit);
         }
         self.finish();
     }

@@ -4,6 +4,7 @@
 //! Windows, priorities, budgets, deadlines.
 
 use super::{Cell, MS, System};
+use parzelle_abi::aarch64::GuestExit;
 use parzelle_abi::{Call, NEVER, event};
 use proptest::prelude::*;
 
@@ -48,6 +49,28 @@ fn what_a_window_leaves_goes_to_time_partition_0() {
     let vcpu = sim.vcpu(0);
     assert_eq!(sim.core.machine.result(vcpu), Some((0, event::WINDOW)));
     assert_eq!(sim.context(vcpu).windows.last(), Some(&(11 * MS)));
+}
+
+#[test]
+fn a_guest_exit_after_the_window_is_there_in_the_next() {
+    let mut sim = System {
+        cells: vec![Cell { queue: 1, ..Default::default() }],
+        windows: vec![(1, MS), (0, 9 * MS)],
+        ..Default::default()
+    }
+    .boot();
+    sim.run_to(MS);
+    let vcpu = sim.vcpu(0);
+    sim.context(vcpu).guest = true;
+    sim.run_to(5 * MS);
+    assert_eq!(sim.running(), None);
+    // Its virtual timer: the registers are still loaded.
+    sim.core.on_guest_exit(GuestExit::Timer);
+    assert_eq!(sim.context(vcpu).exits, [GuestExit::Timer]);
+    assert_eq!(sim.running(), None, "but its time has not come");
+    sim.run_to(11 * MS);
+    assert_eq!(sim.running(), Some(0));
+    assert!(!sim.context(vcpu).guest);
 }
 
 #[test]
