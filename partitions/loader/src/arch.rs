@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! The first instructions and the jump to the program.
+//! The first instructions, the jump to the program, and the loops that move memory.
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64 {
@@ -28,6 +28,60 @@ mod aarch64 {
             "br x2",
             load = sym crate::load,
         )
+    }
+
+    /// Copies blocks of 64 bytes.
+    ///
+    /// # Safety
+    /// `blocks × 64` bytes are readable from `from` and writable from `to` on, both aligned to 8.
+    pub(crate) unsafe fn copy_blocks(to: u64, from: u64, blocks: u64) {
+        if blocks == 0 {
+            return;
+        }
+        // SAFETY: touches what the caller vouches for.
+        unsafe {
+            asm!(
+                "2:",
+                "ldp {a}, {b}, [{from}], #64",
+                "ldp {c}, {d}, [{from}, #-48]",
+                "ldp {e}, {f}, [{from}, #-32]",
+                "ldp {g}, {h}, [{from}, #-16]",
+                "stp {a}, {b}, [{to}], #64",
+                "stp {c}, {d}, [{to}, #-48]",
+                "stp {e}, {f}, [{to}, #-32]",
+                "stp {g}, {h}, [{to}, #-16]",
+                "subs {n}, {n}, #1",
+                "b.ne 2b",
+                to = inout(reg) to => _, from = inout(reg) from => _, n = inout(reg) blocks => _,
+                a = out(reg) _, b = out(reg) _, c = out(reg) _, d = out(reg) _,
+                e = out(reg) _, f = out(reg) _, g = out(reg) _, h = out(reg) _,
+                options(nostack),
+            );
+        }
+    }
+
+    /// Zeroes blocks of 64 bytes.
+    ///
+    /// # Safety
+    /// `blocks × 64` bytes are writable from `to` on, aligned to 8.
+    pub(crate) unsafe fn zero_blocks(to: u64, blocks: u64) {
+        if blocks == 0 {
+            return;
+        }
+        // SAFETY: touches what the caller vouches for.
+        unsafe {
+            asm!(
+                "2:",
+                "stp xzr, xzr, [{to}], #64",
+                "stp xzr, xzr, [{to}, #-48]",
+                "stp xzr, xzr, [{to}, #-32]",
+                "stp xzr, xzr, [{to}, #-16]",
+                "subs {n}, {n}, #1",
+                "b.ne 2b",
+                to = inout(reg) to => _, n = inout(reg) blocks => _,
+                options(nostack),
+            );
+        }
     }
 
     /// Ends in a fault.
@@ -65,6 +119,36 @@ mod x86_64 {
         )
     }
 
+    /// Copies blocks of 64 bytes.
+    ///
+    /// # Safety
+    /// `blocks × 64` bytes are readable from `from` and writable from `to` on.
+    pub(crate) unsafe fn copy_blocks(to: u64, from: u64, blocks: u64) {
+        // SAFETY: touches what the caller vouches for; the direction flag is clear at the start.
+        unsafe {
+            asm!(
+                "rep movsq",
+                inout("rdi") to => _, inout("rsi") from => _, inout("rcx") blocks * 8 => _,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+
+    /// Zeroes blocks of 64 bytes.
+    ///
+    /// # Safety
+    /// `blocks × 64` bytes are writable from `to` on.
+    pub(crate) unsafe fn zero_blocks(to: u64, blocks: u64) {
+        // SAFETY: as above.
+        unsafe {
+            asm!(
+                "rep stosq",
+                inout("rdi") to => _, inout("rcx") blocks * 8 => _, in("rax") 0u64,
+                options(nostack, preserves_flags),
+            );
+        }
+    }
+
     /// Ends in a fault.
     pub(crate) fn give_up() -> ! {
         // SAFETY: raises an invalid-opcode exception, which the kernel takes.
@@ -73,6 +157,6 @@ mod x86_64 {
 }
 
 #[cfg(target_arch = "aarch64")]
-pub(crate) use aarch64::give_up;
+pub(crate) use aarch64::{copy_blocks, give_up, zero_blocks};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86_64::give_up;
+pub(crate) use x86_64::{copy_blocks, give_up, zero_blocks};

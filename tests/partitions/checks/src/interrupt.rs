@@ -18,8 +18,7 @@ pub(crate) fn lead(me: &Partition) -> Result<(), Error> {
     rtc.prepare();
     rtc.fire();
     test.equal("before the line is bound", wait(now() + 2 * MILLISECOND, line.event()), 0);
-    line.acknowledge()?;
-    test.equal("the first", wait(now() + 2 * SECOND, line.event()), line.event());
+    // An edge that came meanwhile may be lost; the device is made quiet and asked again.
     rtc.quiet();
     for _ in 0..5 {
         line.acknowledge()?;

@@ -21,6 +21,7 @@ use parzelle_rt::abi::{Call, Error};
 /// # Safety
 /// As for `parzelle_sys::call`; test programs hand over addresses of memory that they have set
 /// aside for it, or none that is theirs.
+#[inline(always)]
 pub unsafe fn raw(number: u64, arguments: [u64; 5]) -> Result<u64, Error> {
     // SAFETY: the caller's.
     match unsafe { parzelle_sys::call(number, arguments) } {

@@ -47,6 +47,21 @@ impl Rtc {
         self.write(REGISTER_B, B_QUIET | B_UPDATE);
     }
 
+    /// Raises the interrupt; returns the counter as it was just before.
+    #[inline(always)]
+    pub fn fire_timed(&mut self) -> u64 {
+        self.read(REGISTER_B);
+        let before = parzelle_sys::counter();
+        // SAFETY: as in `write`; the read has chosen the register.
+        unsafe {
+            asm!(
+                "out dx, al", in("edx") u32::from(self.0) + 1, in("al") B_QUIET | B_UPDATE,
+                options(nomem, nostack),
+            );
+        }
+        before
+    }
+
     /// Ends it.
     pub fn quiet(&mut self) {
         self.write(REGISTER_B, B_QUIET);

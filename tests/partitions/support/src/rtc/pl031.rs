@@ -34,6 +34,15 @@ impl Rtc {
         self.0.write(MATCH, self.0.read(DATA));
     }
 
+    /// Raises the interrupt; returns the counter as it was just before.
+    #[inline(always)]
+    pub fn fire_timed(&mut self) -> u64 {
+        let (second, registers) = (self.0.read(DATA), self.0.memory());
+        let before = parzelle_sys::counter();
+        registers.store_u32(MATCH, second);
+        before
+    }
+
     /// Ends it.
     pub fn quiet(&mut self) {
         self.0.write(CLEAR, 1);
