@@ -11,7 +11,7 @@ mod systems;
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use parzelle_harness::Board;
 
 use crate::house::House;
@@ -20,7 +20,7 @@ use crate::{setup, size};
 /// What to test.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Only the steps (`format`, `lint`, `size`, `host`) and systems whose name contains this.
+    /// Only what has this in its name: `format`, `lint`, `size`, `host`, `systems/NAME`.
     filter: Option<String>,
     /// Only systems on this board.
     #[arg(long)]
@@ -33,9 +33,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Whether a step or system of that name is asked for.
     fn wants(&self, name: &str) -> bool {
-        self.filter
-            .as_ref()
-            .is_none_or(|filter| name.contains(filter.as_str()))
+        self.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()))
     }
 }
 
@@ -80,10 +78,7 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
         let over = "more code lines have to be trusted than are allowed, see above";
         tally.note("size", said(size::lines(house)?, over));
         let stray = "unsafe code where none is expected, see above";
-        tally.note(
-            "size of unsafe code",
-            said(size::confinement(house)?, stray),
-        );
+        tally.note("size of unsafe code", said(size::confinement(house)?, stray));
     }
     if arguments.wants("host") {
         host::test(house, &mut tally)?;
@@ -94,6 +89,9 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
     for name in &tally.failed {
         println!("failed: {name}");
     }
+    if tally == Tally::default() {
+        bail!("nothing here is called like that");
+    }
     println!("finished in {} s", started.elapsed().as_secs());
     println!("{} passed, {} failed", tally.passed, tally.failed.len());
     Ok(tally.failed.is_empty())
@@ -101,9 +99,5 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
 
 /// Makes a result of an answer that has been printed already.
 fn said(good: bool, otherwise: &str) -> Result<String, String> {
-    if good {
-        Ok(String::new())
-    } else {
-        Err(otherwise.to_owned())
-    }
+    if good { Ok(String::new()) } else { Err(otherwise.to_owned()) }
 }

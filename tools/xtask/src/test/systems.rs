@@ -102,7 +102,7 @@ pub(super) fn test(house: &House, arguments: &Arguments, tally: &mut Tally) -> R
 impl Job<'_> {
     /// How the job is called in what is printed.
     fn name(&self) -> String {
-        format!("{} on {}", self.system.name, self.board)
+        format!("systems/{} on {}", self.system.name, self.board)
     }
 }
 
@@ -114,21 +114,13 @@ fn find(directory: &Path, arguments: &Arguments, tally: &mut Tally) -> Result<Ve
     paths.sort();
     let mut systems = Vec::new();
     for directory in paths {
-        let name = directory
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if !directory.is_dir() || !arguments.wants(&name) {
+        let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !directory.is_dir() || !arguments.wants(&format!("systems/{name}")) {
             continue;
         }
         match Expectation::load(&directory.join("expect.toml")) {
             Ok(expect) if arguments.quick && expect.slow => {}
-            Ok(expect) => systems.push(System {
-                name,
-                directory,
-                expect,
-            }),
+            Ok(expect) => systems.push(System { name, directory, expect }),
             Err(error) => tally.note(&name, Err(format!("{error:#}"))),
         }
     }
@@ -148,20 +140,14 @@ fn run(house: &House, job: &Job, image: &Path) -> Result<Result<String, String>>
         if again.console.raw() != run.console.raw() {
             let log = log.with_extension("again.log");
             fs::write(&log, again.console.raw())?;
-            faults.push(format!(
-                "a second run prints otherwise, see {}",
-                log.display()
-            ));
+            faults.push(format!("a second run prints otherwise, see {}", log.display()));
         }
     }
     if faults.is_empty() {
         return Ok(Ok(format!(" ({:.1} s)", run.took.as_secs_f64())));
     }
     let mut why = faults.join("\n");
-    why.push_str(&format!(
-        "\nthe end of its console, all of it in {}:\n",
-        log.display()
-    ));
+    why.push_str(&format!("\nthe end of its console, all of it in {}:\n", log.display()));
     for line in run.console.tail(TAIL).lines() {
         why.push_str(&format!("  | {line}\n"));
     }
