@@ -11,7 +11,7 @@ use parzelle_rt::time::{Periodic, SECOND};
 use parzelle_rt::{Error, Partition, wait};
 
 /// Set-points, in micrometres.
-const TARGETS: [i64; 4] = [0, 50_000, -20_000, 80_000];
+const TARGETS: [i64; 5] = [0, 50_000, -20_000, 80_000, 35_000];
 
 parzelle_rt::entry!(main);
 
