@@ -87,6 +87,8 @@ pub(crate) struct Cell {
     pub(crate) stack_stride: u64,
     pub(crate) heap: u64,
     pub(crate) heap_bytes: u64,
+    /// Memory of its own: data, stacks, heap.
+    pub(crate) memory_bytes: u64,
     events: u32,
     next: u64,
 }
@@ -108,6 +110,7 @@ impl Cell {
             stack_stride: 0,
             heap: 0,
             heap_bytes: 0,
+            memory_bytes: 0,
             events: 0,
             next: layout::OBJECTS,
         }

@@ -40,6 +40,7 @@ pub(crate) fn lay_out(
     if memory < needed {
         return Err(needed);
     }
+    cell.memory_bytes = memory;
     let heap = memory - data - vcpus * stack;
     let part = |name: &str, bytes, zero| Part { name: name.to_owned(), bytes, zero };
     let block = blocks.add(Block {

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Draft;
+use super::cell::Cell;
 use crate::model::{Derived, Dma, Partition, Program, System};
 
 /// A derived value.
@@ -49,13 +50,17 @@ pub(crate) fn report(system: &System, draft: &Draft) -> Report {
     derived(&mut add, "system", "schedule", &system.first_schedule, first);
     for (partition, cell) in system.partitions.iter().zip(&draft.cells) {
         let of = &partition.name;
-        partition_values(&mut add, system, partition);
-        add(
-            of,
-            "heap at",
-            format!("{:#x}, {}", cell.heap, super::findings::size(cell.heap_bytes)),
-            "what is left of its memory",
-        );
+        partition_values(&mut add, system, partition, cell);
+        if cell.heap_bytes > 0 {
+            let heap = super::findings::size(cell.heap_bytes);
+            add(of, "heap", format!("{heap} at {:#x}", cell.heap), "what is left of its memory");
+        }
+        if let Some(limit) = partition.limit {
+            add(of, "limit", format!("{} ns in {} ns", limit.time, limit.period), "written");
+        }
+        if let Some(promise) = partition.promise {
+            add(of, "promise", format!("{} ns in {} ns", promise.time, promise.period), "written, proved");
+        }
         let consoles = partition.console.and_then(|index| system.consoles.get(index.0));
         if let Some(console) = consoles {
             add(
@@ -101,7 +106,12 @@ fn derived<T>(
     add(of, key, show(&value.value), &value.origin.0);
 }
 
-fn partition_values(add: &mut impl FnMut(&str, &str, String, &str), system: &System, partition: &Partition) {
+fn partition_values(
+    add: &mut impl FnMut(&str, &str, String, &str),
+    system: &System,
+    partition: &Partition,
+    cell: &Cell,
+) {
     let of = &partition.name;
     let bytes = |bytes: &u64| super::findings::size(*bytes);
     derived(add, of, "program", &partition.program, |program| match program {
@@ -109,9 +119,7 @@ fn partition_values(add: &mut impl FnMut(&str, &str, String, &str), system: &Sys
         Program::Elf { path } => path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned()),
     });
     derived(add, of, "fp", &partition.fp, bool::to_string);
-    derived(add, of, "memory", &partition.memory, |value| {
-        value.map_or("what the program needs".to_owned(), |value| bytes(&value))
-    });
+    derived(add, of, "memory", &partition.memory, |value| bytes(&value.unwrap_or(cell.memory_bytes)));
     derived(add, of, "stack", &partition.stack, bytes);
     derived(add, of, "cores", &partition.vcpus, |vcpus| {
         let cores: Vec<String> = vcpus.iter().map(|vcpu| vcpu.core.to_string()).collect();

@@ -3,7 +3,7 @@
 
 //! The memory map: physical, then each space.
 
-use parzelle_plan::{DEVICE, EXECUTE, Plan, READ, SPACE_GUEST, WRITE};
+use parzelle_plan::{DEVICE, EXECUTE, MemoryRecord, NONE, PartitionRecord, Plan, READ, SPACE_GUEST, WRITE};
 
 use super::{partition, size};
 
@@ -13,7 +13,7 @@ pub(super) fn print(plan: &Plan<'_>) {
     println!("\nPhysical memory");
     row(system.image, system.image_bytes, "kernel", "image: kernel, plan, programs");
     for record in plan.memory() {
-        row(record.address, record.bytes, &partition(plan, record.partition), record.name.as_str());
+        row(record.address, record.bytes, &whose(plan, record), record.name.as_str());
     }
     for record in plan.partitions() {
         println!("\nSpaces of {}", record.name.as_str());
@@ -37,6 +37,25 @@ pub(super) fn print(plan: &Plan<'_>) {
     }
 }
 
+/// Whose memory it is: a partition's, that of the two ends of something, or the kernel's.
+fn whose(plan: &Plan<'_>, record: &MemoryRecord) -> String {
+    if record.partition != NONE {
+        return partition(plan, record.partition);
+    }
+    let maps = |owner: &&PartitionRecord| {
+        let regions = plan.regions().get(owner.regions.range()).unwrap_or(&[]);
+        regions.iter().any(|region| region.physical == record.address)
+    };
+    let buffers = |owner: &&PartitionRecord| {
+        let ports = plan.ports().get(owner.ports.range()).unwrap_or(&[]);
+        let channels = ports.iter().filter_map(|port| plan.channels().get(port.channel as usize));
+        channels.into_iter().any(|channel| channel.buffer == record.address)
+    };
+    let users = plan.partitions().iter().filter(|owner| maps(owner) || buffers(owner));
+    let users: Vec<&str> = users.map(|user| user.name.as_str()).collect();
+    if users.is_empty() { "kernel".to_owned() } else { users.join(", ") }
+}
+
 fn row(address: u64, bytes: u64, who: &str, what: &str) {
-    println!("  {address:#011x}–{:#011x}  {:>10}  {who:<16} {what}", address + bytes, size(bytes));
+    println!("  {address:#011x}–{:#011x}  {:>10}  {what:<20} {who}", address + bytes, size(bytes));
 }
