@@ -130,7 +130,7 @@ impl Runner {
         ));
         self.output.say(format_args!("esr {:#x} far {:#x} ipa {:#x}", guest.syndrome, guest.address, guest.ipa));
         for (at, four) in frame.x.chunks(4).enumerate() {
-            self.output.say(format_args!("x{:<2} {four:#018x?}", at * 4));
+            self.output.say(format_args!("x{:<2} {four:016x?}", at * 4));
         }
         let [tcr, ttbr0, ttbr1] = guest.translation;
         self.output.say(format_args!("tcr {tcr:#x} ttbr0 {ttbr0:#x} ttbr1 {ttbr1:#x}"));
