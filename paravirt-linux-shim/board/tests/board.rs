@@ -81,6 +81,25 @@ fn the_timer_ends_a_wait() {
 }
 
 #[test]
+fn a_timer_that_fires_while_its_interrupt_is_handled_comes_after_the_end() {
+    let mut guest = Guest::new(1);
+    boot(&mut guest, 0);
+    guest.vmm.timer_fired(0, false);
+    let mut lists = [ListRegister::default(); 4];
+    assert_eq!(guest.vmm.enter(0, &mut lists), 1);
+    assert_eq!(lists[0], pending(27, false));
+    lists[0].state = State::Active;
+    guest.vmm.leave(0, &lists);
+    guest.vmm.timer_fired(0, false);
+    guest.vmm.enter(0, &mut lists);
+    assert_eq!(lists[0], ListRegister { state: State::Active, ..pending(27, true) }, "tell us when it ends");
+    lists[0].state = State::Invalid;
+    guest.vmm.leave(0, &lists);
+    guest.vmm.enter(0, &mut lists);
+    assert_eq!(lists[0], pending(27, false));
+}
+
+#[test]
 fn a_linked_interrupt_ended_by_hand_is_given_back() {
     let mut guest = Guest::new(1);
     boot(&mut guest, 0);

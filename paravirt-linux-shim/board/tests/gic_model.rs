@@ -79,7 +79,7 @@ impl Model {
                 priority: one.priority,
                 state,
                 hw: one.linked.then_some(intid),
-                eoi_maintenance: one.line && !one.edge && !one.linked,
+                eoi_maintenance: (one.line || one.latch && one.active) && !one.edge && !one.linked,
             });
         }
         wanted.sort_by_key(|one| (one.state == State::Pending, one.priority, one.intid));

@@ -165,8 +165,9 @@ impl List<'_> {
                     _ => State::Pending,
                 },
                 hw: linked.then_some(base + bit),
-                // A line that is still high at the end of its interrupt means the next one.
-                eoi_maintenance: bank.line & !bank.once() & 1 << bit != 0,
+                // A line that is still high at the end of its interrupt means the next one; so does
+                // one that was raised by hand while the guest still handles the last.
+                eoi_maintenance: (bank.line | bank.latch & active) & !bank.once() & 1 << bit != 0,
             });
         }
     }
