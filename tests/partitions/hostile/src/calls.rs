@@ -8,8 +8,8 @@
 
 use core::cell::UnsafeCell;
 
-use parzelle_rt::abi::Call;
 use parzelle_rt::abi::info::layout;
+use parzelle_rt::abi::{Call, MESSAGE_MAX};
 use test_support::raw;
 
 use crate::{Attack, memory};
@@ -56,7 +56,7 @@ impl Attack {
         match self.random.below(10) {
             0..3 => self.random.edge(),
             3..5 => self.random.below(4),
-            5 => AREA.0.get() as u64 + self.random.below(SCRATCH as u64),
+            5 => AREA.0.get() as u64 + self.random.below(SCRATCH as u64 - u64::from(MESSAGE_MAX)),
             6 => layout::VCPU_PAGES + jitter,
             7 => self.random.pick(&[layout::INFO, layout::LOADER, layout::PROGRAM]) + jitter,
             8 => memory::outside(&mut self.random),

@@ -74,7 +74,7 @@ instructions! { PRIVILEGED:
     "int 0" "int 2" "int 8" "int 13" "int 14" "int 0x20" "int 0x30" "int 0x80" "int 0xff"
     "ud2" "vmcall" "vmlaunch" "vmxoff" "vmmcall" "vmrun" "stgi" "clgi" "skinit" "rsm"
     "monitor" "mwait" "xsetbv" "mov ss, di" "mov ds, sp" "mov ax, 0x10; mov ds, ax"
-    "mov ax, 0x28; mov es, ax" "sysenter"
+    "mov ax, 0xfff8; mov es, ax" "sysenter"
 }
 
 // What a partition may do, or what has no effect, or what depends on the processor: these need
