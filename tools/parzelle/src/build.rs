@@ -17,7 +17,7 @@ use crate::house;
 pub(crate) struct Build {
     /// The description.
     file: PathBuf,
-    /// The board; all boards of the description if none is named.
+    /// The board; the first of the description if none is named.
     #[arg(long)]
     board: Option<String>,
     /// Where the image goes; `target/parzelle/<system>/<board>.img` otherwise.

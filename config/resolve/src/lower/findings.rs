@@ -79,6 +79,15 @@ pub(crate) fn guest_too_small(partition: &Partition, needed: u64) -> Diagnostic 
     }
 }
 
+/// PZ0012: the shim's virtual board has a GICv3, which needs the interface of a GICv3 below it.
+pub(crate) fn guest_on_old_gic(partition: &Partition) -> Diagnostic {
+    let places = &partition.places;
+    let title = format!("not supported yet: the guest `{}` on a GICv2", partition.name);
+    let label = "its virtual board has a GICv3".to_owned();
+    error("PZ0012", title, places.program.or(places.head), label)
+        .help("delete `option.gic = 2` of this board, or leave the guest out there: `without`")
+}
+
 /// PZ0310: two mappings of a space meet. The program's own addresses are the only ones that the
 /// tool doesn't choose.
 pub(crate) fn overlap(partition: &Partition, cell: &Cell) -> Option<Diagnostic> {

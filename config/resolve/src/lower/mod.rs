@@ -185,6 +185,9 @@ fn draft(inputs: &Inputs<'_>) -> Result<Draft, Vec<Diagnostic>> {
     devices::devices(system, &mut cells);
     rights::objects(system, &rings, &blocks, &mut cells);
     for (index, (cell, partition)) in cells.iter_mut().zip(&system.partitions).enumerate() {
+        if partition.guest.is_some() && gic(&system.board) == 2 {
+            found.push(findings::guest_on_old_gic(partition));
+        }
         let files = inputs.guests.get(index).filter(|_| partition.guest.is_some());
         let mut add = |files| guest::add(index, partition, files, &system.board, cell, &mut payload, &mut blocks);
         let guest = match files.map(&mut add).transpose() {

@@ -155,6 +155,9 @@ fn a_guest_has_its_memory_twice() {
     assert_eq!((guest[0].address, guest[0].bytes), (0x4000_0000, 32 << 20));
     let host = plan.regions().iter().find(|region| region.name.as_str() == "guest memory").unwrap();
     assert_eq!(host.physical, guest[0].physical);
+    system.board.options.insert("gic".into(), OptionValue::Number(2));
+    assert_eq!(code(lowered(&system)), "PZ0012");
+    system.board.options.clear();
     system.partitions[2].memory.value = Some(1 << 20);
     assert_eq!(code(lowered(&system)), "PZ0306");
 }
