@@ -38,6 +38,7 @@ pub(crate) fn measure(plan: &[u8]) -> Result<Measured, String> {
     let plan = Plan::read(Box::leak(words.into_boxed_slice()).as_bytes()).map_err(|error| error.to_string())?;
     let mut heap = Heap::default();
     parzelle_core::boot(plan, &mut heap).map_err(|refusal| format!("the kernel would refuse this plan: {refusal}"))?;
+    super::prove::prove(&plan)?;
     let tables = tables(&plan)?;
     let machine = CORE_BYTES * plan.cores().len() as u64
         + VCPU_BYTES * plan.vcpus().len() as u64

@@ -30,6 +30,7 @@ mod names;
 mod native;
 mod payload;
 mod program;
+mod prove;
 mod report;
 mod rights;
 #[cfg(test)]
