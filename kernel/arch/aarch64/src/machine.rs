@@ -208,7 +208,9 @@ impl Machine for Processor {
         };
         memory::write(page, zerocopy::IntoBytes::as_bytes(&head));
         let Some(context) = self.context() else { return };
-        context.frame = Frame { sp: stack, pc: entry, ..Frame::default() };
+        memory::zero_frame(&mut context.frame);
+        context.frame.sp = stack;
+        context.frame.pc = entry;
         let [first, second] = arguments;
         context.frame.x[0] = first;
         context.frame.x[1] = second;
