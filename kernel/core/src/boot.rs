@@ -5,7 +5,7 @@
 
 use crate::check::check;
 use crate::deadlines::Deadlines;
-use crate::kernel::{CoreData, CoreShared, Line, Queue, Shared, Window};
+use crate::kernel::{CoreData, CoreShared, Job, Line, Queue, Shared, Window};
 use crate::machine::Arena;
 use crate::partition::{Partition, WindowCount};
 use crate::port::Channel;
@@ -14,7 +14,7 @@ use crate::trace::Trace;
 use crate::vcpu::{Entry, Mailbox, Start, State, Vcpu};
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use parzelle_abi::NEVER;
-use parzelle_plan::{CoreRecord, Plan, QueueRecord, VcpuRecord};
+use parzelle_plan::{CoreRecord, NONE, Plan, QueueRecord, Span, VcpuRecord};
 use spin::mutex::TicketMutex;
 
 /// Why a plan is refused: what, where, and what would be right.
@@ -62,7 +62,7 @@ fn objects(plan: Plan<'static>, arena: &mut impl Arena) -> Option<Booted> {
     let cores = arena.take(plan.cores().len(), |arena, index| {
         let vcpus = plan.cores().get(index)?.vcpus.count as usize;
         let inbox = arena.take(vcpus.div_ceil(64), |_, _| Some(AtomicU64::new(0)))?;
-        Some(CoreShared { queue: AtomicU32::new(0), inbox })
+        Some(CoreShared { queue: AtomicU32::new(0), floor: AtomicU32::new(u32::MAX), inbox })
     })?;
     let shared = arena.take(1, |arena, _| {
         Some(Shared {
@@ -108,9 +108,11 @@ fn core_data(plan: Plan<'static>, arena: &mut impl Arena, number: u32, core: &Co
         since: 0,
         armed: NEVER,
         reschedule: false,
-        work: ReadySet::new(arena, plan.partitions().len())?,
-        progress: arena.take(plan.partitions().len(), |_, _| Some(0))?,
+        floor: u32::MAX,
+        urgent: false,
+        jobs: arena.take(plan.partitions().len(), |_, _| Some(Job { progress: 0, listed: false, next: NONE }))?,
         working: 0,
+        changes: Span::default(),
     })
 }
 
@@ -158,6 +160,7 @@ fn queue(arena: &mut impl Arena, record: &QueueRecord, core: &CoreRecord, index:
         deadlines: Deadlines::new(arena, count)?,
         cursor: 0,
         lines: (begin, end),
+        work: NONE,
     })
 }
 

@@ -48,18 +48,14 @@ impl<M: Machine> CoreState<M> {
             Call::RaiseError => self.raise_error(caller, a, b, c),
             Call::Statistics => self.statistics(caller, a, b),
             Call::Module => self.module(caller, a),
-            Call::StartVcpu => self.start_sibling(caller, a, Start { entry: b, stack: c, arguments: [d, 0] }),
+            Call::StartVcpu => self.start_sibling(caller, a, Start { entry: b, stack: c, arguments: [d, 0], life: 0 }),
             Call::Kick => self.kick_sibling(caller, a, b),
         }
     }
 
     fn wait(&mut self, caller: u32, deadline: u64, interest: u64) -> Reply {
-        let Some(vcpu) = self.data.vcpus.get_mut(caller as usize) else {
-            return Ok(Some(0));
-        };
-        let Some(mailbox) = self.shared.mailboxes.get(vcpu.number as usize) else {
-            return Ok(Some(0));
-        };
+        let Some(vcpu) = self.data.vcpus.get_mut(caller as usize) else { return Ok(Some(0)) };
+        let Some(mailbox) = self.shared.mailboxes.get(vcpu.number as usize) else { return Ok(Some(0)) };
         let events = mailbox.pending.load(Acquire) & interest;
         if events != 0 {
             mailbox.pending.fetch_and(!events, Acquire);
@@ -85,9 +81,7 @@ impl<M: Machine> CoreState<M> {
     }
 
     fn set_timer(&mut self, caller: u32, deadline: u64) -> Reply {
-        let Some(vcpu) = self.vcpu(caller) else {
-            return Ok(Some(0));
-        };
+        let Some(vcpu) = self.vcpu(caller) else { return Ok(Some(0)) };
         vcpu.timer = deadline;
         self.update_deadline(caller);
         self.rearm();
@@ -178,8 +172,7 @@ impl<M: Machine> CoreState<M> {
         if !self.may(self.partition_of(caller), RIGHT_SCHEDULE, schedule) {
             return Err(Error::NotPermitted);
         }
-        self.request_schedule(schedule);
-        Ok(Some(0))
+        self.request_schedule(schedule).map(|()| Some(0))
     }
 
     fn ring(&mut self, caller: u32, number: u64) -> Reply {
@@ -295,9 +288,10 @@ impl<M: Machine> CoreState<M> {
         if self.data.vcpus.get(caller as usize).is_some_and(|vcpu| vcpu.number == number) {
             return Err(Error::InvalidMode);
         }
+        let life = self.data.vcpus.get(caller as usize).map_or(0, |vcpu| vcpu.start.life);
         let page = self.shared.plan.vcpus().get(number as usize).map_or(0, |vcpu| vcpu.page_virtual);
         let [argument, _] = start.arguments;
-        self.start_anywhere(number, Start { arguments: [argument, page], ..start });
+        self.start_anywhere(number, Start { arguments: [argument, page], life, ..start });
         Ok(Some(0))
     }
 

@@ -51,9 +51,7 @@ impl Deadlines {
 
     /// Sets the deadline of a slot; [`NEVER`] drops it.
     pub(crate) fn set(&mut self, slot: usize, time: u64) {
-        let Some(&place) = self.place.get(slot) else {
-            return;
-        };
+        let Some(&place) = self.place.get(slot) else { return };
         match (place == ABSENT, time == NEVER) {
             (true, true) => {}
             (true, false) => {

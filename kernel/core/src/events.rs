@@ -10,6 +10,9 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use parzelle_abi::aarch64::GuestExit;
 use parzelle_abi::vcpu_page::{UpcallReason, VcpuHead};
 
+/// How many mailboxes of time partition 0 are read before interrupts are looked at again.
+const MAILS_AT_ONCE: u32 = 4;
+
 impl<M: Machine> CoreState<M> {
     /// Raises events in a vCPU (index in the plan) of any core.
     pub(crate) fn signal(&mut self, vcpu: u32, events: u64) {
@@ -17,8 +20,10 @@ impl<M: Machine> CoreState<M> {
         if (local as usize) < self.data.vcpus.len() {
             self.signal_local(local, events);
         } else if let Some(mailbox) = self.shared.mailboxes.get(vcpu as usize) {
-            mailbox.pending.fetch_or(events, SeqCst);
-            self.notify(vcpu);
+            // What was pending has been announced.
+            if mailbox.pending.fetch_or(events, SeqCst) & events != events {
+                self.notify(vcpu);
+            }
         }
     }
 
@@ -26,9 +31,7 @@ impl<M: Machine> CoreState<M> {
     /// could run there now; otherwise the core looks when it enters a window.
     pub(crate) fn notify(&mut self, vcpu: u32) {
         let plan = self.shared.plan;
-        let Some(record) = plan.vcpus().get(vcpu as usize) else {
-            return;
-        };
+        let Some(record) = plan.vcpus().get(vcpu as usize) else { return };
         let Some((core, home)) =
             self.shared.cores.get(record.core as usize).zip(plan.cores().get(record.core as usize))
         else {
@@ -39,7 +42,9 @@ impl<M: Machine> CoreState<M> {
             word.fetch_or(1 << (local % 64), SeqCst);
         }
         let queue = record.queue - home.queues.first;
-        if queue == 0 || queue == core.queue.load(SeqCst) {
+        let runs =
+            if queue == 0 { record.priority >= core.floor.load(SeqCst) } else { queue == core.queue.load(SeqCst) };
+        if runs {
             self.machine.kick(record.core);
         }
     }
@@ -47,12 +52,8 @@ impl<M: Machine> CoreState<M> {
     /// Raises events in a vCPU of this core.
     #[inline]
     pub(crate) fn signal_local(&mut self, local: u32, events: u64) {
-        let Some(vcpu) = self.data.vcpus.get(local as usize) else {
-            return;
-        };
-        let Some(mailbox) = self.shared.mailboxes.get(vcpu.number as usize) else {
-            return;
-        };
+        let Some(vcpu) = self.data.vcpus.get(local as usize) else { return };
+        let Some(mailbox) = self.shared.mailboxes.get(vcpu.number as usize) else { return };
         let pending = mailbox.pending.fetch_or(events, Relaxed) | events;
         if vcpu.state == State::Waiting && pending & (vcpu.interest) != 0 {
             self.make_ready(local);
@@ -62,16 +63,14 @@ impl<M: Machine> CoreState<M> {
 
     /// Makes a vCPU ready, if it has time left. The caller updates its deadline.
     pub(crate) fn make_ready(&mut self, local: u32) {
-        let Some(vcpu) = self.data.vcpus.get_mut(local as usize) else {
-            return;
-        };
+        let Some(vcpu) = self.data.vcpus.get_mut(local as usize) else { return };
         if vcpu.state == State::Waiting {
             vcpu.entry = Entry::Wake;
         }
         if vcpu.budget != 0 && vcpu.budget_left == 0 {
             // It has nothing left to run on: the next period makes it ready.
             vcpu.state = State::Exhausted;
-            return;
+            return self.not_ready(local);
         }
         vcpu.state = State::Ready;
         let (queue, slot, partition) = (vcpu.queue, vcpu.slot, vcpu.partition);
@@ -88,43 +87,58 @@ impl<M: Machine> CoreState<M> {
 
     /// Takes a vCPU that can't run any more from its queue.
     pub(crate) fn not_ready(&mut self, local: u32) {
-        let Some(vcpu) = self.data.vcpus.get(local as usize) else {
-            return;
-        };
+        let Some(vcpu) = self.data.vcpus.get(local as usize) else { return };
         if let Some(queue) = self.data.queues.get_mut(vcpu.queue as usize) {
             queue.ready.remove(vcpu.slot as usize);
         }
         self.data.reschedule = true;
     }
 
-    /// Looks what other cores have left for vCPUs of this one.
+    /// Looks what other cores have left for vCPUs that may run now: all of the window's, and of
+    /// time partition 0 a few at a time, when it is its turn. The rest waits, at no cost to others.
     pub(crate) fn read_inbox(&mut self) {
-        let Some(core) = self.shared.cores.get(self.data.number as usize) else {
-            return;
-        };
-        for (index, word) in core.inbox.iter().enumerate() {
-            if word.load(SeqCst) == 0 {
-                continue;
-            }
-            let mut bits = word.swap(0, SeqCst);
-            while bits != 0 {
-                let local = index as u32 * 64 + bits.trailing_zeros();
-                bits &= bits - 1;
-                self.read_mailbox(local);
-            }
+        let queue = self.data.window.queue;
+        if queue != 0 {
+            self.read_inbox_of(queue, u32::MAX);
+        }
+        if self.data.floor != u32::MAX && !self.read_inbox_of(0, MAILS_AT_ONCE) {
+            self.data.urgent = true;
         }
     }
 
+    /// Reads at most `limit` mailboxes of a queue; `false` if some are left.
+    fn read_inbox_of(&mut self, queue: u32, limit: u32) -> bool {
+        let Some(core) = self.shared.cores.get(self.data.number as usize) else { return true };
+        let Some((first, count)) = self.data.queues.get(queue as usize).map(|queue| (queue.first, queue.count)) else {
+            return true;
+        };
+        let mut read = 0;
+        for index in first / 64..(first + count).div_ceil(64) {
+            let Some(word) = core.inbox.get(index as usize) else { return true };
+            let below =
+                |end: u32| if end >= index * 64 + 64 { u64::MAX } else { (1u64 << (end.max(index * 64) % 64)) - 1 };
+            let mut bits = word.load(SeqCst) & below(first + count) & !below(first);
+            while bits != 0 {
+                if read == limit {
+                    return false;
+                }
+                let bit = bits & bits.wrapping_neg();
+                bits ^= bit;
+                word.fetch_and(!bit, SeqCst);
+                self.read_mailbox(index * 64 + bit.trailing_zeros());
+                read += 1;
+            }
+        }
+        true
+    }
+
     fn read_mailbox(&mut self, local: u32) {
-        let Some(number) = self.data.vcpus.get(local as usize).map(|vcpu| vcpu.number) else {
-            return;
-        };
-        let Some(mailbox) = self.shared.mailboxes.get(number as usize) else {
-            return;
-        };
+        let Some(number) = self.data.vcpus.get(local as usize).map(|vcpu| vcpu.number) else { return };
+        let Some(mailbox) = self.shared.mailboxes.get(number as usize) else { return };
         let requests = mailbox.requests.swap(0, SeqCst);
         if requests & REQUEST_STOP != 0 {
             self.stop_vcpu(local);
+            self.close_lines(local..local + 1);
             self.stopped_one(local);
         }
         if requests & REQUEST_START != 0 {
@@ -137,15 +151,9 @@ impl<M: Machine> CoreState<M> {
     /// Gives the vCPU that runs next what is due to it.
     #[inline]
     pub(crate) fn deliver(&mut self) {
-        let Some(current) = self.data.current else {
-            return;
-        };
-        let Some(vcpu) = self.data.vcpus.get_mut(current as usize) else {
-            return;
-        };
-        let Some(mailbox) = self.shared.mailboxes.get(vcpu.number as usize) else {
-            return;
-        };
+        let Some(current) = self.data.current else { return };
+        let Some(vcpu) = self.data.vcpus.get_mut(current as usize) else { return };
+        let Some(mailbox) = self.shared.mailboxes.get(vcpu.number as usize) else { return };
         match vcpu.entry {
             Entry::Continue => {}
             Entry::Wake => {
@@ -186,12 +194,8 @@ impl<M: Machine> CoreState<M> {
     /// Enters the upcall handler of the current vCPU, or leaves its guest, if an event of
     /// interest is pending. `keep_frame`: the frame in the page has not been resumed.
     pub(crate) fn interrupt_current(&mut self, current: u32, keep_frame: bool) -> bool {
-        let Some(vcpu) = self.data.vcpus.get(current as usize) else {
-            return false;
-        };
-        let Some(mailbox) = self.shared.mailboxes.get(vcpu.number as usize) else {
-            return false;
-        };
+        let Some(vcpu) = self.data.vcpus.get(current as usize) else { return false };
+        let Some(mailbox) = self.shared.mailboxes.get(vcpu.number as usize) else { return false };
         let pending = mailbox.pending.load(Acquire);
         if self.machine.in_guest() {
             if pending & vcpu.guest_interest != 0 {

@@ -46,9 +46,7 @@ impl<M: Machine> CoreState<M> {
         let Some(partition) = self.data.vcpus.get(current as usize).map(|vcpu| vcpu.partition) else {
             return Outcome::Continues;
         };
-        let Some(table) = self.table(partition) else {
-            return Outcome::Continues;
-        };
+        let Some(table) = self.table(partition) else { return Outcome::Continues };
         let mut action = table.actions.get(fault.error as usize).copied().unwrap_or_default();
         if action.action == Action::Process as u32 {
             if self.handler(current, fault) {
@@ -86,9 +84,7 @@ impl<M: Machine> CoreState<M> {
 
     /// Enters the error handler of the current vCPU, if there is one that can be entered.
     fn handler(&mut self, current: u32, fault: Fault) -> bool {
-        let Some(vcpu) = self.data.vcpus.get(current as usize) else {
-            return false;
-        };
+        let Some(vcpu) = self.data.vcpus.get(current as usize) else { return false };
         if vcpu.upcall_entry == 0 || self.machine.upcalls_masked() {
             return false;
         }
@@ -118,7 +114,8 @@ impl<M: Machine> CoreState<M> {
             Action::ModuleReset => self.machine.halt(Halt::Reset),
             Action::ModuleStop => self.machine.halt(Halt::Fail),
             Action::Schedule => {
-                self.request_schedule(argument);
+                // While another request is being taken up, that one stands: it was made as urgently.
+                let _ = self.request_schedule(argument);
                 self.restart(partition, Mode::Idle, Condition::HealthMonitorRestart);
             }
         }
@@ -130,7 +127,7 @@ impl<M: Machine> CoreState<M> {
         match Action::from_number(u64::from(record.action)) {
             Some(Action::ModuleReset) => self.machine.halt(Halt::Reset),
             Some(Action::ModuleStop) => self.machine.halt(Halt::Fail),
-            Some(Action::Schedule) => self.request_schedule(record.argument),
+            Some(Action::Schedule) => drop(self.request_schedule(record.argument)),
             _ => {}
         }
         self.restart(partition, Mode::Idle, Condition::HealthMonitorRestart);
@@ -140,17 +137,13 @@ impl<M: Machine> CoreState<M> {
     /// Counts a restart; `false` when there were too many within the table's period.
     fn may_restart(&mut self, partition: u32, table: &HealthRecord) -> bool {
         let now = self.machine.now();
-        let Some(state) = self.shared.partitions.get(partition as usize) else {
-            return false;
-        };
+        let Some(state) = self.shared.partitions.get(partition as usize) else { return false };
         let since = state.restarts_since.load(Relaxed);
-        let mut counted = state.restarts_counted.load(Relaxed);
-        if counted == 0 || now.saturating_sub(since) > table.restart_period {
+        if state.restarts_counted.load(Relaxed) == 0 || now.saturating_sub(since) > table.restart_period {
             state.restarts_since.store(now, Relaxed);
-            counted = 0;
+            state.restarts_counted.store(0, Relaxed);
         }
-        state.restarts_counted.store(counted + 1, Relaxed);
-        counted < table.restarts
+        state.restarts_counted.fetch_add(1, Relaxed) < table.restarts
     }
 
     /// An error outside of any partition: the module's table decides.
@@ -163,7 +156,7 @@ impl<M: Machine> CoreState<M> {
         self.data.trace.write(now, TraceKind::Health, u32::MAX, fault.error as u64 | (action as u64) << 16);
         match action {
             Action::Ignore | Action::Log => {}
-            Action::Schedule => self.request_schedule(record.argument),
+            Action::Schedule => drop(self.request_schedule(record.argument)),
             Action::ModuleReset => self.machine.halt(Halt::Reset),
             // Partition-level actions mean nothing here: the module is stopped.
             _ => self.machine.halt(Halt::Fail),

@@ -25,7 +25,7 @@ use crate::vcpu::{Mailbox, Vcpu};
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use parzelle_abi::aarch64::GuestExit;
 use parzelle_abi::{Call, Error, NEVER};
-use parzelle_plan::Plan;
+use parzelle_plan::{Plan, Span};
 use spin::mutex::TicketMutex;
 
 /// What the cores share.
@@ -42,8 +42,10 @@ pub struct Shared {
 
 /// What other cores may see and change of a core.
 pub(crate) struct CoreShared {
-    /// The queue (on this core) whose window it is: whether an interrupt makes sense now.
+    /// The queue (on this core) whose window it is, and the least priority with which somebody of
+    /// time partition 0 would run now: whether an interrupt makes sense.
     pub(crate) queue: AtomicU32,
+    pub(crate) floor: AtomicU32,
     /// vCPUs (on this core) whose mailboxes have something new.
     pub(crate) inbox: &'static [AtomicU64],
 }
@@ -59,6 +61,19 @@ pub(crate) struct Queue {
     pub(crate) cursor: u32,
     /// Its interrupt lines: a range of the core's.
     pub(crate) lines: (u32, u32),
+    /// The first partition whose restart is done at this queue's expense, or NONE.
+    pub(crate) work: u32,
+}
+
+/// A partition that this core restarts.
+#[derive(Clone, Copy)]
+pub(crate) struct Job {
+    /// Units done.
+    pub(crate) progress: u32,
+    /// It is in a queue's list.
+    pub(crate) listed: bool,
+    /// The next partition in that list, or NONE.
+    pub(crate) next: u32,
 }
 
 /// An interrupt line of a core.
@@ -122,10 +137,14 @@ pub struct CoreData {
     pub(crate) since: u64,
     pub(crate) armed: u64,
     pub(crate) reschedule: bool,
-    /// Partitions that this core is restarting, and how far it got with each.
-    pub(crate) work: ReadySet,
-    pub(crate) progress: &'static mut [u32],
+    /// What is published in [`CoreShared::floor`].
+    pub(crate) floor: u32,
+    /// Something is left to do that is due to those who may run now: the timer fires at once.
+    pub(crate) urgent: bool,
+    /// Restarts under way, by partition; how many there are; changes of a new schedule to make.
+    pub(crate) jobs: &'static mut [Job],
     pub(crate) working: u32,
+    pub(crate) changes: Span,
 }
 
 /// A core.
@@ -153,9 +172,7 @@ impl<M: Machine> CoreState<M> {
     /// A kernel call of the current vCPU's host context.
     #[inline]
     pub fn on_call(&mut self, number: u64, arguments: [u64; 5]) {
-        let Some(caller) = self.data.current else {
-            return;
-        };
+        let Some(caller) = self.data.current else { return };
         let result = match Call::from_number(number) {
             Some(call) => self.call(caller, call, arguments),
             None => Err(Error::UnknownCall),
@@ -234,7 +251,7 @@ impl<M: Machine> CoreState<M> {
     /// What every entry ends with.
     #[inline]
     fn finish(&mut self) {
-        if self.data.working != 0 {
+        if self.data.working != 0 || self.data.changes.count != 0 {
             self.work();
         }
         if self.data.reschedule {

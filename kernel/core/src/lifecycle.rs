@@ -12,16 +12,18 @@
 //!              lines masked     └──────────── units, in `work` ──────────────┘
 //!              (other cores: by request, counted down)
 //! ```
-//! The progress may be abandoned at any point: a second restart begins it anew.
+//! The progress may be abandoned at any point: a second restart begins it anew. Units are done in
+//! the partition's own windows, or when it is time partition 0's turn: never at another's expense.
 
 use crate::kernel::CoreState;
 use crate::machine::Machine;
 use crate::vcpu::{REQUEST_START, REQUEST_STOP, Start};
+use core::ops::Range;
 use core::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use parzelle_abi::event;
 use parzelle_abi::health::{Action, Condition, Mode};
 use parzelle_abi::trace::TraceKind;
-use parzelle_plan::{DESTINATION, NONE, PARTITION_IDLE, PARTITION_WAITS};
+use parzelle_plan::{DESTINATION, NONE, PARTITION_IDLE, PARTITION_WAITS, Span};
 
 /// Units of long work per entry to the kernel.
 const UNITS: u32 = 4;
@@ -50,13 +52,12 @@ impl<M: Machine> CoreState<M> {
     /// How vCPU 0 of a partition begins: in the loader.
     fn first_start(&self, partition: u32) -> Start {
         let plan = self.shared.plan;
-        let Some(record) = plan.partitions().get(partition as usize) else {
-            return Start::default();
-        };
+        let Some(record) = plan.partitions().get(partition as usize) else { return Start::default() };
         let Some(vcpu) = self.vcpu_of(partition, 0).and_then(|number| plan.vcpus().get(number as usize)) else {
             return Start::default();
         };
-        Start { entry: record.entry, stack: vcpu.stack, arguments: [record.info, vcpu.page_virtual] }
+        let life = self.shared.partitions.get(partition as usize).map_or(0, |state| state.life.load(SeqCst));
+        Start { entry: record.entry, stack: vcpu.stack, arguments: [record.info, vcpu.page_virtual], life }
     }
 
     /// The number in the plan of a partition's vCPU.
@@ -81,8 +82,16 @@ impl<M: Machine> CoreState<M> {
         Mode::from_number(u64::from(mode)).unwrap_or(Mode::Idle)
     }
 
-    /// Gives a vCPU of this core a fresh start.
+    /// Gives a vCPU of this core a fresh start, unless its partition has been stopped since.
     pub(crate) fn start_vcpu(&mut self, local: u32, start: Start) {
+        let partition = self.partition_of(local);
+        let Some(state) = self.shared.partitions.get(partition as usize) else { return };
+        let over = state.life.load(SeqCst) != start.life || state.stopping.load(SeqCst) != 0;
+        if over || state.mode.load(SeqCst) == Mode::Idle as u32 {
+            return;
+        }
+        state.started.store(1, SeqCst);
+        self.not_ready(local);
         let Some(vcpu) = self.vcpu(local) else { return };
         vcpu.reset();
         vcpu.start = start;
@@ -97,15 +106,15 @@ impl<M: Machine> CoreState<M> {
         let number = vcpu.number;
         if let Some(mailbox) = self.shared.mailboxes.get(number as usize) {
             mailbox.pending.store(0, SeqCst);
+            mailbox.requests.fetch_and(!REQUEST_START, SeqCst);
         }
         self.not_ready(local);
         self.update_deadline(local);
-        self.close_lines(local);
     }
 
-    /// Masks the lines that a vCPU hears; the partition has to bind them again.
-    fn close_lines(&mut self, local: u32) {
-        for line in self.data.lines.iter_mut().filter(|line| line.vcpu == local) {
+    /// Masks the lines that these vCPUs hear; their partition has to bind them again.
+    pub(crate) fn close_lines(&mut self, vcpus: Range<u32>) {
+        for line in self.data.lines.iter_mut().filter(|line| vcpus.contains(&line.vcpu)) {
             line.open = false;
             self.machine.mask_line(line.number);
         }
@@ -114,86 +123,125 @@ impl<M: Machine> CoreState<M> {
     /// Restarts a partition (`mode` warm or cold start) or stops it (`Idle`).
     pub(crate) fn restart(&mut self, partition: u32, mode: Mode, condition: Condition) {
         let now = self.machine.now();
+        let Some(state) = self.shared.partitions.get(partition as usize) else { return };
+        // This core counts as one that has yet to stop, until its own vCPUs have.
+        state.stopping.fetch_add(1, SeqCst);
+        state.life.fetch_add(1, SeqCst);
         self.set_mode(partition, mode, condition);
-        let Some(state) = self.shared.partitions.get(partition as usize) else {
-            return;
-        };
         let again = mode != Mode::Idle;
         state.start_again.store(u32::from(again), SeqCst);
         let generation = state.generation.fetch_add(u32::from(again), SeqCst) + u32::from(again);
         let kind = if again { TraceKind::Start } else { TraceKind::Stop };
         self.data.trace.write(now, kind, partition, u64::from(generation));
         let vcpus = self.shared.plan.partitions().get(partition as usize).map_or(0, |record| record.vcpus.count);
-        // This core counts as one that has yet to stop, until its own vCPUs have.
-        state.stopping.fetch_add(1, SeqCst);
+        let mut own = u32::MAX..0;
         for index in 0..vcpus {
-            let Some(number) = self.vcpu_of(partition, index) else {
-                continue;
-            };
+            let Some(number) = self.vcpu_of(partition, index) else { continue };
             let local = number.wrapping_sub(self.data.first_vcpu);
             if (local as usize) < self.data.vcpus.len() {
                 self.stop_vcpu(local);
+                own = own.start.min(local)..own.end.max(local + 1);
             } else if let Some(mailbox) = self.shared.mailboxes.get(number as usize) {
-                if mailbox.requests.fetch_or(REQUEST_STOP, SeqCst) & REQUEST_STOP == 0 {
-                    state.stopping.fetch_add(1, SeqCst);
+                // Counted before it can be counted down; a start that was not read is dropped.
+                state.stopping.fetch_add(1, SeqCst);
+                if mailbox.requests.swap(REQUEST_STOP, SeqCst) & REQUEST_STOP != 0 {
+                    state.stopping.fetch_sub(1, SeqCst);
                 }
                 self.notify(number);
             }
         }
+        self.close_lines_of(partition, own);
         self.stopped(partition);
+    }
+
+    /// Masks the lines of a partition among these vCPUs, others of which may lie between them.
+    fn close_lines_of(&mut self, partition: u32, vcpus: Range<u32>) {
+        for line in self.data.lines.iter_mut().filter(|line| vcpus.contains(&line.vcpu)) {
+            if self.data.vcpus.get(line.vcpu as usize).is_some_and(|vcpu| vcpu.partition == partition) {
+                line.open = false;
+                self.machine.mask_line(line.number);
+            }
+        }
     }
 
     /// A vCPU of this core has stopped at another core's request.
     pub(crate) fn stopped_one(&mut self, local: u32) {
-        if let Some(partition) = self.data.vcpus.get(local as usize).map(|vcpu| vcpu.partition) {
-            self.stopped(partition);
-        }
+        self.stopped(self.partition_of(local));
     }
 
     /// Counts down; the last one takes over the rest of the work.
     fn stopped(&mut self, partition: u32) {
-        let Some(state) = self.shared.partitions.get(partition as usize) else {
+        let Some(state) = self.shared.partitions.get(partition as usize) else { return };
+        if state.stopping.fetch_sub(1, AcqRel) != 1 {
             return;
-        };
-        if state.stopping.fetch_sub(1, AcqRel) == 1 {
-            if let Some(progress) = self.data.progress.get_mut(partition as usize) {
-                *progress = 0;
-            }
-            if !self.data.work.contains(partition as usize) {
-                self.data.work.insert(partition as usize);
-                self.data.working += 1;
-            }
         }
+        let queue = self.payer(partition);
+        let Some(job) = self.data.jobs.get_mut(partition as usize) else { return };
+        job.progress = 0;
+        if !job.listed
+            && let Some(queue) = self.data.queues.get_mut(queue as usize)
+        {
+            (job.listed, job.next) = (true, queue.work);
+            queue.work = partition;
+            self.data.working += 1;
+        }
+    }
+
+    /// The queue at whose expense a partition's restart is done: its own, if it has one here, else
+    /// that of whoever asked for it.
+    fn payer(&self, partition: u32) -> u32 {
+        let vcpus = self.shared.plan.partitions().get(partition as usize).map_or(0, |record| record.vcpus.count);
+        let locals = (0..vcpus).filter_map(|index| self.vcpu_of(partition, index)?.checked_sub(self.data.first_vcpu));
+        let mut queues = locals.chain(self.data.current).filter_map(|local| self.data.vcpus.get(local as usize));
+        queues.next().map_or(0, |vcpu| vcpu.queue)
+    }
+
+    /// The queue that has work which may be done now: that of the window, or time partition 0 when
+    /// it is its turn. So nobody's restart takes time from another's window.
+    pub(crate) fn payable(&self) -> Option<u32> {
+        let has_work = |queue: u32| self.data.queues.get(queue as usize).is_some_and(|queue| queue.work != NONE);
+        let queue = self.data.window.queue;
+        if has_work(queue) {
+            return Some(queue);
+        }
+        let turn = self.data.current.and_then(|local| self.data.vcpus.get(local as usize));
+        (turn.is_none_or(|vcpu| vcpu.queue == 0) && has_work(0)).then_some(0)
     }
 
     /// Does a few units of long work; what is left makes the timer fire at once.
     pub(crate) fn work(&mut self) {
-        let Some(partition) = self.data.work.first() else {
-            self.data.working = 0;
-            return;
-        };
+        if self.data.changes.count != 0 {
+            return self.change();
+        }
+        let Some(queue) = self.payable() else { return };
+        let Some(partition) = self.data.queues.get(queue as usize).map(|queue| queue.work) else { return };
         for _ in 0..UNITS {
-            let Some(progress) = self.data.progress.get_mut(partition) else {
-                return;
-            };
-            let unit = *progress;
-            *progress += 1;
-            if !self.unit(partition as u32, unit) {
-                self.data.work.remove(partition);
-                self.data.working -= 1;
-                self.begin(partition as u32);
+            let Some(job) = self.data.jobs.get_mut(partition as usize) else { return };
+            let unit = job.progress;
+            job.progress += 1;
+            if !self.unit(partition, unit) {
+                self.finish_job(queue, partition);
                 break;
             }
         }
         self.data.reschedule = true;
     }
 
+    /// Takes a partition whose restart is done from its queue's list, and starts it.
+    fn finish_job(&mut self, queue: u32, partition: u32) {
+        let Some(job) = self.data.jobs.get_mut(partition as usize) else { return };
+        job.listed = false;
+        if let Some(queue) = self.data.queues.get_mut(queue as usize) {
+            queue.work = job.next;
+        }
+        self.data.working -= 1;
+        self.begin(partition);
+    }
+
     /// One unit of a restart; `false` when there are none left.
     fn unit(&mut self, partition: u32, mut unit: u32) -> bool {
         let plan = self.shared.plan;
-        let Some(record) = plan.partitions().get(partition as usize) else {
-            return false;
-        };
+        let Some(record) = plan.partitions().get(partition as usize) else { return false };
         if unit < record.quiesces.count {
             if let Some(write) = plan.quiesces().get((record.quiesces.first + unit) as usize) {
                 self.machine.quiesce(write);
@@ -223,13 +271,12 @@ impl<M: Machine> CoreState<M> {
 
     /// Starts a partition that has stopped, if it is to start again.
     fn begin(&mut self, partition: u32) {
-        let Some(state) = self.shared.partitions.get(partition as usize) else {
-            return;
-        };
+        let Some(state) = self.shared.partitions.get(partition as usize) else { return };
+        // Read before `stopping`: if another core stops it in between, the start is of a former life.
+        let start = self.first_start(partition);
         if state.start_again.load(SeqCst) == 0 || state.stopping.load(SeqCst) != 0 {
             return;
         }
-        let start = self.first_start(partition);
         if let Some(number) = self.vcpu_of(partition, 0) {
             self.start_anywhere(number, start);
         }
@@ -271,11 +318,13 @@ impl<M: Machine> CoreState<M> {
 
     /// Starts the partition that waits for this one to be NORMAL, the first time it is.
     fn start_next(&mut self, partition: u32) {
-        let Some(state) = self.shared.partitions.get(partition as usize) else {
-            return;
-        };
+        let Some(state) = self.shared.partitions.get(partition as usize) else { return };
         let next = self.shared.plan.partitions().get(partition as usize).map_or(NONE, |record| record.start_next);
         if state.was_normal.swap(1, SeqCst) != 0 || next == NONE {
+            return;
+        }
+        // Somebody with the right may have started it before its turn.
+        if self.shared.partitions.get(next as usize).is_none_or(|next| next.started.swap(1, SeqCst) != 0) {
             return;
         }
         self.set_mode(next, Mode::ColdStart, Condition::NormalStart);
@@ -285,22 +334,23 @@ impl<M: Machine> CoreState<M> {
         }
     }
 
-    /// The changes that a schedule brings for partitions whose first vCPU is on this core.
-    pub(crate) fn schedule_changed(&mut self, schedule: u32) {
-        let plan = self.shared.plan;
-        let changes = plan.schedules().get(schedule as usize).map_or(Default::default(), |record| record.changes);
-        for change in plan.changes().get(changes.range()).unwrap_or(&[]) {
-            let local =
-                self.vcpu_of(change.partition, 0).map_or(u32::MAX, |number| number.wrapping_sub(self.data.first_vcpu));
-            if local as usize >= self.data.vcpus.len() {
-                continue;
-            }
-            match Action::from_number(u64::from(change.action)) {
-                Some(Action::Stop) => self.restart(change.partition, Mode::Idle, Condition::PartitionRestart),
-                Some(Action::WarmStart) => self.restart(change.partition, Mode::WarmStart, Condition::PartitionRestart),
-                Some(Action::ColdStart) => self.restart(change.partition, Mode::ColdStart, Condition::PartitionRestart),
-                _ => {}
-            }
+    /// Makes the next of the changes that a schedule brings. Each core makes those of partitions
+    /// whose first vCPU it has.
+    fn change(&mut self) {
+        let Span { first, count } = self.data.changes;
+        self.data.changes = Span { first: first + 1, count: count - 1 };
+        self.data.reschedule = true;
+        let Some(change) = self.shared.plan.changes().get(first as usize) else { return };
+        let number = self.vcpu_of(change.partition, 0).unwrap_or(u32::MAX);
+        if number.wrapping_sub(self.data.first_vcpu) as usize >= self.data.vcpus.len() {
+            return;
         }
+        let mode = match Action::from_number(u64::from(change.action)) {
+            Some(Action::Stop) => Mode::Idle,
+            Some(Action::WarmStart) => Mode::WarmStart,
+            Some(Action::ColdStart) => Mode::ColdStart,
+            _ => return,
+        };
+        self.restart(change.partition, mode, Condition::PartitionRestart);
     }
 }

@@ -17,10 +17,14 @@ pub(crate) struct Partition {
     pub(crate) generation: AtomicU32,
     /// vCPUs on other cores that have yet to stop before it can start again.
     pub(crate) stopping: AtomicU32,
+    /// How often it was stopped or restarted: a request of a former life means nothing any more.
+    pub(crate) life: AtomicU32,
     /// 1: it starts again when it has stopped; 0: it stays stopped.
     pub(crate) start_again: AtomicU32,
     /// 1: it was NORMAL once; those that wait for it were started.
     pub(crate) was_normal: AtomicU32,
+    /// 1: it was started once.
+    pub(crate) started: AtomicU32,
     /// Restarts by the health monitor in the current period, and when that began.
     pub(crate) restarts_counted: AtomicU32,
     pub(crate) restarts_since: AtomicU64,

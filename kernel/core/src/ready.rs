@@ -45,11 +45,6 @@ impl ReadySet {
         }
     }
 
-    /// Whether a number is in the set.
-    pub(crate) fn contains(&self, number: usize) -> bool {
-        self.words.get(number / 64).is_some_and(|word| word & (1 << (number % 64)) != 0)
-    }
-
     /// The smallest number in the set.
     #[inline]
     pub(crate) fn first(&self) -> Option<usize> {

@@ -17,12 +17,15 @@ use crate::machine::Machine;
 use crate::vcpu::State;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use parzelle_abi::trace::TraceKind;
-use parzelle_abi::{NEVER, event};
-use parzelle_plan::{SystemRecord, WINDOW_NO_SLACK};
+use parzelle_abi::{Error, NEVER, event};
+use parzelle_plan::{Span, SystemRecord, WINDOW_NO_SLACK};
 
 /// A switch of schedule asked for within this time before a frame's end waits for the next
 /// frame's end, so that all cores see it in time.
 const SWITCH_NOTICE: u64 = 100_000;
+
+/// The part of a request that is a frame's number.
+const FRAMES: u64 = (1 << 48) - 1;
 
 /// How many deadlines are handled before interrupts are looked at again.
 const DUE_AT_ONCE: usize = 4;
@@ -54,15 +57,14 @@ impl<M: Machine> CoreState<M> {
             }
             (index, frame) = (0, frame.wrapping_add(1));
             let asked = self.shared.schedule.load(Relaxed);
-            if frame >= asked & 0xffff_ffff_ffff && schedule != (asked >> 48) as u32 {
+            if frame >= asked & FRAMES && schedule != (asked >> 48) as u32 {
                 schedule = (asked >> 48) as u32;
                 self.data.trace.write(now, TraceKind::Schedule, schedule, 0);
-                self.schedule_changed(schedule);
+                self.data.changes =
+                    plan.schedules().get(schedule as usize).map_or(Span::default(), |record| record.changes);
             }
         }
-        let Some(record) = windows(schedule).get(index as usize) else {
-            return;
-        };
+        let Some(record) = windows(schedule).get(index as usize) else { return };
         let start = frame_start + record.start;
         let window = Window {
             schedule,
@@ -116,9 +118,7 @@ impl<M: Machine> CoreState<M> {
     }
 
     fn count_window(&mut self, global: u32, late: u64, now: u64) {
-        let Some(count) = self.shared.windows.get(global as usize) else {
-            return;
-        };
+        let Some(count) = self.shared.windows.get(global as usize) else { return };
         // One writer: plain loads and stores suffice.
         count.planned.store(count.planned.load(Relaxed) + 1, Relaxed);
         count.run.store(count.run.load(Relaxed) + 1, Relaxed);
@@ -140,9 +140,7 @@ impl<M: Machine> CoreState<M> {
         if queue == 0 {
             return;
         }
-        let Some((first, end)) = self.data.queues.get(queue as usize).map(|queue| queue.lines) else {
-            return;
-        };
+        let Some((first, end)) = self.data.queues.get(queue as usize).map(|queue| queue.lines) else { return };
         for line in self.data.lines.get(first as usize..end as usize).unwrap_or(&[]) {
             match (line.open, eligible) {
                 (false, _) => {}
@@ -199,9 +197,7 @@ impl<M: Machine> CoreState<M> {
 
     /// Enters the vCPU's wake time in its queue's heap.
     pub(crate) fn update_deadline(&mut self, local: u32) {
-        let Some(vcpu) = self.data.vcpus.get(local as usize) else {
-            return;
-        };
+        let Some(vcpu) = self.data.vcpus.get(local as usize) else { return };
         if let Some(queue) = self.data.queues.get_mut(vcpu.queue as usize) {
             queue.deadlines.set(vcpu.slot as usize, vcpu.wake_time());
         }
@@ -252,8 +248,14 @@ impl<M: Machine> CoreState<M> {
 
     /// Chooses who runs, switches to it, accounts for who ran, and arms the timer.
     pub(crate) fn dispatch(&mut self) {
-        self.data.reschedule = false;
-        let next = self.pick();
+        let next = loop {
+            self.data.reschedule = false;
+            let next = self.pick();
+            self.publish(next);
+            if !self.data.reschedule {
+                break next;
+            }
+        };
         if next != self.data.current {
             let now = self.machine.now();
             self.charge(now);
@@ -274,16 +276,34 @@ impl<M: Machine> CoreState<M> {
         self.rearm();
     }
 
+    /// Tells other cores with which priority time partition 0 would run now; when that falls, looks
+    /// what they have left meanwhile.
+    #[inline]
+    fn publish(&mut self, next: Option<u32>) {
+        let Window { queue, slack, .. } = self.data.window;
+        let floor = match next.and_then(|next| self.data.vcpus.get(next as usize)) {
+            Some(vcpu) if vcpu.queue != 0 => vcpu.priority + 1,
+            None if queue != 0 && !slack => u32::MAX,
+            _ => 0,
+        };
+        let before = core::mem::replace(&mut self.data.floor, floor);
+        if floor == before {
+            return;
+        }
+        if let Some(core) = self.shared.cores.get(self.data.number as usize) {
+            core.floor.store(floor, SeqCst);
+        }
+        if floor < before {
+            self.read_inbox();
+        }
+    }
+
     /// Charges the current vCPU for the time since it was last charged.
     pub(crate) fn charge(&mut self, now: u64) {
         let spent = now.saturating_sub(self.data.since);
         self.data.since = now;
-        let Some(current) = self.data.current else {
-            return;
-        };
-        let Some(vcpu) = self.data.vcpus.get_mut(current as usize) else {
-            return;
-        };
+        let Some(current) = self.data.current else { return };
+        let Some(vcpu) = self.data.vcpus.get_mut(current as usize) else { return };
         if let Some(mailbox) = self.shared.mailboxes.get(vcpu.number as usize) {
             mailbox.used.store(mailbox.used.load(Relaxed) + spent, Relaxed);
         }
@@ -312,7 +332,8 @@ impl<M: Machine> CoreState<M> {
         {
             at = at.min(self.data.since.saturating_add(vcpu.budget_left));
         }
-        if self.data.working != 0 {
+        let work = self.data.working != 0 && self.payable().is_some();
+        if work || self.data.changes.count != 0 || core::mem::take(&mut self.data.urgent) {
             at = 0;
         }
         if at != self.data.armed {
@@ -323,16 +344,12 @@ impl<M: Machine> CoreState<M> {
 
     /// Whether the current vCPU's budget is used up; then it waits for its next period.
     pub(crate) fn enforce_budget(&mut self, now: u64) {
-        let Some(current) = self.data.current else {
-            return;
-        };
+        let Some(current) = self.data.current else { return };
         if self.data.vcpus.get(current as usize).is_none_or(|vcpu| vcpu.budget == 0) {
             return;
         }
         self.charge(now);
-        let Some(vcpu) = self.vcpu(current) else {
-            return;
-        };
+        let Some(vcpu) = self.vcpu(current) else { return };
         if vcpu.state != State::Ready {
             return;
         }
@@ -346,12 +363,23 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// Asks for another schedule at the end of this frame, or of the next when that is too near.
-    pub(crate) fn request_schedule(&mut self, schedule: u32) {
+    ///
+    /// # Errors
+    /// [`Error::InvalidMode`] while cores are just taking up another request: all of them have to
+    /// see the same ones.
+    pub(crate) fn request_schedule(&mut self, schedule: u32) -> Result<(), Error> {
         let now = self.machine.now();
         let Window { frame, frame_start, schedule: running, .. } = self.data.window;
         let length = self.shared.plan.schedules().get(running as usize).map_or(0, |record| record.frame);
         let near = frame_start.saturating_add(length) < now.saturating_add(SWITCH_NOTICE);
-        let frame = frame.wrapping_add(if near { 2 } else { 1 }) & 0xffff_ffff_ffff;
-        self.shared.schedule.store(u64::from(schedule) << 48 | frame, SeqCst);
+        let fresh = now < frame_start.saturating_add(SWITCH_NOTICE);
+        let wanted = frame.wrapping_add(if near { 2 } else { 1 }) & FRAMES;
+        let asked = |old: u64| {
+            let pending = old & FRAMES;
+            let taken_up =
+                near && pending == frame.wrapping_add(1) & FRAMES || fresh && pending == frame & FRAMES && frame != 0;
+            (!taken_up).then_some(u64::from(schedule) << 48 | wanted)
+        };
+        self.shared.schedule.fetch_update(SeqCst, SeqCst, asked).map(|_| ()).map_err(|_| Error::InvalidMode)
     }
 }

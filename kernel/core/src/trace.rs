@@ -24,12 +24,8 @@ impl Trace {
     /// Writes a record, over the oldest when the ring is full.
     #[inline]
     pub(crate) fn write(&mut self, time: u64, kind: TraceKind, subject: u32, value: u64) {
-        let Some((header, records)) = &mut self.ring else {
-            return;
-        };
-        let Some(record) = records.get_mut(self.slot) else {
-            return;
-        };
+        let Some((header, records)) = &mut self.ring else { return };
+        let Some(record) = records.get_mut(self.slot) else { return };
         let value = value.min(u64::from(u32::MAX)) as u32;
         *record = TraceRecord { time, kind: kind as u16, subject: subject as u16, value };
         // The reader looks at `next` first: the record has to be there before.

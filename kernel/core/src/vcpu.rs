@@ -37,6 +37,8 @@ pub(crate) struct Start {
     pub(crate) entry: u64,
     pub(crate) stack: u64,
     pub(crate) arguments: [u64; 2],
+    /// The partition's life that this belongs to; a start of a former life is dropped.
+    pub(crate) life: u32,
 }
 
 /// A vCPU, owned by its core.

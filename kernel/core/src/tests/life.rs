@@ -158,3 +158,34 @@ fn partitions_start_in_order() {
     sim.call(Call::SetMode, &[Mode::Idle as u64]);
     assert_eq!(sim.running(), None, "it has stopped itself; the third stays idle");
 }
+
+#[test]
+fn a_start_of_a_former_life_is_dropped() {
+    let mut sim = booted(system(Action::Stop));
+    sim.until_runs(0);
+    let vcpu = sim.vcpu(1);
+    let local = vcpu - sim.core.data.first_vcpu;
+    let stale = sim.core.data.vcpus[local as usize].start;
+    assert_eq!(sim.call(Call::Control, &[1, Mode::Idle as u64]), Some((0, 0)));
+    sim.core.start_vcpu(local, stale);
+    assert_eq!(sim.core.data.vcpus[local as usize].state, crate::vcpu::State::Stopped);
+}
+
+#[test]
+fn a_restart_is_done_in_nobody_elses_window() {
+    let mut system = system(Action::ColdStart);
+    system.cells.push(Cell { queue: 1, priority: 100, ..Default::default() });
+    system.windows = vec![(1, MS), (0, MS)];
+    system.restarts = 1000;
+    let mut sim = booted(system);
+    sim.run_to(2 * MS);
+    sim.until_runs(1);
+    // The last instants of time partition 0: the restart begins, the window comes.
+    sim.core.machine.time = 3 * MS - 10;
+    sim.core.on_fault(FAULT);
+    sim.run_to(3 * MS + MS / 2);
+    assert_eq!(sim.running(), Some(2));
+    assert_eq!(sim.core.machine.armed, 4 * MS, "nothing is due before the window ends");
+    sim.run_to(4 * MS + 1000);
+    sim.until_runs(1);
+}

@@ -139,6 +139,23 @@ fn a_timer_raises_its_event_as_an_upcall() {
     assert_eq!(sim.context(vcpu).upcalls.len(), 0);
 }
 
+#[test]
+fn a_vcpu_without_budget_left_is_not_started_into_it() {
+    let mut system = control_and_background();
+    system.cells[1] = Cell { queue: 0, priority: 150, budget: (MS / 5, 2 * MS), ..Default::default() };
+    let mut sim = system.boot();
+    sim.run_to(MS);
+    let vcpu = sim.vcpu(1);
+    let local = (vcpu - sim.core.data.first_vcpu) as usize;
+    sim.core.data.vcpus[local].budget_left = 0;
+    let start = sim.core.data.vcpus[local].start;
+    sim.core.start_vcpu(local as u32, start);
+    sim.core.dispatch();
+    assert_eq!(sim.running(), Some(0), "it waits for its next period");
+    sim.run_to(2 * MS);
+    assert!(sim.core.machine.switches < 10);
+}
+
 /// What a partition does next.
 #[derive(Clone, Debug)]
 enum Step {
