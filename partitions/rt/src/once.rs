@@ -28,6 +28,7 @@ impl<T> Once<T> {
     }
 
     /// Hands the value out; `None` if somebody has it already.
+    #[allow(clippy::mut_from_ref)] // Once only: `taken` sees to that.
     pub fn take(&'static self) -> Option<&'static mut T> {
         let first = !self.taken.swap(true, Ordering::Acquire);
         // SAFETY: only the first caller gets here, so this is the only reference.

@@ -43,7 +43,7 @@ impl Trace {
             let bytes = size_of::<TraceRecord>() as u64;
             let at = size_of::<TraceHeader>() as u64 + self.next % capacity * bytes;
             self.ring.read(at, record.as_mut_bytes());
-            if self.written() + 1 <= self.next + capacity {
+            if self.written() < self.next + capacity {
                 each(record);
             } else {
                 lost += 1;

@@ -41,9 +41,7 @@ pub(crate) fn urgent(me: &Partition) -> Result<(), Error> {
     let mut buffer = [0; 64];
     loop {
         let events = wait(NEVER, rung | port.event());
-        if events & rung != 0 {
-            stamps.store_u64(WOKEN, parzelle_sys::counter());
-        } else if port.receive(&mut buffer).is_ok() {
+        if events & rung != 0 || port.receive(&mut buffer).is_ok() {
             stamps.store_u64(WOKEN, parzelle_sys::counter());
         }
     }

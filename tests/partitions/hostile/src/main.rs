@@ -89,7 +89,7 @@ extern "C" fn attack(_: u64) -> ! {
     let _ = upcalls.renew();
     let mut it = Attack { progress, random: Random::new(SEED.load(Relaxed)), upcalls };
     loop {
-        SEED.store(it.random.next(), Relaxed);
+        SEED.store(it.random.word(), Relaxed);
         match it.random.below(1000) {
             0..940 => {
                 it.call();

@@ -32,7 +32,7 @@ const PLACES: [(u64, u64); 12] = [
 fn any(random: &mut Random) -> u64 {
     match random.below(3) {
         0 => random.edge(),
-        1 => random.next(),
+        1 => random.word(),
         _ => {
             let at = random.below(PLACES.len() as u64) as usize;
             let (start, bytes) = PLACES[at];

@@ -32,6 +32,13 @@ pub use arch::{ALLOWED, PRIVILEGED, leave, use_fp};
 /// A probe: takes an address (or anything), returns what it found.
 pub type Probe = unsafe extern "C" fn(u64) -> u64;
 
+/// Reads a byte at its argument.
+pub const READ: Probe = arch::read;
+/// Writes a byte at its argument.
+pub const WRITE: Probe = arch::write;
+/// Jumps to its argument.
+pub const JUMP: Probe = arch::jump;
+
 /// A probe is under way.
 static PROBING: AtomicBool = AtomicBool::new(false);
 /// Error + 1 of the latest probe's fault; 0 for none.
@@ -87,7 +94,7 @@ pub unsafe fn run(probe: Probe, argument: u64) -> Result<u64, Fault> {
 pub fn read(address: u64) -> Result<u64, Fault> {
     // SAFETY: a read of normal memory changes nothing; devices that this program owns are not
     // among the addresses that tests read.
-    unsafe { run(arch::read, address) }
+    unsafe { run(READ, address) }
 }
 
 /// Writes a byte.
@@ -99,7 +106,7 @@ pub fn read(address: u64) -> Result<u64, Fault> {
 /// Nothing that this program relies on lies at `address`.
 pub unsafe fn write(address: u64) -> Result<u64, Fault> {
     // SAFETY: the caller's.
-    unsafe { run(arch::write, address) }
+    unsafe { run(WRITE, address) }
 }
 
 /// Jumps.
@@ -111,5 +118,5 @@ pub unsafe fn write(address: u64) -> Result<u64, Fault> {
 /// No code of this program lies at `address`.
 pub unsafe fn jump(address: u64) -> Result<u64, Fault> {
     // SAFETY: the caller's.
-    unsafe { run(arch::jump, address) }
+    unsafe { run(JUMP, address) }
 }

@@ -14,7 +14,7 @@ impl Random {
     }
 
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -23,7 +23,7 @@ impl Random {
 
     /// A number below `bound`, which is not 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        (self.next() >> 16) % bound.max(1)
+        (self.word() >> 16) % bound.max(1)
     }
 
     /// One of `choices`; 0 if there are none.
@@ -40,7 +40,7 @@ impl Random {
             0 => near,
             1 => power.wrapping_add(near),
             2 => power.wrapping_neg().wrapping_add(near),
-            _ => self.next() >> self.below(64),
+            _ => self.word() >> self.below(64),
         }
     }
 }

@@ -88,7 +88,7 @@ impl Ports {
         let mut answer = [0; BYTES];
         let pairs = message.as_chunks_mut::<8>().0.iter_mut().zip(answer.as_chunks_mut::<8>().0);
         for (word, echoed) in pairs {
-            let number = self.random.next();
+            let number = self.random.word();
             (*word, *echoed) = (number.to_le_bytes(), number.wrapping_add(1).to_le_bytes());
         }
         test.equal("ping", self.ping.send(&message), Ok(()));

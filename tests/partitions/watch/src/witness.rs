@@ -36,7 +36,7 @@ impl Witness {
     /// Takes the hashes.
     pub(crate) fn begin() -> Self {
         let mut random = Random::new(99);
-        AREA.iter().for_each(|word| word.store(random.next(), Relaxed));
+        AREA.iter().for_each(|word| word.store(random.word(), Relaxed));
         let program = (&raw const __program_start as u64, &raw const __program_end as u64);
         let area = AREA.as_ptr() as u64;
         // SAFETY: the program's own text and constants, which are mapped and never written.
