@@ -138,7 +138,7 @@ impl<M: Machine> CoreState<M> {
         let requests = mailbox.requests.swap(0, SeqCst);
         if requests & REQUEST_STOP != 0 {
             self.stop_vcpu(local);
-            self.close_lines(local..local + 1);
+            self.close_lines(self.partition_of(local));
             self.stopped_one(local);
         }
         if requests & REQUEST_START != 0 {

@@ -15,10 +15,9 @@
 //! The progress may be abandoned at any point: a second restart begins it anew. Units are done in
 //! the partition's own windows, or when it is time partition 0's turn: never at another's expense.
 
-use crate::kernel::CoreState;
+use crate::kernel::{CoreState, Line};
 use crate::machine::Machine;
 use crate::vcpu::{REQUEST_START, REQUEST_STOP, Start};
-use core::ops::Range;
 use core::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use parzelle_abi::event;
 use parzelle_abi::health::{Action, Condition, Mode};
@@ -112,9 +111,11 @@ impl<M: Machine> CoreState<M> {
         self.update_deadline(local);
     }
 
-    /// Masks the lines that these vCPUs hear; their partition has to bind them again.
-    pub(crate) fn close_lines(&mut self, vcpus: Range<u32>) {
-        for line in self.data.lines.iter_mut().filter(|line| vcpus.contains(&line.vcpu)) {
+    /// Masks the lines of a partition on this core; it has to bind them again.
+    pub(crate) fn close_lines(&mut self, partition: u32) {
+        let vcpus = &self.data.vcpus;
+        let owner = |line: &Line| vcpus.get(line.vcpu as usize).map(|vcpu| vcpu.partition);
+        for line in self.data.lines.iter_mut().filter(|line| owner(line) == Some(partition)) {
             line.open = false;
             self.machine.mask_line(line.number);
         }
@@ -134,13 +135,11 @@ impl<M: Machine> CoreState<M> {
         let kind = if again { TraceKind::Start } else { TraceKind::Stop };
         self.data.trace.write(now, kind, partition, u64::from(generation));
         let vcpus = self.shared.plan.partitions().get(partition as usize).map_or(0, |record| record.vcpus.count);
-        let mut own = u32::MAX..0;
         for index in 0..vcpus {
             let Some(number) = self.vcpu_of(partition, index) else { continue };
             let local = number.wrapping_sub(self.data.first_vcpu);
             if (local as usize) < self.data.vcpus.len() {
                 self.stop_vcpu(local);
-                own = own.start.min(local)..own.end.max(local + 1);
             } else if let Some(mailbox) = self.shared.mailboxes.get(number as usize) {
                 // Counted before it can be counted down; a start that was not read is dropped.
                 state.stopping.fetch_add(1, SeqCst);
@@ -150,18 +149,8 @@ impl<M: Machine> CoreState<M> {
                 self.notify(number);
             }
         }
-        self.close_lines_of(partition, own);
+        self.close_lines(partition);
         self.stopped(partition);
-    }
-
-    /// Masks the lines of a partition among these vCPUs, others of which may lie between them.
-    fn close_lines_of(&mut self, partition: u32, vcpus: Range<u32>) {
-        for line in self.data.lines.iter_mut().filter(|line| vcpus.contains(&line.vcpu)) {
-            if self.data.vcpus.get(line.vcpu as usize).is_some_and(|vcpu| vcpu.partition == partition) {
-                line.open = false;
-                self.machine.mask_line(line.number);
-            }
-        }
     }
 
     /// A vCPU of this core has stopped at another core's request.

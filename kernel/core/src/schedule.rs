@@ -36,6 +36,7 @@ impl<M: Machine> CoreState<M> {
         let SystemRecord { first_schedule, .. } = *self.shared.plan.system;
         self.data.window =
             Window { schedule: first_schedule, frame_start: epoch, start: epoch, end: epoch, ..Window::NONE };
+        self.data.vcpus.iter_mut().for_each(|vcpu| vcpu.period_start = epoch);
     }
 
     /// Goes on to the window after the current one.
@@ -182,10 +183,7 @@ impl<M: Machine> CoreState<M> {
             vcpu.timer = NEVER;
         }
         let waited = vcpu.state == State::Waiting && vcpu.deadline <= now;
-        let replenished = vcpu.state == State::Exhausted && now >= vcpu.period_start.saturating_add(vcpu.period);
-        if replenished {
-            (vcpu.budget_left, vcpu.period_start) = (vcpu.budget, now);
-        }
+        let replenished = vcpu.state == State::Exhausted && vcpu.replenish(now);
         if waited || replenished {
             self.make_ready(local);
         }
@@ -267,10 +265,8 @@ impl<M: Machine> CoreState<M> {
             }
             if let Some(vcpu) = next.and_then(|local| self.data.vcpus.get_mut(local as usize))
                 && vcpu.budget != 0
-                && (vcpu.budget_left == vcpu.budget || now >= vcpu.period_start.saturating_add(vcpu.period))
             {
-                // A period begins with the first use of its budget.
-                (vcpu.budget_left, vcpu.period_start) = (vcpu.budget, now);
+                vcpu.replenish(now);
             }
         }
         self.rearm();
@@ -353,9 +349,7 @@ impl<M: Machine> CoreState<M> {
         if vcpu.state != State::Ready {
             return;
         }
-        if now >= vcpu.period_start.saturating_add(vcpu.period) {
-            (vcpu.budget_left, vcpu.period_start) = (vcpu.budget, now);
-        } else if vcpu.budget_left == 0 {
+        if !vcpu.replenish(now) && vcpu.budget_left == 0 {
             vcpu.state = State::Exhausted;
             self.not_ready(current);
             self.update_deadline(current);

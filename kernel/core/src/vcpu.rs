@@ -87,6 +87,18 @@ impl Vcpu {
         }
     }
 
+    /// Begins the budget's period that `now` lies in, if that is another than the last; periods
+    /// begin with the first frame. Tells whether there is a new budget.
+    pub(crate) fn replenish(&mut self, now: u64) -> bool {
+        let since = now.saturating_sub(self.period_start);
+        let begun = since >= self.period;
+        if begun {
+            self.period_start = now - since.checked_rem(self.period).unwrap_or(0);
+            self.budget_left = self.budget;
+        }
+        begun
+    }
+
     /// Forgets all but what the plan says.
     pub(crate) fn reset(&mut self) {
         self.state = State::Stopped;

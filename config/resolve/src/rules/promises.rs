@@ -195,7 +195,11 @@ fn disturbed(cx: &mut Ctx<'_>, at: usize, p: &Partition, (_, period): (u64, u64)
             }
             Some(limit) => {
                 let (time, per) = limit.value;
-                taken = taken.saturating_add(time.saturating_mul(period.div_ceil(per.max(1))));
+                // The kernel's periods begin with the frame's; those that don't fit the promise's may
+                // reach into it at both ends.
+                let per = per.max(1);
+                let periods = if period % per == 0 { period / per } else { period / per + 2 };
+                taken = taken.saturating_add(time.saturating_mul(periods));
                 if taken > spare {
                     cx.push(
                         Diagnostic::error(
