@@ -59,8 +59,11 @@ fn commit(number: u32) {
         5 => (probe::PRIVILEGED[0].1, 0),
         6 => (probe::use_fp as probe::Probe, 0),
         // Whether these come back is the table's affair.
-        7 => return drop(raise(ErrorId::ApplicationError, b"as ordered")),
-        8 => return drop(raise(ErrorId::DeadlineMissed, b"")),
+        7 | 8 => {
+            let error = if number == 7 { ErrorId::ApplicationError } else { ErrorId::DeadlineMissed };
+            let _ = raise(error, b"as ordered");
+            return;
+        }
         _ => panic!("as ordered"),
     };
     // SAFETY: each of these ends in a fault before it does anything; should one not, the test has
