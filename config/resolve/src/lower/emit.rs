@@ -287,7 +287,11 @@ impl Writer<'_> {
         let one_map = self.system.board.arch == Arch::Aarch64;
         let mut ranges: BTreeSet<(u32, u64, u64, u32)> = BTreeSet::new();
         for &block in &common {
-            users.remove(&block);
+            let readers = users.remove(&block).unwrap_or_default();
+            if !one_map {
+                // Whoever reads a ring may also send from it.
+                ranges.extend(readers.iter().map(|&p| (p as u32, self.block(block), self.bytes(block), READ)));
+            }
             ranges.insert((NONE, self.block(block), self.bytes(block), READ | WRITE));
         }
         if !one_map {
