@@ -33,12 +33,21 @@
     msr     \register, x0
 .endm
 
+.macro ARM_TIMER
+    mrs     x0, cntvct_el0
+    add     x0, x0, #1000
+    msr     cntv_cval_el0, x0
+    mov     x0, #1
+    msr     cntv_ctl_el0, x0
+    isb
+.endm
+
 start:
     adr     x28, vectors
     msr     vbar_el1, x28
     adr     x27, next
     ldr     x19, =0x9e3779b97f4a7c15
-    ldr     x20, =20000
+    ldr     x20, =100000
     mov     x0, #1
     msr     s3_0_c12_c12_5, x0      // ICC_SRE_EL1
     isb
@@ -203,12 +212,7 @@ debug:
     b       next
 
 sleep:                              // with a timer that is sure to come
-    mrs     x0, cntvct_el0
-    add     x0, x0, #1000
-    msr     cntv_cval_el0, x0
-    mov     x0, #1
-    msr     cntv_ctl_el0, x0
-    isb
+    ARM_TIMER
     wfi
     wfe
     yield
@@ -223,6 +227,7 @@ unmask:
     b       next
 
 user:                               // any mode but AArch32's, most of them illegal
+    ARM_TIMER
     RANDOM  x0
     and     x0, x0, #~0x10
     msr     spsr_el1, x0
@@ -250,7 +255,7 @@ done:
     hvc     #0
     b       2b
 text:
-    .asciz  "20000 rounds, and still here\n"
+    .asciz  "100000 rounds, and still here\n"
 
 .ltorg
 
