@@ -16,7 +16,7 @@ use crate::qemu::Options;
 /// How a system is run, and what makes the run a good one.
 #[derive(Clone, Debug)]
 pub struct Expectation {
-    /// The boards on which it runs.
+    /// The boards on which it runs: those of the description unless it names its own.
     pub boards: Vec<Board>,
     /// Whether quick runs of the tests leave it out.
     pub slow: bool,
@@ -103,36 +103,32 @@ pub struct Demand {
 }
 
 impl Expectation {
-    /// Reads `expect.toml`.
+    /// Reads `expect.toml`, and from the description which boards there are if it names none.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        Self::parse(&text).with_context(|| path.display().to_string())
+        let mut expectation = Self::parse(&read(path)?).with_context(|| path.display().to_string())?;
+        if expectation.boards.is_empty() {
+            let system = path.with_file_name(&expectation.system);
+            let described = described_boards(&read(&system)?);
+            expectation.boards = described.with_context(|| system.display().to_string())?;
+        }
+        Ok(expectation)
     }
 
     /// Reads the text of an `expect.toml`.
     pub fn parse(text: &str) -> Result<Self> {
-        // `boards`, `slow`, `system` and `[board.…]` are taken out first: the rest is the same set of keys as in a
-        // board's table, and serde's `flatten` does not go with `deny_unknown_fields`.
+        // What is not of a kind with the keys of a board's table is taken out first; serde's
+        // `flatten` does not go with `deny_unknown_fields`.
         let mut file: toml::Table = toml::from_str(text)?;
-        let boards = match file.remove("boards") {
-            Some(names) => names.try_into::<Vec<String>>()?,
-            None => Board::ALL.map(|board| board.name().to_owned()).to_vec(),
-        };
-        let boards = boards.iter().map(|name| name.parse()).collect::<Result<_>>()?;
-        let slow = match file.remove("slow") {
-            Some(slow) => slow.try_into()?,
-            None => false,
-        };
-        let system = match file.remove("system") {
-            Some(system) => system.try_into()?,
-            None => PathBuf::from("system.toml"),
-        };
-        let own = file.remove("board").unwrap_or(toml::Value::Table(toml::Table::new()));
-        let board: BTreeMap<String, Terms> = own.try_into()?;
+        let mut take = |key: &str| file.remove(key);
+        let boards: Vec<String> = take("boards").map_or(Ok(Vec::new()), toml::Value::try_into)?;
+        let slow = take("slow").map_or(Ok(false), toml::Value::try_into)?;
+        let system = take("system").map_or(Ok("system.toml".into()), toml::Value::try_into)?;
+        let board: BTreeMap<String, Terms> = take("board").map_or(Ok(BTreeMap::new()), toml::Value::try_into)?;
         let common: Terms = toml::Value::Table(file).try_into()?;
         for name in board.keys() {
             name.parse::<Board>()?;
         }
+        let boards = boards.iter().map(|name| name.parse()).collect::<Result<_>>()?;
         let expectation = Self { boards, slow, system, common, board };
         for board in Board::ALL {
             expectation.options(board)?;
@@ -182,6 +178,20 @@ impl Expectation {
     }
 }
 
+/// Reads a file; the error names it.
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| path.display().to_string())
+}
+
+/// The boards that a description names and QEMU plays.
+fn described_boards(system: &str) -> Result<Vec<Board>> {
+    let system: toml::Table = toml::from_str(system)?;
+    let names = system.get("system").and_then(|system| system.get("boards"));
+    let names = names.and_then(toml::Value::as_array);
+    let names = names.ok_or_else(|| anyhow!("`[system]` has no `boards`"))?;
+    Ok(names.iter().filter_map(|name| name.as_str()?.parse().ok()).collect())
+}
+
 /// Reads whole seconds of wall time: `"60s"`.
 fn seconds(text: &str) -> Result<Duration> {
     let number = text.strip_suffix('s').and_then(|digits| digits.parse().ok());
@@ -211,7 +221,7 @@ mod tests {
     #[test]
     fn a_board_replaces_what_it_names() {
         let expect = Expectation::parse(FILE).unwrap();
-        assert_eq!(expect.boards, Board::ALL);
+        assert!(expect.boards.is_empty());
         let (arm, x86) = (Board::QemuVirtAarch64, Board::QemuQ35X86_64);
         assert!(expect.options(arm).unwrap().icount && !expect.options(x86).unwrap().icount);
         assert_eq!(expect.options(x86).unwrap().timeout.as_secs(), 90);
@@ -220,6 +230,13 @@ mod tests {
         assert_eq!(expect.demand(x86).says["hello"], ["three"]);
         assert_eq!(expect.demand(x86).says["kernel"], ["boot"]);
         assert_eq!(expect.demand(x86).exit, Exit::Success);
+    }
+
+    #[test]
+    fn the_description_names_the_boards() {
+        let text = "[system]\nboards = [\"qemu-q35-x86_64\", \"some-other\"]";
+        assert_eq!(described_boards(text).unwrap(), [Board::QemuQ35X86_64]);
+        assert!(described_boards("[system]").is_err());
     }
 
     #[test]
