@@ -6,12 +6,14 @@
 
 use std::collections::BTreeMap;
 
+use parzelle_core::Refusal;
 use parzelle_schema::diagnostic::{Diagnostic, Label, Severity};
 
 use super::Kernel;
 use super::blocks::{Block, BlockId, Blocks, NoRoom};
 use super::cell::Cell;
-use crate::model::{Partition, Place, System};
+use super::time::Order;
+use crate::model::{Partition, Place, System, TimePartition};
 
 /// An error whose fault may be nowhere in the file.
 fn error(code: &'static str, title: String, place: Option<Place>, label: String) -> Diagnostic {
@@ -86,6 +88,37 @@ pub(crate) fn guest_on_old_gic(partition: &Partition) -> Diagnostic {
     let label = "its virtual board has a GICv3".to_owned();
     error("PZ0012", title, places.program.or(places.head), label)
         .help("delete `option.gic = 2` of this board, or leave the guest out there: `without`")
+}
+
+/// PZ0012: what is described goes beyond a bound of this kernel.
+pub(crate) fn refused(system: &System, refusal: &Refusal) -> Option<Diagnostic> {
+    let index = refusal.index as usize;
+    let sampling = system.sampling.len();
+    let (what, name, place) = match refusal.table {
+        "channels" => match system.sampling.get(index) {
+            Some(link) => ("channel", &link.name, Some(link.head)),
+            None => {
+                let link = system.queuing.get(index.checked_sub(sampling)?)?;
+                ("channel", &link.name, Some(link.head))
+            }
+        },
+        "partitions" => {
+            let partition = system.partitions.get(index)?;
+            ("partition", &partition.name, partition.places.head)
+        }
+        "queues" => {
+            let order = Order::new(system);
+            let queue = order.queues.get(index)?;
+            let named = |tp: &&TimePartition| tp.name == queue.name.as_str();
+            let of = system.time_partitions.iter().find(named)?;
+            let first = of.members.first().and_then(|&first| system.partition(first));
+            ("time partition", &of.name, first.and_then(|first| first.places.head))
+        }
+        _ => return None,
+    };
+    let title = format!("the {what} `{name}` is more than this kernel can do");
+    let found = error("PZ0012", title, place, refusal.what.to_owned());
+    Some(found.note("the kernel's bounds keep its longest path short"))
 }
 
 /// PZ0310: two mappings of a space meet. The program's own addresses are the only ones that the

@@ -5,6 +5,7 @@
 //! host. If this passes, the kernel boots; what it would refuse is found here.
 
 use parzelle_abi::PAGE;
+use parzelle_core::Refusal;
 use parzelle_core::machine::fake::Heap;
 use parzelle_paging::{
     Access, Counting, El2, Format, GuestStage2, LongMode, MapError, Mapping, Memory, Pa, Stage2, Tables, map,
@@ -25,21 +26,30 @@ const CORE_BYTES: u64 = 64 << 10;
 const VCPU_BYTES: u64 = 128;
 /// The same for a partition: its roots.
 const PARTITION_BYTES: u64 = 32;
+/// Why a plan does not boot.
+pub(crate) enum Obstacle {
+    /// The kernel refuses it: a bound of the kernel's, or a bug of lowering.
+    Refused(Refusal),
+    /// A bug of lowering.
+    Bug(String),
+}
+
 /// Tables that are given beside what was counted: for registers that an architecture maps at boot.
 const SPARE_TABLES: u64 = 16;
 
 /// Boots a plan on the host.
-pub(crate) fn measure(plan: &[u8]) -> Result<Measured, String> {
+pub(crate) fn measure(plan: &[u8]) -> Result<Measured, Obstacle> {
     let mut words = vec![0u64; plan.len().div_ceil(8)];
     if let Some(bytes) = words.as_mut_bytes().get_mut(..plan.len()) {
         bytes.copy_from_slice(plan);
     }
     // The kernel keeps its plan for good; so does this, for the short life of the tool.
-    let plan = Plan::read(Box::leak(words.into_boxed_slice()).as_bytes()).map_err(|error| error.to_string())?;
+    let plan =
+        Plan::read(Box::leak(words.into_boxed_slice()).as_bytes()).map_err(|error| Obstacle::Bug(error.to_string()))?;
     let mut heap = Heap::default();
-    parzelle_core::boot(plan, &mut heap).map_err(|refusal| format!("the kernel would refuse this plan: {refusal}"))?;
-    super::prove::prove(&plan)?;
-    let tables = tables(&plan)?;
+    parzelle_core::boot(plan, &mut heap).map_err(Obstacle::Refused)?;
+    super::prove::prove(&plan).map_err(Obstacle::Bug)?;
+    let tables = tables(&plan).map_err(Obstacle::Bug)?;
     let machine = CORE_BYTES * plan.cores().len() as u64
         + VCPU_BYTES * plan.vcpus().len() as u64
         + PARTITION_BYTES * plan.partitions().len() as u64;

@@ -132,7 +132,7 @@ pub fn lower(inputs: &Inputs<'_>) -> Result<Lowered, Failure> {
         let emitted = emit::emit(inputs.system, &draft, inputs.kernel, &sizes)
             .map_err(|no_room| refuse(inputs, &draft, &no_room))?;
         let plan = emitted.write();
-        let measured = measure::measure(&plan).map_err(Failure::Internal)?;
+        let measured = measure::measure(&plan).map_err(|obstacle| blocked(inputs.system, obstacle))?;
         let needed = Sizes {
             plan: sizes.plan.max((plan.len() as u64).next_multiple_of(PAGE)),
             arena: sizes.arena.max(measured.arena),
@@ -154,6 +154,17 @@ fn refuse(inputs: &Inputs<'_>, draft: &Draft, no_room: &NoRoom) -> Failure {
         draft.payload.bytes(),
         no_room,
     )])
+}
+
+/// A bound of the kernel's is a finding about what goes beyond it, where that can be named.
+fn blocked(system: &System, obstacle: measure::Obstacle) -> Failure {
+    match obstacle {
+        measure::Obstacle::Refused(refusal) => match findings::refused(system, &refusal) {
+            Some(found) => Failure::Findings(vec![found]),
+            None => Failure::Internal(format!("the kernel would refuse this plan: {refusal}")),
+        },
+        measure::Obstacle::Bug(why) => Failure::Internal(why),
+    }
 }
 
 fn finish(inputs: &Inputs<'_>, draft: &Draft, mut plan: Vec<u8>) -> Lowered {

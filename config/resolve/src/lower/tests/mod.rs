@@ -182,6 +182,23 @@ fn what_can_not_be_placed_is_a_finding() {
 }
 
 #[test]
+fn bounds_of_the_kernel_are_findings() {
+    let mut system = small(Arch::Aarch64, Parts::default());
+    system.sampling = vec![sampling("large", 1, vec![2])];
+    system.sampling[0].message_size = 4096;
+    for (index, port) in [
+        (1, Port::SamplingSource { name: "large".into(), link: SamplingIndex(0) }),
+        (2, Port::SamplingDestination { name: "large".into(), link: SamplingIndex(0) }),
+    ] {
+        system.partitions[index].ports = vec![port];
+    }
+    assert_eq!(code(lowered(&system)), "PZ0012");
+    let mut system = small(Arch::Aarch64, Parts::default());
+    system.partitions[1].vcpus.value = vec![crate::model::Vcpu { core: 0 }; 100];
+    assert_eq!(code(lowered(&system)), "PZ0012");
+}
+
+#[test]
 fn two_hundred_partitions_fit() {
     for arch in [Arch::Aarch64, Arch::X86_64] {
         let mut system = small(arch, Parts::default());
