@@ -46,6 +46,8 @@ const TASK_AVAILABLE: u64 = 9 << 40;
 
 const DATA: u64 = PRESENT | SEGMENT | READ_WRITE | ACCESSED;
 const TEXT: u64 = DATA | CODE | LONG;
+/// Without `READ_WRITE`: executable only, so that it can't be loaded into a data segment register.
+const USER_TEXT: u64 = PRESENT | SEGMENT | ACCESSED | CODE | LONG | USER;
 
 /// A global descriptor table.
 pub type Gdt = [u64; 8];
@@ -53,7 +55,7 @@ pub type Gdt = [u64; 8];
 /// Makes the table of a core whose task segment lies at `task`.
 pub const fn gdt(task: u64) -> Gdt {
     let [low, high] = task_descriptor(task, size_of::<Tss>() as u64 - 1);
-    [0, TEXT, DATA, 0, DATA | USER, TEXT | USER, low, high]
+    [0, TEXT, DATA, 0, DATA | USER, USER_TEXT, low, high]
 }
 
 const fn task_descriptor(base: u64, limit: u64) -> [u64; 2] {
@@ -145,7 +147,7 @@ mod tests {
         assert_eq!(table[1] >> 40, 0x20_9b, "kernel code");
         assert_eq!(table[2] >> 40, 0x93, "kernel data");
         assert_eq!(table[4] >> 40, 0xf3, "user data");
-        assert_eq!(table[5] >> 40, 0x20_fb, "user code");
+        assert_eq!(table[5] >> 40, 0x20_f9, "user code, not readable as data");
         assert_eq!(table[3], 0);
         assert_eq!(STAR >> 48 & !3, u64::from(KERNEL_DATA) + 8);
         assert_eq!((STAR >> 48) + 16, u64::from(USER_CODE));
