@@ -197,6 +197,9 @@ fn draft(inputs: &Inputs<'_>) -> Result<Draft, Vec<Diagnostic>> {
     devices::devices(system, &mut cells);
     rights::objects(system, &rings, &blocks, &mut cells);
     for (index, (cell, partition)) in cells.iter_mut().zip(&system.partitions).enumerate() {
+        if partition.dma_memory.value > 0 {
+            found.push(findings::dma_memory(partition));
+        }
         if partition.guest.is_some() && gic(&system.board) == 2 {
             found.push(findings::guest_on_old_gic(partition));
         }
