@@ -3,6 +3,7 @@
 
 //! Lowering of small systems, on both boards, up to the kernel's own boot.
 
+mod any;
 mod system;
 
 use super::*;
