@@ -80,6 +80,8 @@ struct Terms {
     exit: Option<Exit>,
     verdicts: Option<usize>,
     twice: Option<bool>,
+    measure: Option<bool>,
+    bench: Option<BTreeMap<String, i64>>,
     report: Option<BTreeMap<String, Bounds>>,
     says: Option<BTreeMap<String, Vec<String>>>,
     never: Option<Vec<String>>,
@@ -92,6 +94,10 @@ pub struct Demand {
     pub exit: Exit,
     /// Whether a second run has to print the same bytes.
     pub twice: bool,
+    /// Whether the kernel has to be one that measures its masked paths.
+    pub measure: bool,
+    /// Figures that have to be printed, and the most that each may be.
+    pub bench: BTreeMap<String, i64>,
     /// What the accounts of partitions, as a reporter prints them, have to show.
     pub report: BTreeMap<String, Bounds>,
     /// At least so many verdicts `pass`; a single `fail` spoils the run anyway.
@@ -164,6 +170,8 @@ impl Expectation {
         Demand {
             exit: self.pick(board, |terms| &terms.exit).unwrap_or_default(),
             twice: self.pick(board, |terms| &terms.twice).unwrap_or_default(),
+            measure: self.pick(board, |terms| &terms.measure).unwrap_or_default(),
+            bench: self.pick(board, |terms| &terms.bench).unwrap_or_default(),
             report: self.pick(board, |terms| &terms.report).unwrap_or_default(),
             verdicts: self.pick(board, |terms| &terms.verdicts).unwrap_or_default(),
             says,

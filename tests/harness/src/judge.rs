@@ -19,6 +19,9 @@ pub fn judge(demand: &Demand, run: &Run) -> Vec<String> {
     for (partition, bounds) in &demand.report {
         faults.extend(accounts(partition, bounds, &run.console));
     }
+    for (figure, &most) in &demand.bench {
+        faults.extend(above(figure, most, &run.console));
+    }
     for (partition, texts) in &demand.says {
         faults.extend(missing(partition, texts, &run.console));
     }
@@ -77,6 +80,19 @@ fn accounts(partition: &str, bounds: &Bounds, console: &Transcript) -> Vec<Strin
     faults
 }
 
+/// Whether a figure is missing, or more than it may be. Zero is what nobody has measured.
+fn above(figure: &str, most: i64, console: &Transcript) -> Option<String> {
+    let of = |report: Value| {
+        let named = report.get("bench").and_then(Value::as_str) == Some(figure);
+        named.then(|| report.get("instructions").and_then(Value::as_i64)).flatten()
+    };
+    match console.reports("bench").filter_map(of).last() {
+        None | Some(0) => Some(format!("the figure `{figure}` was not measured")),
+        Some(is) if is > most => Some(format!("the figure `{figure}` is {is}, the bound {most}")),
+        Some(_) => None,
+    }
+}
+
 /// The first of `texts` that does not come, in order, among the lines of `partition`.
 fn missing(partition: &str, texts: &[String], console: &Transcript) -> Option<String> {
     let mut lines = console.of(partition);
@@ -133,6 +149,15 @@ mod tests {
         assert_eq!(faults(expect, &report(9, 350), Ending::Success), Vec::<String>::new());
         assert_eq!(faults(expect, &report(8, 351), Ending::Success).len(), 2);
         assert_eq!(faults(expect, "", Ending::Success).len(), 1);
+    }
+
+    #[test]
+    fn figures_stay_below_their_bounds() {
+        let figure = |n: i64| format!("[b] ##{{\"bench\":\"x\",\"instructions\":{n}}}\n");
+        assert!(faults("bench.x = 9", &figure(9), Ending::Success).is_empty());
+        for console in [figure(10), figure(0), String::new()] {
+            assert_eq!(faults("bench.x = 9", &console, Ending::Success).len(), 1, "{console}");
+        }
     }
 
     #[test]

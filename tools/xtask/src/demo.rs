@@ -81,13 +81,13 @@ fn build(house: &House, arguments: &Arguments) -> Result<PathBuf> {
     let file = house.path(FILE);
     let length = if arguments.interactive { Some(DAY) } else { arguments.seconds };
     let Some(length) = length else {
-        return house.build_image(&file, arguments.board, "demo");
+        return house.build_image(&file, arguments.board, "demo", &[]);
     };
     // Paths in a description are relative to it: the variant has to lie beside it.
     let variant = Variant(file.with_file_name(format!("demo-{}s.toml", length)));
     let text = seconds::replace(&std::fs::read_to_string(&file)?, length)?;
     std::fs::write(&variant.0, text)?;
-    house.build_image(&variant.0, arguments.board, &format!("demo-{length}s"))
+    house.build_image(&variant.0, arguments.board, &format!("demo-{length}s"), &[])
 }
 
 /// A file that is there only for the build.

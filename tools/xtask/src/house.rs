@@ -100,7 +100,9 @@ impl House {
     }
 
     /// Builds the image of a description file for `board`; on failure the error is what the tool said.
-    pub(crate) fn build_image(&self, file: &Path, board: Board, name: &str) -> Result<PathBuf> {
+    ///
+    /// `extra` is handed to the tool: `--measure`, perhaps.
+    pub(crate) fn build_image(&self, file: &Path, board: Board, name: &str, extra: &[&str]) -> Result<PathBuf> {
         let image = self.target().join("systems").join(format!("{name}-{board}.img"));
         if let Some(directory) = image.parent() {
             std::fs::create_dir_all(directory)?;
@@ -111,6 +113,7 @@ impl House {
             .arg(file)
             .args(["--board", board.name(), "-o"])
             .arg(&image)
+            .args(extra)
             .output()
             .context("cannot start `parzelle`")?;
         if output.status.success() {

@@ -82,7 +82,9 @@ pub(super) fn test(house: &House, arguments: &Arguments, tally: &mut Tally) -> R
         scope.spawn(move || {
             for job in jobs {
                 let file = job.system.directory.join(&job.system.expect.system);
-                let failed = match house.build_image(&file, job.board, &job.system.name) {
+                let measure = job.system.expect.demand(job.board).measure;
+                let extra: &[&str] = if measure { &["--measure"] } else { &[] };
+                let failed = match house.build_image(&file, job.board, &job.system.name, extra) {
                     Ok(image) => {
                         let _ = built.send((job, image));
                         continue;
