@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use parzelle_harness::{Board, Ending, Expectation, Transcript, qemu};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::house::House;
 use crate::setup;
@@ -95,7 +95,8 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
         let figures = measure(house, board)?;
         if arguments.json {
             for Figure { name, instructions } in &figures {
-                println!("{}", json!({"board": board.name(), "name": name, "instructions": instructions}));
+                // Names of boards and figures need no escaping.
+                println!("{{\"board\":\"{board}\",\"name\":\"{name}\",\"instructions\":{instructions}}}");
             }
         } else {
             println!("{board}\n\n{}", set(board, &figures));
