@@ -21,7 +21,7 @@ use parzelle_rt::abi::event;
 use parzelle_rt::abi::health::Mode;
 use parzelle_rt::health::{End, Other, finish, own_statistics};
 use parzelle_rt::time::{MILLISECOND, SECOND};
-use parzelle_rt::{Error, Partition, Volatile, now, wait};
+use parzelle_rt::{Error, Partition, Volatile, now, println, wait};
 use ports::Ports;
 use test_support::Test;
 use test_support::progress::{BREACHES, CALLS, GARBAGE, MEMORY, PRIVILEGED, STARTS};
@@ -91,7 +91,13 @@ fn main() -> Result<(), Error> {
         ports.count(),
         witness.count(),
     );
-    test.within("lateness", starts.most(), 0, starts.quiet().1 + time::TOLERANCE);
+    let masked = own_statistics()?.longest_masked;
+    if masked == 0 {
+        test.within("lateness", starts.most(), 0, starts.quiet().1 + time::TOLERANCE);
+    } else {
+        // A kernel that measures itself is slower: its figure is the result, not the starts.
+        println!("##{{\"bench\":\"longest_masked_path\",\"instructions\":{masked}}}");
+    }
     log::info!("{} starts of the attacker", count(STARTS));
     test.verdict();
     finish(End::Stop)
