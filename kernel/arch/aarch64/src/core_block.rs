@@ -19,11 +19,12 @@ use crate::machine::{Exit, Processor};
 use crate::registers::{translate_stage1, wait_for_interrupt};
 use crate::syndrome::{self, class};
 use crate::timer::{self, GUEST_TIMER_LINE, TIMER_LINE};
-use aarch64_cpu::registers::{CNTV_CTL_EL0, ELR_EL2, FAR_EL2, HPFAR_EL2, Readable, Writeable};
+use aarch64_cpu::registers::{CNTV_CTL_EL0, ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2, Readable, Writeable};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicU64;
 use parzelle_abi::aarch64::{Frame, GuestExit};
+use parzelle_abi::health::ErrorId;
 use parzelle_core::CoreState;
 use parzelle_core::machine::{Fault, Machine};
 
@@ -268,6 +269,22 @@ unsafe extern "C" fn on_interrupt(core: *mut Core) -> *mut Frame {
     let core = unsafe { &mut *core };
     core.begin_measure();
     core.take_interrupt();
+    core.leave()
+}
+
+/// An SError that was taken below EL2: which partition's access it belongs to nobody knows, so it is
+/// the module's. What comes of it the module's health table says.
+///
+/// # Safety
+/// As `on_call`.
+#[unsafe(export_name = "parzelle_on_hardware_error")]
+unsafe extern "C" fn on_hardware_error(core: *mut Core) -> *mut Frame {
+    // SAFETY: the caller's promise.
+    let core = unsafe { &mut *core };
+    core.begin_measure();
+    // FAR_EL2 tells nothing about an SError: where it was taken is all that is known.
+    let fault = Fault { error: ErrorId::HardwareFault, syndrome: ESR_EL2.get(), address: ELR_EL2.get() };
+    core.state().on_module_error(fault);
     core.leave()
 }
 

@@ -22,16 +22,17 @@
 //! loaded; with TGE = 1 they don't touch the shim. FP/SIMD registers are swapped only when the other
 //! context touches them.
 
-use crate::context::{self, FP, FP_IS_GUESTS, FpArea, IN_GUEST, SHARED_VMID, guest_pstate};
+use crate::context::{self, Context, FP, FP_IS_GUESTS, FpArea, IN_GUEST, SHARED_VMID, guest_pstate};
 use crate::control::{self, CPACR_HOST, HCR_HOST, SCTLR_RESET};
+use crate::irqchip::IrqChip;
 use crate::machine::{Exit, Processor};
 use crate::memory::{read_word, write_word};
 use crate::registers::flush_current_vmid;
 use crate::system::System;
 use crate::virtual_interrupt::{self, Virtual};
 use aarch64_cpu::registers::{
-    CNTKCTL_EL1, CNTV_CTL_EL0, CNTV_CVAL_EL0, CPACR_EL1, HCR_EL2, Readable, SCTLR_EL1, TCR_EL1, TPIDRRO_EL0, TTBR0_EL1,
-    TTBR1_EL1, VMPIDR_EL2, VTTBR_EL2, Writeable,
+    CNTKCTL_EL1, CNTV_CTL_EL0, CNTV_CVAL_EL0, CPACR_EL1, ELR_EL2, HCR_EL2, Readable, SCTLR_EL1, SP_EL0, SPSR_EL2,
+    TCR_EL1, TPIDR_EL0, TPIDRRO_EL0, TTBR0_EL1, TTBR1_EL1, VMPIDR_EL2, VTTBR_EL2, Writeable,
 };
 use core::mem::offset_of;
 use parzelle_abi::aarch64::{Frame, Guest, GuestExit, LIST_REGISTERS, VirtualInterrupt};
@@ -126,6 +127,51 @@ pub(crate) fn forget(processor: &mut Processor) {
     write_word(in_page!(processor, reset), 1);
 }
 
+/// The guest's part of the current vCPU's page.
+#[derive(Clone, Copy)]
+struct Page(u64);
+
+impl Page {
+    #[inline(always)]
+    fn get(self, offset: usize) -> u64 {
+        read_word(self.0 + offset as u64)
+    }
+
+    #[inline(always)]
+    fn set(self, offset: usize, value: u64) {
+        write_word(self.0 + offset as u64, value);
+    }
+}
+
+/// Offsets in [`Page`].
+mod at {
+    use super::{Frame, Guest, VirtualInterrupt, offset_of};
+
+    pub(super) const SP: usize = offset_of!(Guest, frame) + offset_of!(Frame, sp);
+    pub(super) const PC: usize = offset_of!(Guest, frame) + offset_of!(Frame, pc);
+    pub(super) const PSTATE: usize = offset_of!(Guest, frame) + offset_of!(Frame, pstate);
+    pub(super) const TLS: usize = offset_of!(Guest, frame) + offset_of!(Frame, tls);
+    pub(super) const TRANSLATION: usize = offset_of!(Guest, translation);
+
+    /// Entry `index` of the list of interrupts.
+    #[inline(always)]
+    pub(super) const fn list(index: usize) -> usize {
+        offset_of!(Guest, interrupts) + index * size_of::<VirtualInterrupt>()
+    }
+}
+
+/// The current vCPU's contexts and page, found once: a flip touches them all the time.
+#[inline(always)]
+fn parts<'a>(processor: &Processor) -> Option<(&'a mut Context, &'a mut GuestContext, Page)> {
+    // SAFETY: as in `Processor::context`. The callers make no other reference to the context while
+    // they have this one, and don't keep it.
+    let context = unsafe { processor.context.as_mut() }?;
+    // SAFETY: as in `guest`; likewise.
+    let guest = unsafe { (context.guest as *mut GuestContext).as_mut() }?;
+    let page = Page(context.page + PAGE_GUEST);
+    Some((context, guest, page))
+}
+
 /// Flips to the guest.
 pub(crate) fn enter(processor: &mut Processor) -> Result<(), Error> {
     if guest(processor).is_none() {
@@ -137,17 +183,15 @@ pub(crate) fn enter(processor: &mut Processor) -> Result<(), Error> {
         let address = in_page!(processor, frame) + offset_of!(Frame, pstate) as u64;
         write_word(address, PSTATE_RESET);
     }
-    let traps = read_word(in_page!(processor, traps));
-    let hcr = processor.features.hcr_guest | if traps & 1 != 0 { control::TWI } else { 0 };
-    let used = compose(processor);
-    if let Some(context) = processor.context() {
-        context::save_rest(&mut context.frame);
-        context.flags |= IN_GUEST;
-    }
-    if let Some(guest) = guest(processor) {
-        guest.hcr = hcr;
-        guest.used = used;
-    }
+    let (features, chip) = (processor.features, processor.chip);
+    let Some((context, guest, page)) = parts(processor) else {
+        return Err(Error::NotSupported);
+    };
+    let exits_on_wait = page.get(offset_of!(Guest, traps)) & 1 != 0;
+    guest.hcr = features.hcr_guest | if exits_on_wait { control::TWI } else { 0 };
+    guest.used = compose(chip, page, guest.used);
+    context::save_rest(&mut context.frame);
+    context.flags |= IN_GUEST;
     load_flip(processor);
     Ok(())
 }
@@ -155,47 +199,43 @@ pub(crate) fn enter(processor: &mut Processor) -> Result<(), Error> {
 /// Flips to the host. `exit`: what to tell the shim, or nothing when the vCPU starts anew.
 pub(crate) fn leave(processor: &mut Processor, exit: Option<GuestExit>) {
     save_flip(processor);
-    let Some(context) = processor.context() else { return };
+    let (chip, told) = (processor.chip, processor.exit);
+    let Some((context, guest, page)) = parts(processor) else { return };
     context.flags &= !IN_GUEST;
     VTTBR_EL2.set(context.vttbr);
     context::load_rest(&context.frame, context.frame.pstate);
-    let (flags, frame) = (context.flags, &raw mut context.frame);
-    processor.frame = frame;
+    let flags = context.flags;
+    processor.frame = &raw mut context.frame;
     if flags & SHARED_VMID != 0 {
         flush_current_vmid();
     }
     processor.allow_fp(flags & FP != 0 && flags & FP_IS_GUESTS == 0);
     let Some(reason) = exit else { return };
-    fold(processor);
+    if guest.used != 0 {
+        fold(chip, page, guest.used);
+    }
     // Only this exit's, not what another vCPU left behind.
-    let told = if reason == GuestExit::Sync { processor.exit } else { Exit::default() };
-    write_word(in_page!(processor, exit), reason as u64);
-    write_word(in_page!(processor, syndrome), told.syndrome);
-    write_word(in_page!(processor, address), told.address);
-    write_word(in_page!(processor, ipa), told.ipa);
-    let timer = guest(processor).map_or(0, |guest| guest.flip.timer_control);
-    write_word(in_page!(processor, timer_control), timer);
-    write_word(in_page!(processor, timer_compare), CNTV_CVAL_EL0.get());
-    let translation = in_page!(processor, translation);
-    write_word(translation, TCR_EL1.get());
-    write_word(translation + 8, TTBR0_EL1.get());
-    write_word(translation + 16, TTBR1_EL1.get());
+    let told = if reason == GuestExit::Sync { told } else { Exit::default() };
+    page.set(offset_of!(Guest, exit), reason as u64);
+    page.set(offset_of!(Guest, syndrome), told.syndrome);
+    page.set(offset_of!(Guest, address), told.address);
+    page.set(offset_of!(Guest, ipa), told.ipa);
+    page.set(offset_of!(Guest, timer_control), guest.flip.timer_control);
+    page.set(offset_of!(Guest, timer_compare), CNTV_CVAL_EL0.get());
+    page.set(at::TRANSLATION, TCR_EL1.get());
+    page.set(at::TRANSLATION + 8, TTBR0_EL1.get());
+    page.set(at::TRANSLATION + 16, TTBR1_EL1.get());
 }
 
 /// Loads what a flip to the guest loads; the list registers are loaded already.
+#[inline]
 fn load_flip(processor: &mut Processor) {
-    let frame = in_page!(processor, frame);
-    let has_aarch32 = processor.features.aarch32;
-    let (flags, chip) = (processor.context().map_or(0, |context| context.flags), processor.chip);
-    let Some(guest) = guest(processor) else { return };
-    let rest = Frame {
-        sp: read_word(frame + offset_of!(Frame, sp) as u64),
-        pc: read_word(frame + offset_of!(Frame, pc) as u64),
-        tls: read_word(frame + offset_of!(Frame, tls) as u64),
-        ..Frame::default()
-    };
-    let pstate = read_word(frame + offset_of!(Frame, pstate) as u64);
-    context::load_rest(&rest, guest_pstate(pstate, has_aarch32));
+    let (aarch32, chip) = (processor.features.aarch32, processor.chip);
+    let Some((context, guest, page)) = parts(processor) else { return };
+    SP_EL0.set(page.get(at::SP));
+    ELR_EL2.set(page.get(at::PC));
+    SPSR_EL2.set(guest_pstate(page.get(at::PSTATE), aarch32));
+    TPIDR_EL0.set(page.get(at::TLS));
     SCTLR_EL1.set(guest.flip.sctlr);
     CPACR_EL1.set(guest.flip.cpacr);
     CNTKCTL_EL1.set(guest.flip.cntkctl);
@@ -204,18 +244,18 @@ fn load_flip(processor: &mut Processor) {
     HCR_EL2.set(guest.hcr);
     CNTV_CTL_EL0.set(guest.flip.timer_control);
     chip.virtual_enable(true);
-    if flags & SHARED_VMID != 0 {
+    if context.flags & SHARED_VMID != 0 {
         flush_current_vmid();
     }
-    processor.frame = frame as *mut Frame;
-    processor.allow_fp(flags & FP_IS_GUESTS != 0);
+    processor.frame = (page.0 + offset_of!(Guest, frame) as u64) as *mut Frame;
+    processor.allow_fp(context.flags & FP_IS_GUESTS != 0);
 }
 
 /// Saves what a flip to the host saves, and loads the host's constants.
+#[inline]
 fn save_flip(processor: &mut Processor) {
-    let frame = in_page!(processor, frame);
     let chip = processor.chip;
-    let Some(guest) = guest(processor) else { return };
+    let Some((_, guest, page)) = parts(processor) else { return };
     guest.flip = Flip {
         sctlr: SCTLR_EL1.get(),
         cpacr: CPACR_EL1.get(),
@@ -227,30 +267,24 @@ fn save_flip(processor: &mut Processor) {
     chip.virtual_enable(false);
     control::host_el1();
     HCR_EL2.set(HCR_HOST);
-    let mut rest = Frame::default();
-    context::save_rest(&mut rest);
-    write_word(frame + offset_of!(Frame, sp) as u64, rest.sp);
-    write_word(frame + offset_of!(Frame, pc) as u64, rest.pc);
-    write_word(frame + offset_of!(Frame, pstate) as u64, rest.pstate);
-    write_word(frame + offset_of!(Frame, tls) as u64, rest.tls);
+    page.set(at::SP, SP_EL0.get());
+    page.set(at::PC, ELR_EL2.get());
+    page.set(at::PSTATE, SPSR_EL2.get());
+    page.set(at::TLS, TPIDR_EL0.get());
 }
 
-/// Reads entry `index` of the page's list, once.
-#[inline(always)]
-fn entry(list: u64, index: usize) -> VirtualInterrupt {
-    let word = read_word(list + (index * size_of::<VirtualInterrupt>()) as u64);
-    zerocopy::transmute!(word)
-}
-
-/// Loads the list registers from the page; returns which are in use.
-fn compose(processor: &mut Processor) -> u64 {
-    let list = in_page!(processor, interrupts);
-    let chip = processor.chip;
+/// Loads the list registers from the page, of which those in `before` may be loaded; returns which
+/// are in use.
+#[inline]
+fn compose(chip: IrqChip, page: Page, before: u64) -> u64 {
+    let words: [u64; LIST_REGISTERS] = core::array::from_fn(|index| page.get(at::list(index)));
+    if before == 0 && words == [0; LIST_REGISTERS] {
+        return 0;
+    }
     let lists = chip.lists().min(LIST_REGISTERS);
-    let entries: [VirtualInterrupt; LIST_REGISTERS] = core::array::from_fn(|n| entry(list, n));
+    let entries = words.map(|word| -> VirtualInterrupt { zerocopy::transmute!(word) });
     // When all are taken, the shim wants to know of the first that becomes free.
     let full = entries.iter().take(lists).all(|entry| entry.state & 3 != 0);
-    let before = guest(processor).map_or(0, |guest| guest.used);
     let mut used = 0;
     for (index, entry) in entries.iter().enumerate().take(lists) {
         let value = if chip.is_v2() {
@@ -267,16 +301,14 @@ fn compose(processor: &mut Processor) -> u64 {
 }
 
 /// Writes back to the page what the guest has done to its interrupts.
-fn fold(processor: &mut Processor) {
-    let list = in_page!(processor, interrupts);
-    let chip = processor.chip;
-    let used = guest(processor).map_or(0, |guest| guest.used);
+#[inline]
+fn fold(chip: IrqChip, page: Page, used: u64) {
     for index in 0..LIST_REGISTERS {
         if used >> index & 1 != 0 {
             let state = virtual_interrupt::state(chip.list(index), chip.is_v2());
-            let folded = VirtualInterrupt { state, ..entry(list, index) };
-            let address = list + (index * size_of::<VirtualInterrupt>()) as u64;
-            write_word(address, zerocopy::transmute!(folded));
+            let entry: VirtualInterrupt = zerocopy::transmute!(page.get(at::list(index)));
+            let folded = VirtualInterrupt { state, ..entry };
+            page.set(at::list(index), zerocopy::transmute!(folded));
         }
     }
 }

@@ -42,6 +42,7 @@
     b       parzelle_on_call
 .endm
 
+// An interrupt or an SError from below.
 .macro INTERRUPT handler
     .balign 128
     SAVE
@@ -51,7 +52,7 @@
     b       \handler
 .endm
 
-// Nothing that a partition did: the module ends.
+// In the kernel itself, or a fast interrupt, of which there are none: the module ends.
 .macro FATAL kind
     .balign 128
     mov     x3, x30
@@ -79,12 +80,12 @@ parzelle_vectors:
     SYNC
     INTERRUPT parzelle_on_interrupt
     FATAL 10
-    FATAL 11
+    INTERRUPT parzelle_on_hardware_error
     // From a guest's EL0 in AArch32.
     SYNC
     INTERRUPT parzelle_on_interrupt
     FATAL 14
-    FATAL 15
+    INTERRUPT parzelle_on_hardware_error
 
 .balign 128
 parzelle_other:
