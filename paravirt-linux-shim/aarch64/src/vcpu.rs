@@ -21,6 +21,8 @@ pub struct Vcpu {
     index: usize,
     guest: NonNull<Guest>,
     lists: [ListRegister; LIST_REGISTERS],
+    /// How many list registers the guest was given last.
+    used: usize,
 }
 
 impl Vcpu {
@@ -30,7 +32,7 @@ impl Vcpu {
         let memory = page.memory().part(GUEST, size_of::<Guest>() as u64)?;
         let guest = NonNull::new(memory.address() as *mut Guest)?;
         let index = page.vcpu() as usize;
-        Some(Self { index, guest, lists: [ListRegister::default(); LIST_REGISTERS] })
+        Some(Self { index, guest, lists: [ListRegister::default(); LIST_REGISTERS], used: 0 })
     }
 
     /// Its number, which is also its affinity.
@@ -57,6 +59,7 @@ impl Vcpu {
         guest.frame.pc = entry;
         guest.interrupts = [VirtualInterrupt::default(); LIST_REGISTERS];
         (guest.mpidr, guest.traps, guest.reset) = (mpidr, EXIT_ON_WFI, 1);
+        self.used = 0;
     }
 
     /// Runs the guest until it exits or an event of `interest` is pending.
@@ -65,14 +68,17 @@ impl Vcpu {
     /// The kernel's; then the guest did not run.
     #[inline]
     pub fn run(&mut self, vmm: &mut Vmm, interest: u64) -> Result<(), parzelle_rt::Error> {
-        let (index, mut lists) = (self.index, self.lists);
-        vmm.enter(index, &mut lists);
-        self.guest().interrupts = lists.map(VirtualInterrupt::from);
+        if self.used != 0 || !vmm.is_idle(self.index) {
+            self.used = vmm.enter(self.index, &mut self.lists);
+            self.guest().interrupts = self.lists.map(VirtualInterrupt::from);
+        }
         // SAFETY: the kernel writes to the guest's context only, to which no reference lives here;
         // the guest itself reaches its own memory only, of which the shim holds none any more.
         let (status, _) = unsafe { parzelle_sys::call(Call::RunGuest as u64, [interest, 0, 0, 0, 0]) };
-        self.lists = self.guest().interrupts.map(ListRegister::from);
-        vmm.leave(index, &self.lists);
+        if self.used != 0 {
+            self.lists = self.guest().interrupts.map(ListRegister::from);
+            vmm.leave(self.index, &self.lists);
+        }
         match status {
             0 => Ok(()),
             _ => Err(Error::from_number(status).unwrap_or(Error::NotSupported).into()),

@@ -124,6 +124,13 @@ impl Vmm {
         self.gic.fill(vcpu, lists)
     }
 
+    /// Tells whether [`Vmm::enter`] would give `vcpu` nothing.
+    #[must_use]
+    #[inline]
+    pub fn is_idle(&self, vcpu: usize) -> bool {
+        self.gic.is_idle(vcpu)
+    }
+
     /// Takes back what became of the interrupts of `vcpu`. Comes before [`Vmm::handle`].
     pub fn leave(&mut self, vcpu: usize, lists: &[ListRegister]) {
         self.gic.fold(vcpu, lists);

@@ -93,6 +93,12 @@ impl Bank {
         self.latch | (self.line & !self.edge)
     }
 
+    /// Everything that is pending in any way, or active.
+    #[inline]
+    pub(super) fn busy(&self) -> u32 {
+        self.latch | self.line | self.active
+    }
+
     /// What wants to be delivered now. An interrupt that is active can't be delivered again before
     /// its end, but the processor can remember one more edge of it.
     pub(super) fn deliverable(&self) -> u32 {

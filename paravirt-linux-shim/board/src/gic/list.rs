@@ -66,6 +66,15 @@ impl Gic {
         self.enabled && (private || self.shared.iter().any(|one| one.deliverable_to(vcpu) != 0))
     }
 
+    /// Tells whether nothing is pending, raised or being handled that `vcpu` could see: then
+    /// [`Gic::fill`] has nothing to give. The usual case, so it is worth a short way.
+    #[must_use]
+    #[inline]
+    pub fn is_idle(&self, vcpu: usize) -> bool {
+        let private = self.redistributors.get(vcpu).map_or(0, |redistributor| redistributor.bank.busy());
+        self.shared.iter().fold(private, |busy, shared| busy | shared.bank.busy()) == 0
+    }
+
     /// Fills `registers` with what `vcpu` shall see next and returns how many are used; the rest
     /// become invalid.
     pub fn fill(&mut self, vcpu: usize, registers: &mut [ListRegister]) -> usize {
