@@ -151,6 +151,8 @@ fn run(_module: &'static Module, block: u64) -> ! {
     // SAFETY: this core's state, which only this core uses; interrupts are masked.
     let core = unsafe { &mut *core };
     core.start(epoch);
+    // What is measured begins with the first entry.
+    core.machine.begin();
     let context = crate::trap::exit(core);
     leave(context)
 }
