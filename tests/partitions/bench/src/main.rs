@@ -55,7 +55,6 @@ fn lead(me: &Partition) -> Result<(), Error> {
     interrupts::measure(me)?;
     restart::measure(me)?;
     windows::measure(me)?;
-    wake::disturb();
     figure("longest_masked_path", own_statistics()?.longest_masked);
     finish(End::Stop)
 }

@@ -4,7 +4,7 @@
 //! From one partition to another on the same core: by yielding, by a doorbell, by a message.
 
 use parzelle_rt::abi::{Call, NEVER, event};
-use parzelle_rt::time::{MICROSECOND, MILLISECOND};
+use parzelle_rt::time::MILLISECOND;
 use parzelle_rt::{Error, Partition, time, wait};
 use test_support::raw;
 
@@ -76,11 +76,4 @@ pub(crate) fn measure(me: &Partition) -> Result<(), Error> {
     figure("port_queuing_send_receive_64", sent);
     time::poll(event::ALL);
     Ok(())
-}
-
-/// Waits and is woken, again and again, for the guest to notice.
-pub(crate) fn disturb() {
-    for _ in 0..3_000 {
-        wait(time::now() + 100 * MICROSECOND, 0);
-    }
 }
