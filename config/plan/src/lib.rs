@@ -27,9 +27,9 @@ mod tables;
 #[cfg(any(test, feature = "write"))]
 mod write;
 
-pub use read::{Plan, PlanError};
+pub use read::PlanError;
 pub use records::*;
-pub use tables::{Header, Span};
+pub use tables::{Header, Plan, Span};
 #[cfg(any(test, feature = "write"))]
 pub use write::PlanBuilder;
 

@@ -3,20 +3,10 @@
 
 //! Reading a plan in place.
 
-use crate::records::SystemRecord;
-use crate::tables::{Header, Span, Tables};
+use crate::tables::{Header, Plan, Span};
 use crate::{MAGIC, REVISION, digest};
 use core::mem::{offset_of, size_of};
 use zerocopy::{FromBytes, Immutable, KnownLayout};
-
-/// A plan whose form has been proved: every table lies in the blob, the digest is right.
-#[derive(Clone, Copy)]
-pub struct Plan<'a> {
-    bytes: &'a [u8],
-    /// The fixed part.
-    pub system: &'a SystemRecord,
-    pub(crate) tables: &'a Tables,
-}
 
 /// Why a blob is not a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,9 +81,7 @@ impl<'a> Plan<'a> {
         if digest(digested) != header.digest {
             return Err(PlanError::Digest);
         }
-        let plan = Plan { bytes, system: &header.system, tables: &header.tables };
-        plan.check_tables()?;
-        Ok(plan)
+        Plan::locate(bytes, header)
     }
 
     fn header(bytes: &'a [u8]) -> Result<&'a Header, PlanError> {
@@ -105,29 +93,20 @@ impl<'a> Plan<'a> {
         Ok(header)
     }
 
-    pub(crate) fn check_table<T: FromBytes + KnownLayout + Immutable>(
-        &self,
-        name: &'static str,
-        span: Span,
-    ) -> Result<(), PlanError> {
-        if self.slice::<T>(span).is_some() { Ok(()) } else { Err(PlanError::Table(name)) }
-    }
-
-    /// The records at `span` (a byte offset and a count); proved by `check_tables`.
-    #[inline]
-    pub(crate) fn table<T: FromBytes + KnownLayout + Immutable>(&self, span: Span) -> &'a [T] {
-        self.slice(span).unwrap_or(&[])
-    }
-
-    #[inline]
-    fn slice<T: FromBytes + KnownLayout + Immutable>(&self, span: Span) -> Option<&'a [T]> {
-        let bytes = self.bytes.get(span.first as usize..)?;
-        let (records, _) = <[T]>::ref_from_prefix_with_elems(bytes, span.count as usize).ok()?;
-        Some(records)
-    }
-
     /// The partition of that name.
     pub fn partition_named(&self, name: &str) -> Option<usize> {
         self.partitions().iter().position(|partition| partition.name.as_str() == name)
     }
+}
+
+/// The records at `span`: a byte offset and a count.
+pub(crate) fn table<'a, T: FromBytes + KnownLayout + Immutable>(
+    bytes: &'a [u8],
+    name: &'static str,
+    span: Span,
+) -> Result<&'a [T], PlanError> {
+    let tail = bytes.get(span.first as usize..).ok_or(PlanError::Table(name))?;
+    let (records, _) =
+        <[T]>::ref_from_prefix_with_elems(tail, span.count as usize).map_err(|_| PlanError::Table(name))?;
+    Ok(records)
 }

@@ -32,13 +32,21 @@ macro_rules! tables {
         #[repr(C)]
         pub struct Tables { $($(#[$doc])* pub $field: Span,)+ }
 
-        impl<'a> crate::Plan<'a> {
-            $($(#[$doc])* #[inline] pub fn $field(&self) -> &'a [$record] { self.table(self.tables.$field) })+
+        /// A plan whose form has been proved: every table lies in the blob, the digest is right.
+        #[derive(Clone, Copy)]
+        pub struct Plan<'a> {
+            /// The fixed part.
+            pub system: &'a SystemRecord,
+            $($field: &'a [$record],)+
+        }
 
-            /// Proves that every table lies in the blob.
-            pub(crate) fn check_tables(&self) -> Result<(), crate::PlanError> {
-                $(self.check_table::<$record>(stringify!($field), self.tables.$field)?;)+
-                Ok(())
+        impl<'a> Plan<'a> {
+            $($(#[$doc])* #[inline(always)] pub fn $field(&self) -> &'a [$record] { self.$field })+
+
+            /// Finds every table in the blob.
+            pub(crate) fn locate(bytes: &'a [u8], header: &'a Header) -> Result<Plan<'a>, crate::PlanError> {
+                let (system, tables) = (&header.system, &header.tables);
+                Ok(Plan { system, $($field: crate::read::table(bytes, stringify!($field), tables.$field)?,)+ })
             }
         }
 

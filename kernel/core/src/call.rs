@@ -136,7 +136,7 @@ impl<M: Machine> CoreState<M> {
 
     /// Whether a partition has a right. The plan has rights sorted.
     fn may(&self, partition: u32, kind: u32, target: u32) -> bool {
-        let plan = self.shared.plan;
+        let plan = &self.shared.plan;
         let rights =
             plan.partitions().get(partition as usize).and_then(|record| plan.rights().get(record.rights.range()));
         rights.is_some_and(|rights| {
@@ -176,7 +176,7 @@ impl<M: Machine> CoreState<M> {
     }
 
     fn ring(&mut self, caller: u32, number: u64) -> Reply {
-        let plan = self.shared.plan;
+        let plan = &self.shared.plan;
         let span = plan.partitions().get(self.partition_of(caller) as usize).ok_or(Error::NoSuchObject)?.doorbells;
         let bells = plan.doorbells().get(span.range()).ok_or(Error::NoSuchObject)?;
         let bell = usize::try_from(number).ok().and_then(|number| bells.get(number)).ok_or(Error::NoSuchObject)?;
@@ -185,7 +185,7 @@ impl<M: Machine> CoreState<M> {
     }
 
     fn ack_interrupt(&mut self, caller: u32, number: u64) -> Reply {
-        let plan = self.shared.plan;
+        let plan = &self.shared.plan;
         let span = plan.partitions().get(self.partition_of(caller) as usize).ok_or(Error::NoSuchObject)?.lines;
         let number = u32::try_from(number).ok().filter(|&number| number < span.count).ok_or(Error::NoSuchObject)?;
         let record = plan.lines().get((span.first + number) as usize).ok_or(Error::NoSuchObject)?;
@@ -213,9 +213,9 @@ impl<M: Machine> CoreState<M> {
             return Err(Error::WrongSize);
         }
         if length != 0 {
-            let plan = self.shared.plan;
+            let plan = &self.shared.plan;
             let vcpu = self.data.vcpus.get_mut(caller as usize).ok_or(Error::InvalidAddress)?;
-            locate(&plan, vcpu.partition as usize, address, length, READ, &mut vcpu.region_hint)?;
+            locate(plan, vcpu.partition as usize, address, length, READ, &mut vcpu.region_hint)?;
         }
         // Whatever happens to the caller, this call has returned.
         self.machine.set_result(0, 0);
@@ -227,10 +227,10 @@ impl<M: Machine> CoreState<M> {
 
     fn statistics(&mut self, caller: u32, partition: u64, address: u64) -> Reply {
         let target = self.target(caller, partition, &[RIGHT_STATISTICS])?;
-        let plan = self.shared.plan;
+        let plan = &self.shared.plan;
         let bytes = size_of::<Statistics>() as u64;
         let vcpu = self.data.vcpus.get_mut(caller as usize).ok_or(Error::InvalidAddress)?;
-        let to = locate(&plan, vcpu.partition as usize, address, bytes, WRITE, &mut vcpu.region_hint)?;
+        let to = locate(plan, vcpu.partition as usize, address, bytes, WRITE, &mut vcpu.region_hint)?;
         let now = self.machine.now();
         self.charge(now);
         let record = plan.partitions().get(target as usize).ok_or(Error::NoSuchObject)?;

@@ -30,7 +30,7 @@ impl<M: Machine> CoreState<M> {
     /// Tells a vCPU's core that its mailbox has something new, with an interrupt only if the vCPU
     /// could run there now; otherwise the core looks when it enters a window.
     pub(crate) fn notify(&mut self, vcpu: u32) {
-        let plan = self.shared.plan;
+        let plan = &self.shared.plan;
         let Some(record) = plan.vcpus().get(vcpu as usize) else { return };
         let Some((core, home)) =
             self.shared.cores.get(record.core as usize).zip(plan.cores().get(record.core as usize))

@@ -66,7 +66,7 @@ impl<M: Machine> CoreState<M> {
     }
 
     fn table(&self, partition: u32) -> Option<HealthRecord> {
-        let plan = self.shared.plan;
+        let plan = &self.shared.plan;
         let index = plan.partitions().get(partition as usize)?.health;
         plan.health().get(index as usize).copied()
     }
@@ -149,7 +149,7 @@ impl<M: Machine> CoreState<M> {
     /// An error outside of any partition: the module's table decides.
     pub(crate) fn report_module(&mut self, fault: Fault) {
         let now = self.machine.now();
-        let plan = self.shared.plan;
+        let plan = &self.shared.plan;
         let table = plan.health().get(plan.system.module_health as usize);
         let record = table.and_then(|table| table.actions.get(fault.error as usize)).copied().unwrap_or_default();
         let action = Action::from_number(u64::from(record.action)).unwrap_or(Action::ModuleStop);

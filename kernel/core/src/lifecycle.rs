@@ -35,7 +35,7 @@ impl<M: Machine> CoreState<M> {
                 continue;
             };
             let (number, partition) = (vcpu.number, vcpu.partition);
-            let plan = self.shared.plan;
+            let plan = &self.shared.plan;
             let Some((record, home)) = plan.vcpus().get(number as usize).zip(plan.partitions().get(partition as usize))
             else {
                 continue;
@@ -50,7 +50,7 @@ impl<M: Machine> CoreState<M> {
 
     /// How vCPU 0 of a partition begins: in the loader.
     fn first_start(&self, partition: u32) -> Start {
-        let plan = self.shared.plan;
+        let plan = &self.shared.plan;
         let Some(record) = plan.partitions().get(partition as usize) else { return Start::default() };
         let Some(vcpu) = self.vcpu_of(partition, 0).and_then(|number| plan.vcpus().get(number as usize)) else {
             return Start::default();
@@ -61,7 +61,7 @@ impl<M: Machine> CoreState<M> {
 
     /// The number in the plan of a partition's vCPU.
     pub(crate) fn vcpu_of(&self, partition: u32, index: u32) -> Option<u32> {
-        let plan = self.shared.plan;
+        let plan = &self.shared.plan;
         let span = plan.partitions().get(partition as usize)?.vcpus;
         plan.partition_vcpus().get(span.range())?.get(index as usize).copied()
     }
@@ -229,7 +229,7 @@ impl<M: Machine> CoreState<M> {
 
     /// One unit of a restart; `false` when there are none left.
     fn unit(&mut self, partition: u32, mut unit: u32) -> bool {
-        let plan = self.shared.plan;
+        let plan = &self.shared.plan;
         let Some(record) = plan.partitions().get(partition as usize) else { return false };
         if unit < record.quiesces.count {
             if let Some(write) = plan.quiesces().get((record.quiesces.first + unit) as usize) {

@@ -59,7 +59,7 @@ impl<M: Machine> CoreState<M> {
         kind: u32,
         direction: u32,
     ) -> Result<(PortRecord, u32, ChannelRecord), Error> {
-        let plan = self.shared.plan;
+        let plan = &self.shared.plan;
         let span = plan.partitions().get(partition as usize).ok_or(Error::NoSuchObject)?.ports;
         let ports = plan.ports().get(span.range()).ok_or(Error::NoSuchObject)?;
         let port = usize::try_from(number).ok().and_then(|number| ports.get(number)).ok_or(Error::NoSuchObject)?;
@@ -73,9 +73,9 @@ impl<M: Machine> CoreState<M> {
     /// The caller's memory for a message, physical.
     #[inline]
     fn message_memory(&mut self, caller: u32, address: u64, bytes: u64, access: u32) -> Result<u64, Error> {
-        let plan = self.shared.plan;
+        let plan = &self.shared.plan;
         let vcpu = self.data.vcpus.get_mut(caller as usize).ok_or(Error::InvalidAddress)?;
-        locate(&plan, vcpu.partition as usize, address, bytes, access, &mut vcpu.region_hint)
+        locate(plan, vcpu.partition as usize, address, bytes, access, &mut vcpu.region_hint)
     }
 
     /// Writes or sends a message.
@@ -118,7 +118,7 @@ impl<M: Machine> CoreState<M> {
         if let Some(state) = self.shared.partitions.get(partition as usize) {
             state.messages_sent.fetch_add(1, Relaxed);
         }
-        let plan = self.shared.plan;
+        let plan = &self.shared.plan;
         for reader in plan.channel_readers().get(record.readers.range()).unwrap_or(&[]) {
             self.announce(*reader);
         }
@@ -181,7 +181,7 @@ impl<M: Machine> CoreState<M> {
 
     /// Raises a port's event in the vCPU that listens to it.
     fn announce(&mut self, port: u32) {
-        let plan = self.shared.plan;
+        let plan = &self.shared.plan;
         if let Some(port) = plan.ports().get(port as usize)
             && port.event < 64
         {

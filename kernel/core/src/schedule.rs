@@ -41,7 +41,7 @@ impl<M: Machine> CoreState<M> {
 
     /// Goes on to the window after the current one.
     pub(crate) fn next_window(&mut self, now: u64) {
-        let plan = self.shared.plan;
+        let plan = &self.shared.plan;
         let last = self.data.window;
         let (cores, core) = (plan.cores().len(), self.data.number as usize);
         let windows = |schedule: u32| {
