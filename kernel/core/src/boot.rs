@@ -108,6 +108,7 @@ fn core_data(plan: Plan<'static>, arena: &mut impl Arena, number: u32, core: &Co
         since: 0,
         armed: NEVER,
         reschedule: false,
+        attend: false,
         floor: u32::MAX,
         urgent: false,
         jobs: arena.take(plan.partitions().len(), |_, _| Some(Job { progress: 0, listed: false, next: NONE }))?,

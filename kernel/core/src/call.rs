@@ -93,6 +93,7 @@ impl<M: Machine> CoreState<M> {
             (vcpu.upcall_entry, vcpu.upcall_stack) = (entry, stack);
             vcpu.upcall_interest = if entry == 0 { 0 } else { interest };
         }
+        self.data.attend = true;
         Ok(Some(0))
     }
 
@@ -114,6 +115,7 @@ impl<M: Machine> CoreState<M> {
         if let Some(vcpu) = self.vcpu(caller) {
             vcpu.guest_interest = interest;
         }
+        self.data.attend = true;
         Ok(None)
     }
 

@@ -55,6 +55,7 @@ impl<M: Machine> CoreState<M> {
         let Some(vcpu) = self.data.vcpus.get(local as usize) else { return };
         let Some(mailbox) = self.shared.mailboxes.get(vcpu.number as usize) else { return };
         let pending = mailbox.pending.fetch_or(events, Relaxed) | events;
+        self.data.attend |= self.data.current == Some(local);
         if vcpu.state == State::Waiting && pending & (vcpu.interest) != 0 {
             self.make_ready(local);
             self.update_deadline(local);
@@ -97,6 +98,9 @@ impl<M: Machine> CoreState<M> {
     /// Looks what other cores have left for vCPUs that may run now: all of the window's, and of
     /// time partition 0 a few at a time, when it is its turn. The rest waits, at no cost to others.
     pub(crate) fn read_inbox(&mut self) {
+        if self.shared.cores.len() == 1 {
+            return;
+        }
         let queue = self.data.window.queue;
         if queue != 0 {
             self.read_inbox_of(queue, u32::MAX);

@@ -137,6 +137,8 @@ pub struct CoreData {
     pub(crate) since: u64,
     pub(crate) armed: u64,
     pub(crate) reschedule: bool,
+    /// The current vCPU may have something due: it is another one, or an event was raised in it.
+    pub(crate) attend: bool,
     /// What is published in [`CoreShared::floor`].
     pub(crate) floor: u32,
     /// Something is left to do that is due to those who may run now: the timer fires at once.
@@ -257,7 +259,10 @@ impl<M: Machine> CoreState<M> {
         if self.data.reschedule {
             self.dispatch();
         }
-        self.deliver();
+        if self.data.attend {
+            self.data.attend = false;
+            self.deliver();
+        }
     }
 
     /// The vCPU (on this core) of that number.

@@ -246,6 +246,7 @@ impl<M: Machine> CoreState<M> {
 
     /// Chooses who runs, switches to it, accounts for who ran, and arms the timer.
     pub(crate) fn dispatch(&mut self) {
+        self.data.attend = true;
         let next = loop {
             self.data.reschedule = false;
             let next = self.pick();
