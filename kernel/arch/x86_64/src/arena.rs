@@ -73,7 +73,7 @@ impl Arena for Memory {
     fn trace(&mut self, address: u64, bytes: u64) -> Option<(&'static mut TraceHeader, &'static mut [TraceRecord])> {
         let head = size_of::<TraceHeader>() as u64;
         let at = self.window.wrapping_add(address);
-        if address % 64 != 0 || bytes < head {
+        if !address.is_multiple_of(64) || bytes < head {
             return None;
         }
         let count = (bytes - head) / size_of::<TraceRecord>() as u64;

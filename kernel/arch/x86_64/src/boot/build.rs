@@ -96,7 +96,7 @@ fn roots(plan: &Plan<'static>, image: &Image, arena: &mut Memory) -> Result<(u64
     let system = plan.system;
     let count = (system.tables_bytes / PAGE) as usize;
     let first = common(system.tables) as *const Frame;
-    if system.tables % PAGE != 0 {
+    if !system.tables.is_multiple_of(PAGE) {
         return Err(Refusal::Arena("page tables: it begins in the middle of a page"));
     }
     // SAFETY: RAM that the plan gives to the kernel alone, aligned, mapped by the boot root. Any
