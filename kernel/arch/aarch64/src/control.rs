@@ -3,7 +3,7 @@
 
 //! Values of the registers that govern what runs below EL2.
 
-use crate::registers::{Hstr, IdAa64Isar2, Pmcr, Pmuserenr, Vpidr};
+use crate::registers::{Amuserenr, Hstr, IdAa64Isar2, Pmcr, Pmuserenr, Vpidr};
 use aarch64_cpu::registers::{
     CNTHCTL_EL2, CNTKCTL_EL1, CNTV_CTL_EL0, CNTVOFF_EL2, CPACR_EL1, CPTR_EL2, HCR_EL2, ID_AA64ISAR1_EL1,
     ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, ID_AA64PFR0_EL1, ID_AA64PFR1_EL1, MDCR_EL2, MDSCR_EL1, MIDR_EL1, Readable,
@@ -26,17 +26,20 @@ const TACR: u64 = 1 << 21;
 const TSW: u64 = 1 << 22;
 const TGE: u64 = 1 << 27;
 const RW: u64 = 1 << 31;
+const TLOR: u64 = 1 << 35;
+const TERR: u64 = 1 << 36;
 const APK: u64 = 1 << 40;
 const API: u64 = 1 << 41;
 
 /// HCR_EL2 of a host context: EL0, all exceptions to EL2, stage 2 alone translates.
 pub(crate) const HCR_HOST: u64 = RW | TGE | TSC | DC | AMO | IMO | FMO | SWIO | VM;
-/// HCR_EL2 of a guest context: EL1 is the guest's; firmware calls, set/way maintenance and what
-/// the processor's maker has added exit to the shim.
-const HCR_GUEST: u64 = RW | TSC | TIDCP | TACR | TSW | AMO | IMO | FMO | SWIO | VM;
+/// HCR_EL2 of a guest context: EL1 is the guest's; firmware calls, set/way maintenance, the records
+/// of hardware errors, limited-order regions and what the processor's maker has added exit to the
+/// shim.
+const HCR_GUEST: u64 = RW | TSC | TIDCP | TACR | TSW | TLOR | TERR | AMO | IMO | FMO | SWIO | VM;
 
-/// CPTR_EL2: FP/SIMD passes; SVE, SME and trace registers trap.
-pub(crate) const CPTR_FP: u64 = 0x33ff;
+/// CPTR_EL2: FP/SIMD passes; SVE, SME, trace registers (TTA) and activity monitors (TAM) trap.
+pub(crate) const CPTR_FP: u64 = 0x33ff | 1 << 20 | 1 << 30;
 /// CPTR_EL2: FP/SIMD traps too.
 pub(crate) const CPTR_TRAP: u64 = CPTR_FP | 1 << 10;
 
@@ -104,15 +107,20 @@ pub(crate) fn init() {
     HCR_EL2.set(HCR_HOST);
     CPTR_EL2.set(CPTR_FP);
     Hstr::set(0);
-    // HPMN: all counters; TPMCR, TPM, TDA, TDOSA, TDRA: PMU and debug are not the guest's.
+    // HPMN: all counters; TPMCR, TPM, TDA, TDOSA, TDRA, TTRF: PMU, debug and trace are not the
+    // guest's. Its breakpoint instructions stay its own (TDE = 0).
     let counters = Pmcr::get() >> 11 & 0x1f;
-    MDCR_EL2.set(counters | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11);
+    MDCR_EL2.set(counters | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 19);
     // EL1PCTEN: the physical counter may be read; the physical timer of EL1 is nobody's.
     CNTHCTL_EL2.set(1);
     CNTVOFF_EL2.set(0);
     CNTV_CTL_EL0.set(0);
     Vpidr::set(MIDR_EL1.get());
     Pmuserenr::set(0);
+    // Activity monitors, where there are any (ID_AA64PFR0_EL1.AMU).
+    if ID_AA64PFR0_EL1.get() >> 44 & 0xf != 0 {
+        Amuserenr::set(0);
+    }
     MDSCR_EL1.set(0);
     host_el1();
 }
@@ -145,7 +153,8 @@ mod tests {
     #[test]
     fn known_values() {
         assert_eq!(HCR_HOST, 0x8808_103b);
-        assert_eq!(HCR_GUEST & !(TIDCP | TACR | TSW), 0x8008_003b);
+        assert_eq!(HCR_GUEST & !(TIDCP | TACR | TSW | TLOR | TERR), 0x8008_003b);
+        assert_eq!(CPTR_FP, 0x4010_33ff);
         assert_eq!(vtcr(2, false), 0x8002_3559);
         assert_eq!(SCTLR_HOST & !(1 << 26 | 3 << 14), 0x30d0_0800);
     }

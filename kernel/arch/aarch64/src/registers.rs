@@ -55,6 +55,8 @@ system_registers! {
     IccPmr "S3_0_C4_C6_0",
     /// Generation of SGIs, group 1.
     IccSgi1r "S3_0_C12_C11_5",
+    /// Access to the CPU interface at EL1: by registers (SRE), no bypass (DFB, DIB).
+    IccSre "S3_0_C12_C12_5",
     /// Compare value of the hypervisor's physical timer.
     CnthpCval "cnthp_cval_el2",
     /// What EL1 reads as MIDR_EL1.
@@ -63,6 +65,8 @@ system_registers! {
     Hstr "hstr_el2",
     /// Access of EL0 to the PMU.
     Pmuserenr "pmuserenr_el0",
+    /// Access of EL0 to the activity monitors.
+    Amuserenr "S3_3_C13_C2_3",
     /// Control of the PMU.
     Pmcr "pmcr_el0",
     /// The cycle counter.
