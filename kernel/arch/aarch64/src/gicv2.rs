@@ -86,6 +86,9 @@ impl Gicv2 {
         self.cpu.write(GICC_CTLR, 1);
         self.hyp.write(GICH_HCR, 0);
         self.lists = (self.hyp.read(GICH_VTR) as usize & 0x3f) + 1;
+        for index in 0..self.lists {
+            self.set_list(index, 0);
+        }
         true
     }
 

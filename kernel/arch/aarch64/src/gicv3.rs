@@ -5,11 +5,12 @@
 
 use crate::irqchip::{LOCAL_LINES, local_priority, priority};
 use crate::mmio::Mmio;
-use crate::registers::{IccBpr1, IccCtlr, IccEoir1, IccIar1, IccIgrpen1, IccPmr, IccSgi1r, dsb_ishst, isb};
+use crate::registers::{IccBpr1, IccCtlr, IccEoir1, IccIar1, IccIgrpen1, IccPmr, IccSgi1r, IccSre, dsb_ishst, isb};
 use crate::virtual_interrupt::Virtual;
 use aarch64_cpu::registers::{
     ICC_SRE_EL2, ICH_AP0R0_EL2, ICH_AP1R0_EL2, ICH_HCR_EL2, ICH_LR0_EL2, ICH_LR1_EL2, ICH_LR2_EL2, ICH_LR3_EL2,
-    ICH_VMCR_EL2, ICH_VTR_EL2, MPIDR_EL1,
+    ICH_LR4_EL2, ICH_LR5_EL2, ICH_LR6_EL2, ICH_LR7_EL2, ICH_LR8_EL2, ICH_LR9_EL2, ICH_LR10_EL2, ICH_LR11_EL2,
+    ICH_LR12_EL2, ICH_LR13_EL2, ICH_LR14_EL2, ICH_LR15_EL2, ICH_VMCR_EL2, ICH_VTR_EL2, MPIDR_EL1,
 };
 use tock_registers::interfaces::{Readable, Writeable};
 
@@ -128,6 +129,7 @@ impl Gicv3 {
         ICH_HCR_EL2.set(0);
         isb();
         self.lists = (ICH_VTR_EL2.get() as usize & 0x1f) + 1;
+        clear_lists(self.lists);
         true
     }
 
@@ -203,11 +205,26 @@ impl Gicv3 {
     }
 
     pub(crate) fn load_virtual(&self, state: &Virtual) {
+        // The guest before may have left system registers, where the controller lets it.
+        IccSre::set(7);
         ICH_VMCR_EL2.set(state.control);
         let [group0, group1] = state.active;
         ICH_AP0R0_EL2.set(group0);
         ICH_AP1R0_EL2.set(group1);
     }
+}
+
+/// Empties all list registers that there are: what a reset or a loader leaves in them is unknown.
+fn clear_lists(count: usize) {
+    macro_rules! clear {
+        ($($index:literal $register:ident)+) => { $(if count > $index { $register.set(0); })+ };
+    }
+    clear!(
+        0 ICH_LR0_EL2 1 ICH_LR1_EL2 2 ICH_LR2_EL2 3 ICH_LR3_EL2
+        4 ICH_LR4_EL2 5 ICH_LR5_EL2 6 ICH_LR6_EL2 7 ICH_LR7_EL2
+        8 ICH_LR8_EL2 9 ICH_LR9_EL2 10 ICH_LR10_EL2 11 ICH_LR11_EL2
+        12 ICH_LR12_EL2 13 ICH_LR13_EL2 14 ICH_LR14_EL2 15 ICH_LR15_EL2
+    );
 }
 
 /// Masks 32 lines, forgets what was pending or active, and puts them into group 1.

@@ -120,6 +120,10 @@ pub(crate) fn forget(processor: &mut Processor) {
     *guest = GuestContext { mpidr, ..GuestContext::reset(guest.vttbr) };
     guest.system.load(pauth);
     chip.load_virtual(&guest.interface);
+    // `used` is 0 from now on, so nobody would empty them later.
+    for index in 0..chip.lists().min(LIST_REGISTERS) {
+        chip.set_list(index, 0);
+    }
     VMPIDR_EL2.set(mpidr);
     if let Some(context) = processor.context() {
         context.flags &= !FP_IS_GUESTS;
