@@ -16,7 +16,7 @@
 use crate::guest;
 use crate::irqchip::{FIRST_LINE, KICK, MAINTENANCE, SPECIAL};
 use crate::machine::{Exit, Processor};
-use crate::registers::{translate_stage1, wait_for_interrupt};
+use crate::registers::{isb, translate_stage1, wait_for_interrupt};
 use crate::syndrome::{self, class};
 use crate::timer::{self, GUEST_TIMER_LINE, TIMER_LINE};
 use aarch64_cpu::registers::{CNTV_CTL_EL0, ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2, Readable, Writeable};
@@ -122,13 +122,15 @@ impl Core {
         let (line, word) = chip.acknowledge();
         if line == TIMER_LINE {
             timer::stop();
+            // The line must have fallen before it is ended, or it comes again.
+            isb();
             chip.end(word);
             state.on_timer();
         } else if line >= FIRST_LINE {
-            // The core masks the line before interrupts can be taken again.
+            // The core masks the line; ended before that, a level would be pending again.
             if line < SPECIAL {
-                chip.end(word);
                 state.on_line(line);
+                state.machine.chip.end(word);
             }
         } else {
             self.take_local(line, word);
@@ -145,6 +147,7 @@ impl Core {
             GUEST_TIMER_LINE => {
                 // IMASK: the line falls, and the guest's next write to the register lets it rise.
                 CNTV_CTL_EL0.set(CNTV_CTL_EL0.get() | 2);
+                isb();
                 chip.end(word);
                 if in_guest {
                     state.on_guest_exit(GuestExit::Timer);
@@ -153,6 +156,7 @@ impl Core {
             MAINTENANCE => {
                 // Off at once, or the line would stay raised until the vCPU enters its guest again.
                 chip.virtual_enable(false);
+                isb();
                 chip.end(word);
                 if in_guest {
                     state.on_guest_exit(GuestExit::Maintenance);
