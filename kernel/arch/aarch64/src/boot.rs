@@ -14,7 +14,7 @@ use crate::irqchip::{FIRST_LINE, IrqChip, SPECIAL};
 use crate::machine::Processor;
 use crate::mmio::Mmio;
 use crate::refusal::Refusal;
-use crate::registers::{dsb_sy, flush_all, isb};
+use crate::registers::{clean_to_memory, dsb_sy, flush_all, isb};
 use crate::space::{self, Image};
 use crate::timer::Clock;
 use crate::{console, control, cores, halt, memory};
@@ -23,7 +23,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use parzelle_core::CoreState;
 use parzelle_core::machine::Halt;
 use parzelle_paging::{Frame, Pa};
-use parzelle_plan::{ARCH_AARCH64, LINE_EDGE, Plan, REVISION};
+use parzelle_plan::{ARCH_AARCH64, LINE_EDGE, Plan, REVISION, RegionRecord, SPACE_GUEST};
 
 /// What a board is to this crate.
 pub struct Board {
@@ -112,6 +112,16 @@ fn prepare(board: &Board, device_tree: u64) -> Result<u64, Refusal> {
         reach(record.address, record.bytes);
         if record.zero == 1 {
             memory::zero(record.address, record.bytes);
+            // A guest whose MMU is off reads past the caches. (Its own RAM is not zeroed here: the
+            // shim prepares and cleans what it loads there.)
+            let of_guest = |region: &RegionRecord| {
+                region.space == SPACE_GUEST
+                    && region.physical < record.address.saturating_add(record.bytes)
+                    && record.address < region.physical.saturating_add(region.bytes)
+            };
+            if plan.regions().iter().any(of_guest) {
+                clean_to_memory(record.address as usize, record.bytes as usize);
+            }
         }
     }
 
