@@ -28,6 +28,8 @@ pub mod cr0 {
 pub mod cr4 {
     /// Page tables of long mode.
     pub const PAE: u64 = 1 << 5;
+    /// Machine checks raise #MC instead of a shutdown.
+    pub const MCE: u64 = 1 << 6;
     /// FXSAVE saves SSE registers, too.
     pub const OSFXSR: u64 = 1 << 9;
     /// SIMD errors raise #XM.
@@ -132,6 +134,7 @@ mod tests {
         assert_eq!(cr0::TS, 8);
         assert_eq!(cr4::KERNEL, 0x620);
         assert_eq!(cr4::UMIP | cr4::FSGSBASE | cr4::SMEP, 0x11_0800);
+        assert_eq!(cr4::MCE, 0x40);
         // SDM Vol. 3A, §2.2.1.
         assert_eq!(efer::SCE | efer::LME | efer::LMA | efer::NXE, 0xd01);
         // SDM Vol. 1, figure 3-8.

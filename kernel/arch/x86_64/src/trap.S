@@ -5,7 +5,10 @@
 #
 #   syscall ────────► parzelle_entry_call ──► parzelle_call ──┐
 #   interrupt, fault ► stub ─► entry_trap ──► parzelle_trap ──┼─► leave: rax = context, or 0 = idle
-#   NMI #MC #DB #DF ─► stub ─► entry_any ──► entry_trap (#DB of a partition), or the end
+#   NMI #MC #DB #DF ─► stub ─► entry_any ──► entry_save (#DB and NMI below the kernel), or the end
+#
+# Whether to swap GS depends on where an entry came from; an lfence on both ways keeps the processor
+# from going on by guess with the wrong one (CVE-2019-1125).
 
 .section .text.trap, "ax"
 
@@ -120,6 +123,7 @@ entry_trap:
     test byte ptr [rsp + 24], 3
     jz entry_kernel
     swapgs
+    lfence
 entry_save:
     push rax
     push rbx
@@ -145,6 +149,7 @@ entry_save:
 
 # An interrupt of the idle loop: nothing to save. An exception: the kernel is wrong.
 entry_kernel:
+    lfence
     cmp qword ptr [rsp], {EXCEPTIONS}
     jb entry_end
     mov rdi, gs:[{CORE}]
@@ -158,9 +163,14 @@ entry_any:
     test byte ptr [rsp + 24], 3
     jz entry_end
     cmp qword ptr [rsp], {DB}
+    je entry_copy
+    cmp qword ptr [rsp], {NMI}
     jne entry_end
-    # A partition's #DB goes the way of its other faults: over to the context page.
+    # A partition's #DB goes the way of its other faults: over to the context page. So does an NMI
+    # that comes while a partition runs; the next iret, whosever it is, lets NMIs in again.
+entry_copy:
     swapgs
+    lfence
     push rax
     push rcx
     mov rax, gs:[{FRAME}]
@@ -177,6 +187,7 @@ entry_any:
 
 # The kernel's last words: all registers go on the stack, wherever that is.
 entry_end:
+    lfence
     push rax
     push rbx
     push rcx

@@ -12,10 +12,10 @@ use crate::fault;
 use crate::instructions::read_cr2;
 use crate::irqchip::{KICK, LINES, SPURIOUS, TIMER};
 use crate::machine::Core;
-use parzelle_abi::{Call, REVISION};
-use parzelle_core::machine::Machine;
 #[cfg(all(target_arch = "x86_64", target_os = "none"))]
 use crate::percore::PerCore;
+use parzelle_abi::{Call, REVISION};
+use parzelle_core::machine::Machine;
 use spin::Once;
 
 #[cfg(all(target_arch = "x86_64", target_os = "none"))]
@@ -28,6 +28,7 @@ core::arch::global_asm!(
     SYSCALL = const crate::context::SYSCALL,
     EXCEPTIONS = const fault::EXCEPTIONS,
     DB = const fault::DB,
+    NMI = const fault::NMI,
     VECTOR = const core::mem::offset_of!(Context, vector),
     RIP = const core::mem::offset_of!(Context, rip),
     RFLAGS = const core::mem::offset_of!(Context, rflags),
@@ -116,7 +117,9 @@ unsafe extern "C" fn parzelle_trap(core: *mut Core, vector: u64) -> u64 {
     match vector {
         0..fault::EXCEPTIONS => {
             let (error, rip) = core.machine.cause();
-            core.on_fault(fault::decode(vector, error, rip, read_cr2()));
+            let fault = fault::decode(vector, error, rip, read_cr2());
+            // An NMI is no partition's doing: what comes of it the module's health table says.
+            if vector == fault::NMI { core.on_module_error(fault) } else { core.on_fault(fault) }
         }
         TIMER => {
             if core.machine.timer_due() {

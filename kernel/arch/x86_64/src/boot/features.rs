@@ -44,7 +44,9 @@ fn decide(basic: Cpuid, more: Cpuid, extended: Cpuid) -> Result<Features, Refusa
     }
     let fsgsbase = more.ebx & 1 != 0;
     let mut control = cr4::KERNEL;
-    for (word, bit, flag) in [(more.ebx, 0, cr4::FSGSBASE), (more.ebx, 7, cr4::SMEP), (more.ecx, 2, cr4::UMIP)] {
+    for (word, bit, flag) in
+        [(basic.edx, 7, cr4::MCE), (more.ebx, 0, cr4::FSGSBASE), (more.ebx, 7, cr4::SMEP), (more.ecx, 2, cr4::UMIP)]
+    {
         if word >> bit & 1 != 0 {
             control |= flag;
         }
@@ -64,8 +66,9 @@ mod tests {
         assert_eq!(plain.cr4, cr4::KERNEL);
         assert!(!plain.fsgsbase && !plain.deadline);
         let more = Cpuid { ebx: 1 | 1 << 7, ecx: 1 << 2, ..Cpuid::default() };
-        let rich = decide(basic, more, extended).unwrap();
-        assert_eq!(rich.cr4, cr4::KERNEL | cr4::FSGSBASE | cr4::SMEP | cr4::UMIP);
+        let checked = Cpuid { edx: basic.edx | 1 << 7, ..basic };
+        let rich = decide(checked, more, extended).unwrap();
+        assert_eq!(rich.cr4, cr4::KERNEL | cr4::MCE | cr4::FSGSBASE | cr4::SMEP | cr4::UMIP);
         assert!(matches!(decide(basic, more, Cpuid::default()), Err(Refusal::Processor("syscall instruction"))));
     }
 }
