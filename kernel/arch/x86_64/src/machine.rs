@@ -236,7 +236,8 @@ impl Processor {
         }
     }
 
-    /// Opens or closes the FP unit for the vCPU that is about to run.
+    /// Opens or closes the FP unit for the vCPU that is about to run. A closed unit is clean: a vCPU
+    /// that may not use it could read it by speculation (CVE-2018-3665). What was in it is saved.
     #[inline]
     fn open_fp(&mut self, open: bool) {
         if open == self.fp_closed {
@@ -245,6 +246,9 @@ impl Processor {
                 // SAFETY: the registers are loaded next.
                 unsafe { cpu::clear_task_switched() };
             } else {
+                // SAFETY: the constant is what FXSAVE would write after a reset of the unit, which
+                // is still open.
+                unsafe { cpu::fxrstor(FP_CLEAN.0.as_ptr()) };
                 // SAFETY: only TS differs from what the kernel runs with.
                 unsafe { cpu::write_cr0(cr0::KERNEL | cr0::TS) };
             }

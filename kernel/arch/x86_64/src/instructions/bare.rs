@@ -171,14 +171,16 @@ pub(crate) unsafe fn fxsave(area: *mut u8) {
     unsafe { asm!("fxsave64 [{}]", in(reg) area, options(nostack, preserves_flags)) };
 }
 
-/// Restores FP and SIMD registers.
+/// Restores FP and SIMD registers. AMD processors restore the x87 pointers (FIP, FDP, FOP) only when
+/// an exception is pending (APM Vol. 2, §11.4.4), so those of the vCPU before are overwritten first:
+/// without exceptions and with an empty stack, by a load of the area's own first word.
 ///
 /// # Safety
 /// `area` must be what [`fxsave`] wrote, or [`crate::context::FP_CLEAN`]; CR0.TS clear.
 #[inline]
 pub(crate) unsafe fn fxrstor(area: *const u8) {
     // SAFETY: the caller promises what the instruction needs; it touches nothing else.
-    unsafe { asm!("fxrstor64 [{}]", in(reg) area, options(nostack, preserves_flags)) };
+    unsafe { asm!("fnclex", "emms", "fild dword ptr [{0}]", "fxrstor64 [{0}]", in(reg) area, options(nostack, preserves_flags)) };
 }
 
 /// Reads the bases of FS and of the user's GS (the inactive one).
@@ -238,6 +240,13 @@ pub(crate) fn read_cr2() -> u64 {
     // SAFETY: it only reads.
     unsafe { asm!("mov {}, cr2", out(reg) value, options(nomem, nostack, preserves_flags)) };
     value
+}
+
+/// Completes all loads and stores before those that follow, and before a WRMSR.
+#[inline]
+pub(crate) fn mfence() {
+    // SAFETY: a barrier changes nothing.
+    unsafe { asm!("mfence", options(nostack, preserves_flags)) };
 }
 
 /// Reads the time-stamp counter.

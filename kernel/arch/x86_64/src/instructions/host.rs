@@ -193,6 +193,10 @@ pub(crate) fn read_cr2() -> u64 {
     0
 }
 
+/// Completes all loads and stores before those that follow, and before a WRMSR.
+#[inline]
+pub(crate) fn mfence() {}
+
 /// Reads the time-stamp counter.
 #[inline]
 pub(crate) fn read_tsc() -> u64 {
