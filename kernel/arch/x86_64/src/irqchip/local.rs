@@ -4,6 +4,7 @@
 //! The local APIC, through its page of registers (Intel SDM, Vol. 3A, §11.4).
 
 use super::{KICK, SPURIOUS, TIMER};
+use crate::instructions as cpu;
 use crate::mmio::Registers;
 
 const ID: u16 = 0x20;
@@ -36,6 +37,9 @@ const BY_ONE: u32 = 0b1011;
 const ASSERT: u32 = 1 << 14;
 /// Interrupt command: not yet sent.
 const BUSY: u32 = 1 << 12;
+/// How often the command register is polled before it is taken as it is: far longer than a message
+/// takes to leave, and bounded, since interrupts are masked meanwhile.
+const PATIENCE: u32 = 1000;
 /// Interrupt command: to this core.
 const SELF: u32 = 1 << 18;
 /// Interrupt command: INIT.
@@ -88,6 +92,9 @@ impl Local {
             LocalTimer::Deadline => DEADLINE,
         };
         r.write(LVT_TIMER, mode | TIMER as u32);
+        // The mode is set by a store, deadlines by WRMSR, which nothing else orders (SDM Vol. 3A,
+        // §11.5.4.1).
+        cpu::mfence();
         r.write(TASK_PRIORITY, 0);
     }
 
@@ -120,15 +127,28 @@ impl Local {
         self.registers.write(END, 0);
     }
 
+    /// Waits until the latest command has left: a new one would overwrite it.
+    #[inline]
+    fn settle(self) {
+        for _ in 0..PATIENCE {
+            if self.registers.read(COMMAND_LOW) & BUSY == 0 {
+                return;
+            }
+            core::hint::spin_loop();
+        }
+    }
+
     /// Kicks the core whose APIC has this number.
     #[inline]
     pub(crate) fn kick(self, apic: u8) {
+        self.settle();
         self.registers.write(COMMAND_HIGH, u32::from(apic) << 24);
         self.registers.write(COMMAND_LOW, ASSERT | KICK as u32);
     }
 
     /// Interrupts this core with `vector`.
     pub(crate) fn interrupt_self(self, vector: u8) {
+        self.settle();
         self.registers.write(COMMAND_LOW, SELF | ASSERT | u32::from(vector));
     }
 
@@ -140,9 +160,7 @@ impl Local {
         };
         self.registers.write(COMMAND_HIGH, u32::from(apic) << 24);
         self.registers.write(COMMAND_LOW, ASSERT | command);
-        while self.registers.read(COMMAND_LOW) & BUSY != 0 {
-            core::hint::spin_loop();
-        }
+        self.settle();
     }
 }
 
