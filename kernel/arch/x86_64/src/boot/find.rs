@@ -9,6 +9,7 @@ use super::physical::Physical;
 use super::pvh::StartInfo;
 use crate::irqchip::Planned;
 use crate::layout::PAGE;
+use crate::ports::{self, PORTS_MAX};
 use crate::space;
 use parzelle_abi::info::Name;
 use parzelle_plan::{ARCH_X86_64, LINE_EDGE, NONE, Plan, PlanError, digest};
@@ -50,6 +51,18 @@ pub(crate) fn check_memory(plan: &Plan<'_>, info: &StartInfo) -> Result<(), Refu
     for (name, address, bytes) in own.into_iter().chain(planned) {
         if !info.is_ram(address, bytes) {
             return Err(Refusal::Memory { name, address, bytes });
+        }
+    }
+    Ok(())
+}
+
+/// No partition has more I/O ports than a switch may open.
+pub(crate) fn check_ports(plan: &Plan<'_>) -> Result<(), Refusal> {
+    for partition in plan.partitions() {
+        let ranges = plan.io_ports().get(partition.io_ports.range()).unwrap_or(&[]);
+        let count = ports::count(ranges);
+        if count > PORTS_MAX {
+            return Err(Refusal::Ports { name: partition.name, count });
         }
     }
     Ok(())

@@ -61,6 +61,7 @@ fn begin(board: &Board, start_info: u64) -> Result<Infallible, Refusal> {
     find::check_identity(&plan, board.name)?;
     find::check_memory(&plan, &info)?;
     find::check_segments(&plan, &memory)?;
+    find::check_ports(&plan)?;
     let acpi = Acpi::read(&memory, info.rsdp).map_err(Refusal::Firmware)?;
     let count = find::check_controllers(&plan, &acpi)?;
     let clock = calibrate::measure(&plan, &acpi, &features)?;

@@ -3,6 +3,7 @@
 
 //! Why this machine doesn't run this plan: what, where, and what would be right.
 
+use crate::ports::PORTS_MAX;
 use core::fmt;
 use parzelle_abi::info::Name;
 use parzelle_paging::MapError;
@@ -71,6 +72,13 @@ pub enum Refusal {
         /// How many there are.
         lines: u32,
     },
+    /// A partition has more I/O ports than a switch may open.
+    Ports {
+        /// Which partition.
+        name: Name,
+        /// How many it has.
+        count: u64,
+    },
     /// A write that silences a device would go to memory that isn't mapped.
     Quiesce(u64),
     /// A mapping was refused.
@@ -119,6 +127,9 @@ impl fmt::Display for Refusal {
             }
             Refusal::Line { line, lines } => {
                 write!(f, "the plan uses interrupt line {line}, there are {lines}")
+            }
+            Refusal::Ports { name, count } => {
+                write!(f, "{} has {count} I/O ports, at most {PORTS_MAX} are possible", name.as_str())
             }
             Refusal::Quiesce(address) => {
                 write!(f, "the quiesce write to {address:#x} has no common kernel map")
