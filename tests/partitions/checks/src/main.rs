@@ -11,6 +11,8 @@ mod budget;
 mod calls;
 mod cores;
 mod health;
+#[cfg(feature = "heap")]
+mod heap;
 mod interrupt;
 mod many;
 mod modes;
@@ -42,6 +44,8 @@ fn main() -> Result<(), Error> {
         "time" => time::lead(&me)?,
         "modes" => modes::lead(&me)?,
         "health" => health::lead(&me)?,
+        #[cfg(feature = "heap")]
+        "heap" => heap::lead(&me)?,
         "interrupt" => interrupt::lead(&me)?,
         "budget" => budget::lead(&me)?,
         "schedules" => schedules::lead(&me)?,
