@@ -25,7 +25,7 @@ use parzelle_abi::trace::TraceKind;
 use parzelle_plan::{DESTINATION, NONE, PARTITION_IDLE, PARTITION_WAITS, Span};
 
 /// Units of long work per entry to the kernel.
-const UNITS: u32 = 4;
+const UNITS: u32 = 2;
 
 impl<M: Machine> CoreState<M> {
     /// Starts, at boot, the partitions whose first vCPU is on this core and that start at once.

@@ -88,8 +88,8 @@ pub trait Machine {
     fn switch(&mut self, from: Option<u32>, to: Option<u32>);
 
     /// Gives the current vCPU a fresh host context: all registers zero but the program counter,
-    /// the stack pointer and the first two arguments; writes `head` to the head of its page,
-    /// zeroes the rest of the page, and forgets its guest context.
+    /// the stack pointer and the first two arguments; writes `head` to the head of its page, zeroes
+    /// the frame there, and forgets its guest context.
     fn start(&mut self, entry: u64, stack: u64, arguments: [u64; 2], head: &VcpuHead);
 
     /// Sets the result registers of the current vCPU's host context.

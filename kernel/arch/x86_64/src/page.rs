@@ -8,7 +8,7 @@
 use crate::instructions as cpu;
 use core::mem::offset_of;
 use parzelle_abi::PAGE;
-use parzelle_abi::vcpu_page::{FRAME, HEAD, VcpuHead};
+use parzelle_abi::vcpu_page::{FRAME, GUEST, HEAD, VcpuHead};
 use parzelle_abi::x86_64::Frame;
 use parzelle_core::machine::Upcall;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -54,10 +54,10 @@ impl VcpuPage {
         }
     }
 
-    /// Zeroes the page.
+    /// Zeroes head and frame. What lies behind is a guest's context, which there is none of here.
     pub(crate) fn clear(self) {
-        // SAFETY: the page, by the contract of `new`.
-        unsafe { cpu::zero(self.0, (PAGE / 8) as usize) };
+        // SAFETY: the page, by the contract of `new`; a part of it.
+        unsafe { cpu::zero(self.0, (GUEST / 8) as usize) };
     }
 
     /// Writes the head.
