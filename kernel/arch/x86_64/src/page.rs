@@ -8,7 +8,7 @@
 use crate::instructions as cpu;
 use core::mem::offset_of;
 use parzelle_abi::PAGE;
-use parzelle_abi::vcpu_page::{FRAME, GUEST, HEAD, VcpuHead};
+use parzelle_abi::vcpu_page::{FRAME, HEAD, VcpuHead};
 use parzelle_abi::x86_64::Frame;
 use parzelle_core::machine::Upcall;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -57,7 +57,7 @@ impl VcpuPage {
     /// Zeroes head and frame. What lies behind is a guest's context, which there is none of here.
     pub(crate) fn clear(self) {
         // SAFETY: the page, by the contract of `new`; a part of it.
-        unsafe { cpu::zero(self.0, (GUEST / 8) as usize) };
+        unsafe { cpu::zero(self.0, (FRAME as usize + size_of::<Frame>()) / 8) };
     }
 
     /// Writes the head.
@@ -136,6 +136,6 @@ mod tests {
         assert_eq!(page.frame().as_bytes(), frame.as_bytes());
         assert_eq!(&memory[..6], [0, 1, 5, 5, 14, 99]);
         assert_eq!(memory[FRAME as usize / 8 + size_of::<Frame>() / 8 - 1], 9);
-        assert_eq!(memory[511], 0);
+        assert_eq!(memory[FRAME as usize / 8 + size_of::<Frame>() / 8], u64::MAX, "not the kernel's");
     }
 }
