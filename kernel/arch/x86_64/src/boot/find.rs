@@ -99,10 +99,7 @@ pub(crate) fn check_controllers(plan: &Plan<'_>, acpi: &Acpi) -> Result<usize, R
 pub(crate) fn line(plan: &Plan<'_>, apics: &[u8], line: u32) -> Option<Planned> {
     let record = plan.lines().iter().find(|record| record.line == line)?;
     let core = plan.vcpus().get(record.vcpu as usize)?.core;
-    Some(Planned {
-        edge: record.flags & LINE_EDGE != 0,
-        apic: apics.get(core as usize).copied()?,
-    })
+    Some(Planned { edge: record.flags & LINE_EDGE != 0, apic: apics.get(core as usize).copied()? })
 }
 
 /// Refuses lines that the IO-APIC doesn't have.

@@ -180,7 +180,9 @@ pub(crate) unsafe fn fxsave(area: *mut u8) {
 #[inline]
 pub(crate) unsafe fn fxrstor(area: *const u8) {
     // SAFETY: the caller promises what the instruction needs; it touches nothing else.
-    unsafe { asm!("fnclex", "emms", "fild dword ptr [{0}]", "fxrstor64 [{0}]", in(reg) area, options(nostack, preserves_flags)) };
+    unsafe {
+        asm!("fnclex", "emms", "fild dword ptr [{0}]", "fxrstor64 [{0}]", in(reg) area, options(nostack, preserves_flags))
+    };
 }
 
 /// Reads the bases of FS and of the user's GS (the inactive one).
