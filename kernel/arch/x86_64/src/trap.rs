@@ -122,7 +122,8 @@ unsafe extern "C" fn parzelle_trap(core: *mut Core, vector: u64) -> u64 {
             if vector == fault::NMI { core.on_module_error(fault) } else { core.on_fault(fault) }
         }
         TIMER => {
-            if core.machine.timer_due() {
+            let due = core.machine.timer_due();
+            if due {
                 core.on_timer();
             }
         }
