@@ -14,6 +14,7 @@
 
 use crate::kernel::CoreState;
 use crate::machine::{Fault, Halt, Machine, Upcall};
+use crate::memory::below_stack;
 use core::sync::atomic::Ordering::Relaxed;
 use parzelle_abi::health::{Action, Condition, ErrorId, Mode};
 use parzelle_abi::trace::TraceKind;
@@ -31,7 +32,13 @@ pub(crate) enum Outcome {
 
 impl<M: Machine> CoreState<M> {
     /// A fault of the current vCPU.
-    pub(crate) fn report_fault(&mut self, current: u32, fault: Fault) {
+    pub(crate) fn report_fault(&mut self, current: u32, mut fault: Fault) {
+        let vcpu = self.data.vcpus.get(current as usize).map_or((0, 0), |vcpu| (vcpu.partition, vcpu.start.stack));
+        if fault.error == ErrorId::MemoryViolation
+            && below_stack(&self.shared.plan, vcpu.0 as usize, vcpu.1, fault.address)
+        {
+            fault.error = ErrorId::StackOverflow;
+        }
         let outcome = self.report(current, fault, true);
         if outcome == Outcome::Continues
             && let Some(partition) = self.data.vcpus.get(current as usize).map(|vcpu| vcpu.partition)

@@ -202,7 +202,7 @@ impl<M: Machine> CoreState<M> {
         self.finish();
     }
 
-    /// An interrupt of a device: the machine has acknowledged and ended it.
+    /// An interrupt of a device, which the machine has acknowledged; it ends it before or after.
     pub fn on_line(&mut self, line: u32) {
         self.machine.mask_line(line);
         let place = self.data.line_places.get(line as usize).map_or(usize::MAX, |&place| place as usize);
@@ -250,9 +250,17 @@ impl<M: Machine> CoreState<M> {
         self.data.current.map(|local| self.data.first_vcpu + local)
     }
 
-    /// What every entry ends with.
-    #[inline]
+    /// What every entry ends with: for most calls, nothing.
+    #[inline(always)]
     fn finish(&mut self) {
+        let data = &self.data;
+        if data.reschedule | data.attend || data.working | data.changes.count != 0 {
+            self.finish_due();
+        }
+    }
+
+    #[inline(never)]
+    fn finish_due(&mut self) {
         if self.data.working != 0 || self.data.changes.count != 0 {
             self.work();
         }

@@ -4,6 +4,7 @@
 //! A partition's addresses, made physical. The kernel reaches partition memory only by what
 //! comes out here: a range that lies in one region of the plan with the rights asked for.
 
+use parzelle_abi::PAGE;
 use parzelle_abi::call::Error;
 use parzelle_plan::{DEVICE, Plan, RegionRecord, SPACE_HOST};
 
@@ -42,4 +43,15 @@ pub(crate) fn locate(
         return Err(Error::InvalidAddress);
     }
     Ok(region.physical + (address - region.address))
+}
+
+/// Whether an address lies in the page below the region that ends at `stack`: the guard page of a
+/// stack that grows downwards.
+pub(crate) fn below_stack(plan: &Plan<'_>, partition: usize, stack: u64, address: u64) -> bool {
+    let regions = plan.partitions().get(partition).and_then(|record| plan.regions().get(record.regions.range()));
+    let ends_there = |region: &&RegionRecord| region.space == SPACE_HOST && region.address + region.bytes == stack;
+    let regions = regions.unwrap_or(&[]);
+    let after = regions.partition_point(|region| region.space == SPACE_HOST && region.address < stack);
+    let region = after.checked_sub(1).and_then(|index| regions.get(index)).filter(ends_there);
+    region.is_some_and(|region| (region.address.saturating_sub(PAGE)..region.address).contains(&address))
 }

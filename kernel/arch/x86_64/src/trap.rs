@@ -14,8 +14,6 @@ use crate::irqchip::{KICK, LINES, SPURIOUS, TIMER};
 use crate::machine::Core;
 #[cfg(all(target_arch = "x86_64", target_os = "none"))]
 use crate::percore::PerCore;
-use parzelle_abi::{Call, REVISION};
-use parzelle_core::machine::Machine;
 use spin::Once;
 
 #[cfg(all(target_arch = "x86_64", target_os = "none"))]
@@ -89,17 +87,6 @@ unsafe extern "C" fn parzelle_call(core: *mut Core, number: u64) -> u64 {
     // SAFETY: see above; interrupts are masked, so no other entry makes a second reference.
     let core = unsafe { &mut *core };
     core.machine.begin();
-    if number == Call::Revision as u64 {
-        // It changes nothing, so the kernel core, which has looked at the latest change, need not.
-        core.machine.set_result(0, u64::from(REVISION));
-        return core.machine.end();
-    }
-    call(core, number)
-}
-
-/// All other calls; by itself, so that what it needs of the stack costs the shortest one nothing.
-#[inline(never)]
-fn call(core: &mut Core, number: u64) -> u64 {
     let arguments = core.machine.arguments();
     core.on_call(number, arguments);
     exit(core)

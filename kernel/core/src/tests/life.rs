@@ -113,6 +113,21 @@ fn a_process_level_error_becomes_an_upcall_unless_masked() {
 }
 
 #[test]
+fn a_touched_guard_page_is_a_stack_overflow() {
+    let mut sim = booted(system(Action::Stop));
+    sim.until_runs(1);
+    let local = sim.vcpu(1) - sim.core.data.first_vcpu;
+    // The test's only region serves as the stack.
+    sim.core.data.vcpus[local as usize].start.stack = MEMORY + 0x1_0000;
+    for (address, error) in [(MEMORY - 8, ErrorId::StackOverflow), (MEMORY - 4097, ErrorId::MemoryViolation)] {
+        sim.core.report_fault(local, Fault { address, ..FAULT });
+        let last = sim.core.shared.partitions[1].last_error.load(core::sync::atomic::Ordering::Relaxed);
+        assert_eq!(last, error as u64 + 1);
+        sim.core.data.vcpus[local as usize].start.stack = MEMORY + 0x1_0000;
+    }
+}
+
+#[test]
 fn rights_are_per_target() {
     let mut sim = booted(system(Action::Stop));
     sim.until_runs(1);

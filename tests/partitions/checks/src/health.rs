@@ -111,9 +111,7 @@ pub(crate) fn lead(me: &Partition) -> Result<(), Error> {
         wait_normal(&warm)?;
         let after = warm.statistics()?;
         let found = after.last_error.checked_sub(1).and_then(ErrorId::from_number);
-        // A kernel that doesn't know where stacks end sees any other access to nothing.
-        let unknown = error == ErrorId::StackOverflow && found == Some(ErrorId::MemoryViolation);
-        test.check(found == Some(error) || unknown, format_args!("it {what}: {found:?}, should be {error:?}"));
+        test.check(found == Some(error), format_args!("it {what}: {found:?}, should be {error:?}"));
         test.check(after.health_events == before.health_events + 1, format_args!("it {what}: not counted"));
         test.check(after.restarts == before.restarts + 1, format_args!("it {what}: not restarted"));
         let status = warm.status()?;
