@@ -121,7 +121,7 @@ mod tests {
         memory[6] = 0;
         // SAFETY: the array stands for the registers, and lives longer than the UART.
         let mut uart = unsafe { Pl011::new(memory.as_mut_ptr() as usize) };
-        assert!(write!(uart, "ab\n").is_ok());
+        assert!(writeln!(uart, "ab").is_ok());
         assert_eq!(uart.registers().data.get(), u32::from(b'\n'));
         assert!(uart.registers().control.is_set(Control::UARTEN));
     }
