@@ -199,7 +199,8 @@ impl Machine for Processor {
         }
         let clock = self.clock;
         let page = self.page(0);
-        memory::zero(page, parzelle_abi::PAGE);
+        // Head and frame; what lies behind is between the shim and its guest.
+        memory::zero(page, parzelle_abi::vcpu_page::GUEST);
         let head = VcpuHead {
             counter_frequency: clock.frequency,
             counter_zero: clock.zero,
