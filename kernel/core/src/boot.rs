@@ -113,6 +113,7 @@ fn core_data(plan: Plan<'static>, arena: &mut impl Arena, number: u32, core: &Co
         urgent: false,
         jobs: arena.take(plan.partitions().len(), |_, _| Some(Job { progress: 0, listed: false, next: NONE }))?,
         working: 0,
+        begun: false,
         changes: Span::default(),
     })
 }

@@ -146,6 +146,8 @@ pub struct CoreData {
     /// Restarts under way, by partition; how many there are; changes of a new schedule to make.
     pub(crate) jobs: &'static mut [Job],
     pub(crate) working: u32,
+    /// A restart has begun with this entry to the kernel: its units begin with the next.
+    pub(crate) begun: bool,
     pub(crate) changes: Span,
 }
 
@@ -261,7 +263,7 @@ impl<M: Machine> CoreState<M> {
 
     #[inline(never)]
     fn finish_due(&mut self) {
-        if self.data.working != 0 || self.data.changes.count != 0 {
+        if !core::mem::take(&mut self.data.begun) && (self.data.working != 0 || self.data.changes.count != 0) {
             self.work();
         }
         if self.data.reschedule {

@@ -173,6 +173,7 @@ impl<M: Machine> CoreState<M> {
             (job.listed, job.next) = (true, queue.work);
             queue.work = partition;
             self.data.working += 1;
+            self.data.begun = true;
         }
     }
 
