@@ -16,8 +16,7 @@ const MAILS_AT_ONCE: u32 = 4;
 impl<M: Machine> CoreState<M> {
     /// Raises events in a vCPU (index in the plan) of any core.
     pub(crate) fn signal(&mut self, vcpu: u32, events: u64) {
-        let local = vcpu.wrapping_sub(self.data.first_vcpu);
-        if (local as usize) < self.data.vcpus.len() {
+        if let Some(local) = self.local(vcpu) {
             self.signal_local(local, events);
         } else if let Some(mailbox) = self.shared.mailboxes.get(vcpu as usize) {
             // What was pending has been announced.

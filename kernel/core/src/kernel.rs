@@ -275,6 +275,13 @@ impl<M: Machine> CoreState<M> {
         }
     }
 
+    /// Where a vCPU (index in the plan) stands among this core's, if it is one of them.
+    #[inline(always)]
+    pub(crate) fn local(&self, number: u32) -> Option<u32> {
+        let local = number.wrapping_sub(self.data.first_vcpu);
+        ((local as usize) < self.data.vcpus.len()).then_some(local)
+    }
+
     /// The vCPU (on this core) of that number.
     #[inline]
     pub(crate) fn vcpu(&mut self, local: u32) -> Option<&mut Vcpu> {

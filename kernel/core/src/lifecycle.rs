@@ -25,7 +25,7 @@ use parzelle_abi::trace::TraceKind;
 use parzelle_plan::{DESTINATION, NONE, PARTITION_IDLE, PARTITION_WAITS, Span};
 
 /// Units of long work per entry to the kernel.
-const UNITS: u32 = 2;
+const UNITS: u32 = 1;
 
 impl<M: Machine> CoreState<M> {
     /// Starts, at boot, the partitions whose first vCPU is on this core and that start at once.
@@ -130,15 +130,13 @@ impl<M: Machine> CoreState<M> {
         state.life.fetch_add(1, SeqCst);
         self.set_mode(partition, mode, condition);
         let again = mode != Mode::Idle;
-        state.start_again.store(u32::from(again), SeqCst);
         let generation = state.generation.fetch_add(u32::from(again), SeqCst) + u32::from(again);
         let kind = if again { TraceKind::Start } else { TraceKind::Stop };
         self.data.trace.write(now, kind, partition, u64::from(generation));
         let vcpus = self.shared.plan.partitions().get(partition as usize).map_or(0, |record| record.vcpus.count);
         for index in 0..vcpus {
             let Some(number) = self.vcpu_of(partition, index) else { continue };
-            let local = number.wrapping_sub(self.data.first_vcpu);
-            if (local as usize) < self.data.vcpus.len() {
+            if let Some(local) = self.local(number) {
                 self.stop_vcpu(local);
             } else if let Some(mailbox) = self.shared.mailboxes.get(number as usize) {
                 // Counted before it can be counted down; a start that was not read is dropped.
@@ -198,7 +196,7 @@ impl<M: Machine> CoreState<M> {
         (turn.is_none_or(|vcpu| vcpu.queue == 0) && has_work(0)).then_some(0)
     }
 
-    /// Does a few units of long work; what is left makes the timer fire at once.
+    /// Does the next units of long work; what is left makes the timer fire at once.
     pub(crate) fn work(&mut self) {
         if self.data.changes.count != 0 {
             return self.change();
@@ -259,12 +257,12 @@ impl<M: Machine> CoreState<M> {
         false
     }
 
-    /// Starts a partition that has stopped, if it is to start again.
+    /// Starts a partition that has stopped; one that is to stay idle is not (`start_vcpu`).
     fn begin(&mut self, partition: u32) {
         let Some(state) = self.shared.partitions.get(partition as usize) else { return };
         // Read before `stopping`: if another core stops it in between, the start is of a former life.
         let start = self.first_start(partition);
-        if state.start_again.load(SeqCst) == 0 || state.stopping.load(SeqCst) != 0 {
+        if state.stopping.load(SeqCst) != 0 {
             return;
         }
         if let Some(number) = self.vcpu_of(partition, 0) {
@@ -274,8 +272,7 @@ impl<M: Machine> CoreState<M> {
 
     /// Starts a vCPU of any core.
     pub(crate) fn start_anywhere(&mut self, number: u32, start: Start) {
-        let local = number.wrapping_sub(self.data.first_vcpu);
-        if (local as usize) < self.data.vcpus.len() {
+        if let Some(local) = self.local(number) {
             self.start_vcpu(local, start);
         } else if let Some(mailbox) = self.shared.mailboxes.get(number as usize) {
             *mailbox.start.lock() = start;
@@ -331,8 +328,7 @@ impl<M: Machine> CoreState<M> {
         self.data.changes = Span { first: first + 1, count: count - 1 };
         self.data.reschedule = true;
         let Some(change) = self.shared.plan.changes().get(first as usize) else { return };
-        let number = self.vcpu_of(change.partition, 0).unwrap_or(u32::MAX);
-        if number.wrapping_sub(self.data.first_vcpu) as usize >= self.data.vcpus.len() {
+        if self.vcpu_of(change.partition, 0).and_then(|number| self.local(number)).is_none() {
             return;
         }
         let mode = match Action::from_number(u64::from(change.action)) {

@@ -19,8 +19,6 @@ pub(crate) struct Partition {
     pub(crate) stopping: AtomicU32,
     /// How often it was stopped or restarted: a request of a former life means nothing any more.
     pub(crate) life: AtomicU32,
-    /// 1: it starts again when it has stopped; 0: it stays stopped.
-    pub(crate) start_again: AtomicU32,
     /// 1: it was NORMAL once; those that wait for it were started.
     pub(crate) was_normal: AtomicU32,
     /// 1: it was started once.

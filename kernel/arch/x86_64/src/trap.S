@@ -12,6 +12,13 @@
 
 .section .text.trap, "ax"
 
+# The general registers, in the order of `Context`.
+.macro push_registers
+    .irp register, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+    push \register
+    .endr
+.endm
+
 # --- Calls -----------------------------------------------------------------------------------
 # rcx = user rip, r11 = user flags, GS = the user's, rsp = the user's. Interrupts are masked.
 .balign 64
@@ -125,21 +132,7 @@ entry_trap:
     swapgs
     lfence
 entry_save:
-    push rax
-    push rbx
-    push rcx
-    push rdx
-    push rsi
-    push rdi
-    push rbp
-    push r8
-    push r9
-    push r10
-    push r11
-    push r12
-    push r13
-    push r14
-    push r15
+    push_registers
     cld
     mov rdi, gs:[{CORE}]
     mov rsi, [rsp + {VECTOR}]
@@ -188,21 +181,7 @@ entry_copy:
 # The kernel's last words: all registers go on the stack, wherever that is.
 entry_end:
     lfence
-    push rax
-    push rbx
-    push rcx
-    push rdx
-    push rsi
-    push rdi
-    push rbp
-    push r8
-    push r9
-    push r10
-    push r11
-    push r12
-    push r13
-    push r14
-    push r15
+    push_registers
     mov rdi, rsp
     and rsp, -16
     cld
