@@ -67,7 +67,8 @@ pub trait Frames {
 /// memory is there and stays.
 ///
 /// # Contract
-/// Each method is one atomic access (stores release, loads acquire, the rest both). `at` is a
+/// Each method is one atomic access: loads acquire, stores release, and what reads *and* writes is
+/// sequentially consistent (event channels rely on it: [`crate::events`]). `at` is a
 /// multiple of the word's size below [`crate::abi::PAGE`]; an implementation brings any other value into that
 /// range as it likes, and never panics.
 pub trait Page: Clone {

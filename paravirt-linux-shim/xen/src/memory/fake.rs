@@ -31,7 +31,7 @@ impl FakePage {
         let mask = u64::MAX >> (64 - 8 * size) << shift;
         let part = |word: u64| (word & mask) >> shift;
         let merge = |word: u64| Some((word & !mask) | (change(part(word))? << shift & mask));
-        let result = self.0[at / 8].fetch_update(Ordering::AcqRel, Ordering::Acquire, merge);
+        let result = self.0[at / 8].fetch_update(Ordering::SeqCst, Ordering::SeqCst, merge);
         result.map(part).map_err(part)
     }
 
