@@ -55,7 +55,7 @@ pub struct Environment {
     pub root: PathBuf,
     /// How crates are found.
     pub crates: Crates,
-    cache: RefCell<BTreeMap<PathBuf, Vec<Package>>>,
+    cache: RefCell<BTreeMap<PathBuf, Result<Vec<Package>, String>>>,
 }
 
 impl Environment {
@@ -93,8 +93,8 @@ impl Environment {
         match &self.crates {
             Crates::Fixed(all) => all.clone(),
             Crates::Cargo => {
-                let mut all = self.workspace(folder);
-                for package in self.workspace(&self.root) {
+                let mut all = self.workspace(folder).unwrap_or_default();
+                for package in self.workspace(&self.root).unwrap_or_default() {
                     if !all.iter().any(|p| p.name == package.name) {
                         all.push(package);
                     }
@@ -104,27 +104,41 @@ impl Environment {
         }
     }
 
-    fn workspace(&self, folder: &Path) -> Vec<Package> {
+    /// Why there are no packages of the workspace around `folder`, in Cargo's words; `None` if there
+    /// is nothing wrong with it.
+    pub fn trouble(&self, folder: &Path) -> Option<String> {
+        match &self.crates {
+            Crates::Fixed(_) => None,
+            Crates::Cargo => self.workspace(folder).err(),
+        }
+    }
+
+    fn workspace(&self, folder: &Path) -> Result<Vec<Package>, String> {
         let key = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         if let Some(known) = self.cache.borrow().get(&key) {
             return known.clone();
         }
-        let found = cargo_metadata(&key).unwrap_or_default();
+        let found = cargo_metadata(&key);
         self.cache.borrow_mut().insert(key, found.clone());
         found
     }
 }
 
-/// Asks Cargo for the packages of the workspace around a folder; `None` without a workspace.
-fn cargo_metadata(folder: &Path) -> Option<Vec<Package>> {
+/// Asks Cargo for the packages of the workspace around a folder; if it has none, what it says.
+fn cargo_metadata(folder: &Path) -> Result<Vec<Package>, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
         .current_dir(folder)
         .output()
-        .ok()?;
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
-    Some(json.get("packages")?.as_array()?.iter().filter_map(package).collect())
+        .map_err(|error| format!("it can't be run: {error}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(said.trim().trim_start_matches("error: ").to_owned());
+    }
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+    let packages = json.get("packages").and_then(|packages| packages.as_array());
+    Ok(packages.into_iter().flatten().filter_map(package).collect())
 }
 
 fn package(json: &serde_json::Value) -> Option<Package> {

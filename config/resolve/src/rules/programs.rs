@@ -100,17 +100,26 @@ fn krate(cx: &mut Ctx<'_>, at: usize, p: &parzelle_schema::file::Partition) {
         None => {
             let names: Vec<&str> =
                 cx.facts.all_packages.iter().filter(|p| !p.bins.is_empty()).map(|p| p.name.as_str()).collect();
+            let trouble = cx.env.trouble(cx.folder);
             let mut d = Diagnostic::error(
                 "PZ0202",
                 format!("no crate is called `{name}`"),
                 krate.place,
-                "neither in this workspace nor among those of Parzelle",
+                match &trouble {
+                    None => "neither in this workspace nor among those of Parzelle",
+                    Some(_) => "not among those of Parzelle, and no workspace around this file can be read",
+                },
             )
             .counter(p.table.head, "the program of this partition");
             d = match nearest(name, names) {
                 Some(near) => d.fix("a crate with a similar name", krate.place, format!("\"{near}\"")),
                 None => d.help("a program that was built elsewhere is `elf = \"path\"`"),
             };
+            if let Some(trouble) = trouble {
+                d = d.note(format!("cargo, asked for the workspace: {trouble}")).help(format!(
+                    "a `Cargo.toml` beside this file or above it, with `[workspace]` and `members = [\"{name}\"]`"
+                ));
+            }
             cx.push(d);
         }
         Some(package) if package.bins.len() != 1 => {
