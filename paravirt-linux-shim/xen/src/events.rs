@@ -28,11 +28,25 @@ mod bind;
 mod control;
 mod fifo;
 mod port;
+mod serve;
 mod two_level;
 mod vcpu;
 
 #[cfg(test)]
 mod tests;
+
+/// For tests of other modules.
+#[cfg(test)]
+pub(crate) mod tests_support {
+    use super::*;
+    use crate::memory::fake::FakePage;
+
+    /// Runs something with event channels that have so many vCPUs and ports.
+    pub(crate) fn house(vcpus: usize, ports: usize, run: impl FnOnce(&Events<'_, FakePage>)) {
+        let house = tests::House::new(vcpus, ports);
+        run(&house.events());
+    }
+}
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -40,6 +54,7 @@ use spin::relax::{RelaxStrategy, Spin};
 
 pub use bind::Closed;
 pub use port::{Kind, Port};
+pub use serve::Effect;
 pub use vcpu::{VcpuEvents, VcpuSet};
 
 use crate::abi::Errno;

@@ -26,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 pub mod abi;
+pub mod answer;
 pub mod cpuid;
 pub mod decode;
 pub mod events;

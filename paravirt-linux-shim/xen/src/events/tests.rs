@@ -11,7 +11,7 @@ use super::*;
 use crate::abi::event::{PortStatus, virq};
 use crate::abi::shared::at;
 use crate::memory::fake::FakePage;
-use guest::House;
+pub(super) use guest::House;
 
 const DOM0: u16 = 0;
 

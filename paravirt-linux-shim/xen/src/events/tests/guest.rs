@@ -10,14 +10,14 @@ use crate::memory::Page;
 use crate::memory::fake::FakePage;
 
 /// The memory of all that `Events` borrows.
-pub(super) struct House {
+pub(in crate::events) struct House {
     pub(super) shared: FakePage,
     ports: Vec<Port>,
     vcpus: Vec<VcpuEvents<FakePage>>,
 }
 
 impl House {
-    pub(super) fn new(vcpus: usize, ports: usize) -> Self {
+    pub(in crate::events) fn new(vcpus: usize, ports: usize) -> Self {
         Self {
             shared: FakePage::default(),
             ports: (0..ports).map(|_| Port::new()).collect(),
@@ -25,7 +25,7 @@ impl House {
         }
     }
 
-    pub(super) fn events(&self) -> Events<'_, FakePage> {
+    pub(in crate::events) fn events(&self) -> Events<'_, FakePage> {
         Events::new(self.shared.clone(), &self.ports, &self.vcpus)
     }
 }
