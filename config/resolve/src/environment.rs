@@ -37,6 +37,42 @@ pub struct Metadata {
     pub heap: Option<u64>,
     /// Memory that its devices reach, bytes.
     pub dma_memory: Option<u64>,
+    /// What of it can't be taken (PZ0210): the key, and why.
+    pub wrong: Vec<(String, &'static str)>,
+}
+
+impl Metadata {
+    /// Reads the table; without one, nothing is said.
+    fn read(table: Option<&serde_json::Value>) -> Self {
+        let mut it = Self::default();
+        for (key, value) in table.and_then(|table| table.as_object()).into_iter().flatten() {
+            let size = value.as_str().and_then(|text| parse_size(text).ok());
+            let slot = match key.as_str() {
+                "fp" => {
+                    it.fp = value.as_bool();
+                    if it.fp.is_none() {
+                        it.wrong.push((key.clone(), "wants `true` or `false`"));
+                    }
+                    continue;
+                }
+                "stack" => &mut it.stack,
+                "heap" => &mut it.heap,
+                "dma-memory" => &mut it.dma_memory,
+                // What links it can serve: read by whoever chooses a server, not here.
+                "serves" => continue,
+                _ => {
+                    let why = "is unknown; the keys are `fp`, `stack`, `heap`, `dma-memory` and `serves`";
+                    it.wrong.push((key.clone(), why));
+                    continue;
+                }
+            };
+            *slot = size;
+            if size.is_none() {
+                it.wrong.push((key.clone(), "wants a size such as \"64KiB\""));
+            }
+        }
+        it
+    }
 }
 
 /// How crates are found.
@@ -142,8 +178,6 @@ fn cargo_metadata(folder: &Path) -> Result<Vec<Package>, String> {
 }
 
 fn package(json: &serde_json::Value) -> Option<Package> {
-    let metadata = json.get("metadata").and_then(|m| m.get("parzelle"));
-    let size = |key: &str| metadata.and_then(|m| m.get(key)).and_then(|v| v.as_str()).and_then(|s| parse_size(s).ok());
     let targets = json.get("targets")?.as_array()?;
     Some(Package {
         name: json.get("name")?.as_str()?.to_owned(),
@@ -158,11 +192,6 @@ fn package(json: &serde_json::Value) -> Option<Package> {
             .and_then(|f| f.as_object())
             .map(|f| f.keys().cloned().collect())
             .unwrap_or_default(),
-        metadata: Metadata {
-            stack: size("stack"),
-            fp: metadata.and_then(|m| m.get("fp")).and_then(|v| v.as_bool()),
-            heap: size("heap"),
-            dma_memory: size("dma-memory"),
-        },
+        metadata: Metadata::read(json.get("metadata").and_then(|metadata| metadata.get("parzelle"))),
     })
 }
