@@ -71,7 +71,7 @@ impl Features {
     pub(crate) fn read() -> Features {
         Features::decode(
             [ID_AA64PFR0_EL1.get(), ID_AA64PFR1_EL1.get()],
-            [ID_AA64ISAR1_EL1.get(), IdAa64Isar2::get()],
+            [ID_AA64ISAR1_EL1.get(), IdAa64Isar2.get()],
             ID_AA64MMFR1_EL1.get(),
         )
     }
@@ -106,20 +106,20 @@ pub(crate) fn init() {
     VTCR_EL2.set(vtcr(ID_AA64MMFR0_EL1.get() & 0xf, features.wide_vmid));
     HCR_EL2.set(HCR_HOST);
     CPTR_EL2.set(CPTR_FP);
-    Hstr::set(0);
+    Hstr.set(0);
     // HPMN: all counters; TPMCR, TPM, TDA, TDOSA, TDRA, TTRF: PMU, debug and trace are not the
     // guest's. Its breakpoint instructions stay its own (TDE = 0).
-    let counters = Pmcr::get() >> 11 & 0x1f;
+    let counters = Pmcr.get() >> 11 & 0x1f;
     MDCR_EL2.set(counters | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 19);
     // EL1PCTEN: the physical counter may be read; the physical timer of EL1 is nobody's.
     CNTHCTL_EL2.set(1);
     CNTVOFF_EL2.set(0);
     CNTV_CTL_EL0.set(0);
-    Vpidr::set(MIDR_EL1.get());
-    Pmuserenr::set(0);
+    Vpidr.set(MIDR_EL1.get());
+    Pmuserenr.set(0);
     // Activity monitors, where there are any (ID_AA64PFR0_EL1.AMU).
     if ID_AA64PFR0_EL1.get() >> 44 & 0xf != 0 {
-        Amuserenr::set(0);
+        Amuserenr.set(0);
     }
     MDSCR_EL1.set(0);
     host_el1();
@@ -139,10 +139,10 @@ pub(crate) fn host_el1() {
 pub(crate) fn init_measure() {
     use crate::registers::{Pmccfiltr, Pmcntenset};
     // E: on; LC: 64 bits.
-    Pmcr::set(1 | 1 << 6);
+    Pmcr.set(1 | 1 << 6);
     // NSH: in EL2, too.
-    Pmccfiltr::set(1 << 27);
-    Pmcntenset::set(1 << 31);
+    Pmccfiltr.set(1 << 27);
+    Pmcntenset.set(1 << 31);
 }
 
 #[cfg(test)]

@@ -22,7 +22,6 @@ use crate::timer::{self, GUEST_TIMER_LINE, TIMER_LINE};
 use aarch64_cpu::registers::{CNTV_CTL_EL0, ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2, Readable, Writeable};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::AtomicU64;
 use parzelle_abi::aarch64::{Frame, GuestExit};
 use parzelle_abi::health::ErrorId;
 use parzelle_core::CoreState;
@@ -69,9 +68,6 @@ pub(crate) static BLOCKS: Blocks = Blocks(UnsafeCell::new([const { MaybeUninit::
 pub(crate) const STACK_TOP: usize = core::mem::offset_of!(Block, core);
 /// Bytes of a block.
 pub(crate) const BLOCK: usize = size_of::<Block>();
-
-/// MPIDR affinities of the cores, by number.
-pub(crate) static MPIDRS: [AtomicU64; CORES_MAX] = [const { AtomicU64::new(0) }; CORES_MAX];
 
 /// The address of a block.
 pub(crate) fn block(core: usize) -> usize {
@@ -211,7 +207,7 @@ impl Core {
     #[cfg(feature = "measure")]
     #[inline(always)]
     fn begin_measure(&mut self) {
-        self.since = crate::registers::Pmccntr::get();
+        self.since = crate::registers::Pmccntr.get();
     }
 
     #[cfg(feature = "measure")]
@@ -219,7 +215,7 @@ impl Core {
     fn end_measure(&mut self) {
         /// Instructions of entry and exit that lie outside of what is measured.
         const REST: u64 = 50;
-        let length = crate::registers::Pmccntr::get().wrapping_sub(self.since) + REST;
+        let length = crate::registers::Pmccntr.get().wrapping_sub(self.since) + REST;
         let machine = &mut self.state().machine;
         machine.longest = machine.longest.max(length);
     }

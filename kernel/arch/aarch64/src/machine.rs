@@ -3,7 +3,7 @@
 
 //! The processor as the kernel core sees it.
 
-use crate::context::{self, Context, FP, FP_IS_GUESTS, GUEST, IN_GUEST, SHARED_VMID, host_pstate};
+use crate::context::{self, Context, FP, FP_IS_GUESTS, FpArea, GUEST, IN_GUEST, SHARED_VMID, host_pstate, owns_fp};
 use crate::control::{self, CPTR_FP, CPTR_TRAP};
 use crate::irqchip::IrqChip;
 use crate::memory;
@@ -12,7 +12,6 @@ use crate::timer::Clock;
 use crate::{console, guest, halt};
 use aarch64_cpu::registers::{CPTR_EL2, VTTBR_EL2};
 use core::ptr;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use parzelle_abi::aarch64::{Frame, GuestExit};
 use parzelle_abi::call::Error;
 use parzelle_abi::vcpu_page::{FRAME, VcpuHead};
@@ -38,8 +37,6 @@ pub(crate) struct Processor {
     pub(crate) vcpus: &'static [VcpuRecord],
     pub(crate) clock: Clock,
     pub(crate) chip: IrqChip,
-    /// MPIDRs of the cores, by number.
-    pub(crate) cores: &'static [AtomicU64],
     pub(crate) features: control::Features,
     pub(crate) exit: Exit,
     /// CPTR_EL2 as it is loaded.
@@ -49,19 +46,13 @@ pub(crate) struct Processor {
 }
 
 impl Processor {
-    pub(crate) fn new(
-        vcpus: &'static [VcpuRecord],
-        clock: Clock,
-        chip: IrqChip,
-        cores: &'static [AtomicU64],
-    ) -> Processor {
+    pub(crate) fn new(vcpus: &'static [VcpuRecord], clock: Clock, chip: IrqChip) -> Processor {
         Processor {
             frame: ptr::null_mut(),
             context: ptr::null_mut(),
             vcpus,
             clock,
             chip,
-            cores,
             features: control::Features::read(),
             exit: Exit::default(),
             cptr: control::CPTR_FP,
@@ -97,19 +88,23 @@ impl Processor {
         }
     }
 
+    /// Goes on with this frame, of the context that `flags` say.
+    #[inline(always)]
+    pub(crate) fn return_to(&mut self, frame: *mut Frame, flags: u64) {
+        self.frame = frame;
+        self.allow_fp(owns_fp(flags));
+    }
+
     /// Leaves the current vCPU: its state goes to memory.
     #[inline(always)]
     fn leave(&mut self) {
         let Some(context) = self.context() else { return };
-        let flags = context.flags;
-        if flags & GUEST != 0 {
+        if context.flags & GUEST != 0 {
             guest::unload(self);
         } else {
             context::save_rest(&mut context.frame);
-            if flags & FP != 0 {
-                context.fp.save();
-            }
         }
+        self.move_fp(|area| area.save());
     }
 
     /// Makes a vCPU current.
@@ -117,26 +112,28 @@ impl Processor {
     fn enter(&mut self, to: &VcpuRecord) {
         self.context = to.context as *mut Context;
         let Some(context) = self.context() else { return };
-        let flags = context.flags;
-        let frame = &raw mut context.frame;
+        let (flags, frame) = (context.flags, &raw mut context.frame);
         VTTBR_EL2.set(context.vttbr);
         context::load_rest(&context.frame, context.frame.pstate);
-        if flags & (GUEST | SHARED_VMID | FP) != 0 {
-            if flags & SHARED_VMID != 0 {
-                flush_current_vmid();
-            }
-            if flags & GUEST != 0 {
-                return guest::load(self);
-            }
-            if flags & FP != 0 {
-                self.open_fp();
-                if let Some(context) = self.context() {
-                    context.fp.load();
-                }
+        if flags & SHARED_VMID != 0 {
+            flush_current_vmid();
+        }
+        self.move_fp(|area| area.load());
+        if flags & GUEST != 0 {
+            return guest::load(self);
+        }
+        self.return_to(frame, flags);
+    }
+
+    /// Saves or loads the current vCPU's FP/SIMD registers, if it has any.
+    #[inline(always)]
+    fn move_fp(&mut self, how: fn(&mut FpArea)) {
+        if self.context().is_some_and(|context| context.flags & (FP | FP_IS_GUESTS) != 0) {
+            self.open_fp();
+            if let Some(area) = self.context().and_then(Context::fp_area) {
+                how(area);
             }
         }
-        self.frame = frame;
-        self.allow_fp(flags & FP != 0);
     }
 
     /// The frame of the host context. What lies in registers while it is current stays there.
@@ -177,8 +174,7 @@ impl Machine for Processor {
     }
 
     fn kick(&mut self, core: u32) {
-        let mpidr = self.cores.get(core as usize).map_or(0, |mpidr| mpidr.load(Relaxed));
-        self.chip.kick(core, mpidr);
+        self.chip.kick(core);
     }
 
     #[inline]
@@ -220,12 +216,10 @@ impl Machine for Processor {
         if flags & (FP | GUEST) != 0 {
             context.flags &= !FP_IS_GUESTS;
             self.open_fp();
-            context::FpArea::clear();
+            FpArea::ZERO.load();
             self.allow_fp(flags & FP != 0);
         }
-        if flags & GUEST != 0 {
-            guest::forget(self);
-        }
+        guest::forget(self);
     }
 
     #[inline(always)]

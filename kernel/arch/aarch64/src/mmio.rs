@@ -31,6 +31,16 @@ impl Mmio {
         unsafe { ptr::read_volatile((self.0 + offset) as *const u32) }
     }
 
+    /// Waits until bits of a register are clear; not for ever: then it is taken as it is.
+    pub(crate) fn settle(self, offset: usize, bits: u32) {
+        const PATIENCE: u32 = 1_000_000;
+        for _ in 0..PATIENCE {
+            if self.read(offset) & bits == 0 {
+                return;
+            }
+        }
+    }
+
     /// Writes a register.
     #[inline(always)]
     pub(crate) fn write(self, offset: usize, value: u32) {
