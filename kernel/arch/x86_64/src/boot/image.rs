@@ -6,7 +6,7 @@
 use crate::layout::{PAGE, physical};
 use crate::space::Image;
 
-#[cfg(all(target_arch = "x86_64", target_os = "none"))]
+#[cfg(target_os = "none")]
 core::arch::global_asm!(
     include_str!("boot.S"),
     CR0 = const crate::registers::cr0::KERNEL,
@@ -22,14 +22,14 @@ core::arch::global_asm!(
 macro_rules! symbols {
     ($($(#[$doc:meta])* $name:ident = $symbol:ident;)+) => {
         /// Addresses (virtual) of symbols.
-        #[cfg(all(target_arch = "x86_64", target_os = "none"))]
+        #[cfg(target_os = "none")]
         pub(crate) mod symbol {
             unsafe extern "C" { $(safe static $symbol: u8;)+ }
             $($(#[$doc])* pub(crate) fn $name() -> u64 { &raw const $symbol as u64 })+
         }
 
         /// Stand-ins for the host.
-        #[cfg(not(all(target_arch = "x86_64", target_os = "none")))]
+        #[cfg(not(target_os = "none"))]
         pub(crate) mod symbol {
             $($(#[$doc])* pub(crate) fn $name() -> u64 { 0 })+
         }
