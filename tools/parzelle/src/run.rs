@@ -73,6 +73,12 @@ fn line(path: &Path, args: &Run) -> Result<Vec<String>> {
     if line.is_empty() {
         return Ok(line);
     }
+    if let Some(at) = line.iter().position(|argument| argument == "-nographic") {
+        // A PC's firmware would then draw on the serial line: it clears the terminal and leaves it
+        // without line wrap. And it would look for something to boot on a default network card.
+        let silent = ["-nodefaults", "-display", "none", "-serial", "mon:stdio"];
+        line.splice(at..=at, silent.map(str::to_owned));
+    }
     if let Some(cores) = args.cores {
         set(&mut line, "-smp", |_| cores.to_string());
     }
