@@ -22,7 +22,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use parzelle_core::CoreState;
 use parzelle_core::machine::Halt;
 use parzelle_paging::{Frame, Pa};
-use parzelle_plan::{ARCH_AARCH64, LINE_EDGE, Plan, REVISION, RegionRecord, SPACE_GUEST};
+use parzelle_plan::{ARCH_AARCH64, LINE_EDGE, Plan, REVISION};
 
 /// What a board is to this crate.
 pub struct Board {
@@ -107,14 +107,7 @@ fn prepare(board: &Board, device_tree: u64) -> Result<u64, Refusal> {
             memory::zero(record.address, record.bytes);
             // A guest whose MMU is off reads past the caches. (Its own RAM is not zeroed here: the
             // shim prepares and cleans what it loads there.)
-            let of_guest = |region: &RegionRecord| {
-                region.space == SPACE_GUEST
-                    && region.physical < record.address.saturating_add(record.bytes)
-                    && record.address < region.physical.saturating_add(region.bytes)
-            };
-            if plan.regions().iter().any(of_guest) {
-                clean_to_memory(record.address, record.bytes);
-            }
+            clean_to_memory(record.address, record.bytes);
         }
     }
 

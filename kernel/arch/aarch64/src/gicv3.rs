@@ -32,7 +32,7 @@ pub(crate) fn wake(redistributors: Mmio, affinity: u64) -> Option<Mmio> {
     let wanted = affinity & 0xff_ffff | (affinity >> 32 & 0xff) << 24;
     let mut frame = redistributors;
     loop {
-        let kind = frame.read_long(GICR_TYPER);
+        let kind: u64 = frame.read(GICR_TYPER);
         if kind >> 32 == wanted {
             break;
         }
@@ -41,7 +41,7 @@ pub(crate) fn wake(redistributors: Mmio, affinity: u64) -> Option<Mmio> {
         }
         frame = frame.at(if kind & VLPIS != 0 { 2 * STRIDE } else { STRIDE });
     }
-    frame.write(GICR_WAKER, frame.read(GICR_WAKER) & !SLEEP);
+    frame.write(GICR_WAKER, frame.read::<u32>(GICR_WAKER) & !SLEEP);
     frame.settle(GICR_WAKER, ASLEEP);
     Some(frame.at(SGI_PAGE))
 }

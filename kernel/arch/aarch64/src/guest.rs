@@ -28,27 +28,16 @@ use crate::irqchip::IrqChip;
 use crate::machine::{Exit, Processor};
 use crate::memory::{read_word, write_word};
 use crate::registers::flush_current_vmid;
-use crate::system::{Keys, System};
+use crate::system::{Flip, Keys, System};
 use crate::virtual_interrupt::{self, Virtual};
 use aarch64_cpu::registers::{
-    CNTKCTL_EL1, CNTV_CTL_EL0, CNTV_CVAL_EL0, CPACR_EL1, ELR_EL2, HCR_EL2, Readable, SCTLR_EL1, SP_EL0, SPSR_EL2,
-    TCR_EL1, TPIDR_EL0, TPIDRRO_EL0, TTBR0_EL1, TTBR1_EL1, VMPIDR_EL2, VTTBR_EL2, Writeable,
+    CNTV_CTL_EL0, CNTV_CVAL_EL0, ELR_EL2, HCR_EL2, Readable, SP_EL0, SPSR_EL2, TCR_EL1, TPIDR_EL0, TTBR0_EL1,
+    TTBR1_EL1, VMPIDR_EL2, VTTBR_EL2, Writeable,
 };
 use core::mem::offset_of;
 use parzelle_abi::aarch64::{Frame, Guest, GuestExit, LIST_REGISTERS, VirtualInterrupt};
 use parzelle_abi::call::Error;
 use parzelle_abi::vcpu_page::GUEST as PAGE_GUEST;
-
-/// Registers that act on EL0 under TGE = 1 as well, so each side has its own.
-#[derive(Clone, Copy, Default)]
-#[repr(C)]
-struct Flip {
-    sctlr: u64,
-    cpacr: u64,
-    cntkctl: u64,
-    tpidrro: u64,
-    timer_control: u64,
-}
 
 /// The second context page.
 #[repr(C)]
@@ -79,7 +68,7 @@ impl GuestContext {
             hcr: 0,
             mpidr: 1 << 31,
             used: 0,
-            flip: Flip { sctlr: SCTLR_RESET, cpacr: 0, cntkctl: 0, tpidrro: 0, timer_control: 0 },
+            flip: Flip { sctlr: SCTLR_RESET, ..Flip::ZERO },
             system: System::ZERO,
             keys: Keys::ZERO,
             interface: Virtual { control: 0, active: [0; 2], lists: [0; LIST_REGISTERS] },
@@ -190,7 +179,7 @@ pub(crate) fn leave(processor: &mut Processor, exit: Option<GuestExit>) {
     page.set(offset_of!(Guest, syndrome), told.syndrome);
     page.set(offset_of!(Guest, address), told.address);
     page.set(offset_of!(Guest, ipa), told.ipa);
-    page.set(offset_of!(Guest, timer_control), parts.guest.flip.timer_control);
+    page.set(offset_of!(Guest, timer_control), parts.guest.flip.timer_control & 3);
     page.set(offset_of!(Guest, timer_compare), CNTV_CVAL_EL0.get());
     page.set(at::TRANSLATION, TCR_EL1.get());
     page.set(at::TRANSLATION + 8, TTBR0_EL1.get());
@@ -281,13 +270,9 @@ impl Parts<'_> {
         ELR_EL2.set(page.get(at::PC));
         SPSR_EL2.set(guest_pstate(page.get(at::PSTATE), processor.features.aarch32));
         TPIDR_EL0.set(page.get(at::TLS));
-        SCTLR_EL1.set(guest.flip.sctlr);
-        CPACR_EL1.set(guest.flip.cpacr);
-        CNTKCTL_EL1.set(guest.flip.cntkctl);
-        TPIDRRO_EL0.set(guest.flip.tpidrro);
+        guest.flip.load();
         VTTBR_EL2.set(guest.vttbr);
         HCR_EL2.set(guest.hcr);
-        CNTV_CTL_EL0.set(guest.flip.timer_control);
         self.chip.virtual_enable(true);
         if self.context.flags & SHARED_VMID != 0 {
             flush_current_vmid();
@@ -300,13 +285,7 @@ impl Parts<'_> {
     #[inline]
     fn save_flip(&mut self) {
         let page = self.page;
-        self.guest.flip = Flip {
-            sctlr: SCTLR_EL1.get(),
-            cpacr: CPACR_EL1.get(),
-            cntkctl: CNTKCTL_EL1.get(),
-            tpidrro: TPIDRRO_EL0.get(),
-            timer_control: CNTV_CTL_EL0.get() & 3,
-        };
+        self.guest.flip.save();
         CNTV_CTL_EL0.set(0);
         self.chip.virtual_enable(false);
         control::host_el1();

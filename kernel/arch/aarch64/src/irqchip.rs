@@ -111,9 +111,9 @@ impl IrqChip {
     /// Initialises the distributor: everything masked. Once, on the boot core.
     pub(crate) fn init_distributor(&self) {
         let gicd = self.distributor;
-        gicd.write(GICD_CTLR, 0);
+        gicd.write(GICD_CTLR, 0_u32);
         gicd.settle(GICD_CTLR, WRITE_PENDING);
-        let blocks = gicd.read(GICD_TYPER) as usize & 0x1f;
+        let blocks = gicd.read::<u32>(GICD_TYPER) as usize & 0x1f;
         for block in 1..=blocks.min(31) {
             self.clear(gicd, block);
             for word in block * 8..block * 8 + 8 {
@@ -139,7 +139,7 @@ impl IrqChip {
         let Some(kick) = KICKS.get(core) else { return false };
         let local = if self.v2 {
             // The targets of the first lines read as this core's own bit.
-            self.route = u64::from(self.distributor.read(GICD_ITARGETSR) & 0xff);
+            self.route = u64::from(self.distributor.read::<u8>(GICD_ITARGETSR));
             kick.store(self.route << 16, Relaxed);
             self.distributor
         } else {
@@ -150,14 +150,14 @@ impl IrqChip {
         };
         self.clear(local, 0);
         for line in 0..32 {
-            local.write_byte(GICD_IPRIORITYR + line as usize, local_priority(line));
+            local.write(GICD_IPRIORITYR + line as usize, local_priority(line));
         }
         local.write(GICD_ISENABLER, LOCAL_LINES);
         if self.v2 {
             self.cpu.write(GICC_PMR, u32::from(PRIORITY_MASK));
-            self.cpu.write(GICC_BPR, 0);
+            self.cpu.write(GICC_BPR, 0_u32);
             self.cpu.write(GICC_CTLR, ENABLE);
-            self.lists = (self.hyp.read(GICH_VTR) as usize & 0x3f) + 1;
+            self.lists = (self.hyp.read::<u32>(GICH_VTR) as usize & 0x3f) + 1;
         } else {
             self.lists = gicv3::init_cpu();
         }
@@ -172,8 +172,8 @@ impl IrqChip {
     /// Tells the distributor how a device's line behaves.
     pub(crate) fn configure(&self, line: u32, edge: bool) {
         let register = GICD_ICFGR + line as usize / 16 * 4;
-        let bit = 2 << (line % 16 * 2);
-        let old = self.distributor.read(register);
+        let bit = 2_u32 << (line % 16 * 2);
+        let old: u32 = self.distributor.read(register);
         self.distributor.write(register, if edge { old | bit } else { old & !bit });
     }
 
@@ -198,18 +198,18 @@ impl IrqChip {
     /// Masks a line.
     #[inline(always)]
     pub(crate) fn mask(&self, line: u32) {
-        self.distributor.write(GICD_ICENABLER + line as usize / 32 * 4, 1 << (line % 32));
+        self.distributor.write(GICD_ICENABLER + line as usize / 32 * 4, 1_u32 << (line % 32));
     }
 
     /// Unmasks a line, and routes it to this core.
     #[inline(always)]
     pub(crate) fn unmask(&self, line: u32) {
         if self.v2 {
-            self.distributor.write_byte(GICD_ITARGETSR + line as usize, self.route as u8);
+            self.distributor.write(GICD_ITARGETSR + line as usize, self.route as u8);
         } else {
-            self.distributor.write_long(GICD_IROUTER + line as usize * 8, self.route);
+            self.distributor.write(GICD_IROUTER + line as usize * 8, self.route);
         }
-        self.distributor.write(GICD_ISENABLER + line as usize / 32 * 4, 1 << (line % 32));
+        self.distributor.write(GICD_ISENABLER + line as usize / 32 * 4, 1_u32 << (line % 32));
     }
 
     /// Interrupts another core.
@@ -248,14 +248,14 @@ impl IrqChip {
     /// Reads a list register.
     #[inline(always)]
     pub(crate) fn list(&self, index: usize) -> u64 {
-        if self.v2 { u64::from(self.hyp.read(GICH_LR + index * 4)) } else { gicv3::list(index) }
+        if self.v2 { u64::from(self.hyp.read::<u32>(GICH_LR + index * 4)) } else { gicv3::list(index) }
     }
 
     /// Saves the state of the virtual CPU interface, without the list registers.
     pub(crate) fn save_virtual(&self, state: &mut Virtual) {
         if self.v2 {
-            state.control = u64::from(self.hyp.read(GICH_VMCR));
-            state.active = [u64::from(self.hyp.read(GICH_APR)), 0];
+            state.control = u64::from(self.hyp.read::<u32>(GICH_VMCR));
+            state.active = [u64::from(self.hyp.read::<u32>(GICH_APR)), 0];
         } else {
             gicv3::save_virtual(state);
         }

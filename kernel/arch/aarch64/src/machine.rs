@@ -10,7 +10,7 @@ use crate::memory;
 use crate::registers::{flush_current_vmid, isb};
 use crate::timer::Clock;
 use crate::{console, guest, halt};
-use aarch64_cpu::registers::{CPTR_EL2, VTTBR_EL2};
+use aarch64_cpu::registers::{CPTR_EL2, ELR_EL2, SP_EL0, SPSR_EL2, VTTBR_EL2};
 use core::ptr;
 use parzelle_abi::aarch64::{Frame, GuestExit};
 use parzelle_abi::call::Error;
@@ -142,23 +142,17 @@ impl Processor {
         self.context().map(|context| &mut context.frame)
     }
 
-    /// The physical address of a part of the current vCPU's page.
+    /// The physical address of the current vCPU's page.
     #[inline(always)]
-    pub(crate) fn page(&mut self, offset: u64) -> u64 {
-        self.context().map_or(0, |context| context.page + offset)
-    }
-
-    #[inline(always)]
-    fn write_head(&mut self, field: usize, value: u64) {
-        let page = self.page(0);
-        memory::write_word(page + field as u64, value);
+    fn page(&mut self) -> u64 {
+        self.context().map_or(0, |context| context.page)
     }
 }
 
-/// The offset of a field in the head of the vCPU page.
-macro_rules! field {
-    ($name:ident) => {
-        core::mem::offset_of!(VcpuHead, $name)
+/// Writes fields of the head of a vCPU page.
+macro_rules! write_head {
+    ($page:expr, $($field:ident: $value:expr),+) => {
+        $(memory::write_word($page + core::mem::offset_of!(VcpuHead, $field) as u64, $value);)+
     };
 }
 
@@ -194,7 +188,7 @@ impl Machine for Processor {
             guest::leave(self, None);
         }
         let clock = self.clock;
-        let page = self.page(0);
+        let page = self.page();
         // Head and frame; what lies behind is between the shim and its guest.
         memory::zero(page, parzelle_abi::vcpu_page::GUEST);
         let head = VcpuHead {
@@ -232,11 +226,11 @@ impl Machine for Processor {
 
     #[inline(always)]
     fn upcalls_masked(&mut self) -> bool {
-        memory::read_word(self.page(field!(masked) as u64)) != 0
+        memory::read_word(self.page() + core::mem::offset_of!(VcpuHead, masked) as u64) != 0
     }
 
     fn enter_upcall(&mut self, upcall: &Upcall, keep_frame: bool) {
-        let page = self.page(0);
+        let page = self.page();
         let Some(frame) = self.host_frame() else { return };
         if !keep_frame {
             context::save_rest(frame);
@@ -244,35 +238,27 @@ impl Machine for Processor {
         }
         frame.x[0] = upcall.reason as u64;
         frame.x[1] = upcall.events;
-        let rest = Frame {
-            sp: upcall.stack,
-            pc: upcall.entry,
-            tls: aarch64_cpu::registers::Readable::get(&aarch64_cpu::registers::TPIDR_EL0),
-            ..Frame::default()
-        };
-        context::load_rest(&rest, 0);
-        self.write_head(field!(masked), 1);
-        self.write_head(field!(reason), upcall.reason as u64);
-        self.write_head(field!(events), upcall.events);
+        SP_EL0.set(upcall.stack);
+        ELR_EL2.set(upcall.entry);
+        SPSR_EL2.set(0);
+        write_head!(page, masked: 1, reason: upcall.reason as u64, events: upcall.events);
         if let Some(fault) = upcall.fault {
-            self.write_head(field!(error), fault.error as u64);
-            self.write_head(field!(syndrome), fault.syndrome);
-            self.write_head(field!(address), fault.address);
+            write_head!(page, error: fault.error as u64, syndrome: fault.syndrome, address: fault.address);
         }
     }
 
     fn resume_frame(&mut self) {
-        let page = self.page(0);
+        let page = self.page();
         let Some(frame) = self.host_frame() else { return };
         memory::read_words(frame, page + FRAME);
         frame.pstate = host_pstate(frame.pstate);
         context::load_rest(frame, frame.pstate);
-        self.write_head(field!(masked), 0);
+        write_head!(page, masked: 0);
     }
 
     #[inline(always)]
     fn set_window_start(&mut self, start: u64) {
-        self.write_head(field!(window_start), start);
+        write_head!(self.page(), window_start: start);
     }
 
     #[inline(always)]

@@ -4,6 +4,7 @@
 //! Memory of partitions and of the plan, by physical address. No references to it exist: whoever
 //! else has it mapped may write at any time. So: assembly, or volatile words.
 
+use crate::mmio::Mmio;
 use crate::registers::assembly;
 use parzelle_abi::aarch64::Frame;
 use parzelle_plan::QuiesceRecord;
@@ -127,15 +128,13 @@ pub(crate) fn read_words(frame: &mut Frame, from: u64) {
 /// Performs a write that silences a device.
 pub(crate) fn quiesce(write: &QuiesceRecord) {
     let QuiesceRecord { address, value, width, .. } = *write;
+    // SAFETY: the plan names a device register that EL2 maps, and its width.
+    let device = unsafe { Mmio::new(address) };
     match width {
-        // SAFETY: the plan names a device register that EL2 maps, and its width.
-        1 => unsafe { core::ptr::write_volatile(address as *mut u8, value as u8) },
-        // SAFETY: as above.
-        2 => unsafe { core::ptr::write_volatile(address as *mut u16, value as u16) },
-        // SAFETY: as above.
-        4 => unsafe { core::ptr::write_volatile(address as *mut u32, value as u32) },
-        // SAFETY: as above.
-        8 => unsafe { core::ptr::write_volatile(address as *mut u64, value) },
+        1 => device.write(0, value as u8),
+        2 => device.write(0, value as u16),
+        4 => device.write(0, value as u32),
+        8 => device.write(0, value),
         _ => {}
     }
 }

@@ -135,6 +135,15 @@ instructions! {
     flush_all "dsb ish\n tlbi alle2\n tlbi alle1\n ic iallu\n dsb ish\n isb",
 }
 
+/// Sleeps until an interrupt or an SError is pending, masked or not. Takes the SError, if it is one:
+/// returns its syndrome, 0 for none. Nobody is current meanwhile, so ELR_EL2 and SPSR_EL2 are free.
+pub(crate) fn idle() -> u64 {
+    let mut syndrome = 0;
+    // SAFETY: the vector of SErrors in EL2 (trap.S) writes the syndrome to x0 and returns.
+    unsafe { assembly!("wfi", "msr daifclr, #4", "isb", "msr daifset, #4", inout("x0") syndrome) };
+    syndrome
+}
+
 /// Cleans and invalidates the data caches for a range, to the point of coherency, so that a core
 /// without caches sees it.
 pub(crate) fn clean_to_memory(address: u64, bytes: u64) {

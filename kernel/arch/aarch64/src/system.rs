@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! EL1 registers that stay loaded between guest and shim, and are switched with the vCPU.
+//! Registers of guests, as tables: those that stay loaded between guest and shim and are switched with
+//! the vCPU (`System`, `Keys`), and those that are swapped at each flip (`Flip`).
 
 use crate::registers::{ApdaHi, ApdaLo, ApdbHi, ApdbLo, ApgaHi, ApgaLo, ApiaHi, ApiaLo, ApibHi, ApibLo};
 use aarch64_cpu::registers::*;
@@ -12,7 +13,7 @@ macro_rules! switched {
         $(#[$doc])*
         #[derive(Clone, Copy)]
         #[repr(C)]
-        pub(crate) struct $name { $($field: u64,)+ }
+        pub(crate) struct $name { $(pub(crate) $field: u64,)+ }
 
         impl $name {
             /// All zero, as good as the UNKNOWN of a reset.
@@ -42,6 +43,13 @@ switched! {
         tpidr TPIDR_EL1, contextidr CONTEXTIDR_EL1,
         par PAR_EL1, csselr CSSELR_EL1,
         timer_compare CNTV_CVAL_EL0,
+    }
+
+    /// Registers that act on EL0 under TGE = 1 as well, so host and guest have their own.
+    Flip {
+        sctlr SCTLR_EL1, cpacr CPACR_EL1,
+        cntkctl CNTKCTL_EL1, tpidrro TPIDRRO_EL0,
+        timer_control CNTV_CTL_EL0,
     }
 
     /// The keys of pointer authentication, on processors that have them.

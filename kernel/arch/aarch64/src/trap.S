@@ -65,16 +65,14 @@
 .balign 2048
 .global parzelle_vectors
 parzelle_vectors:
-    // From EL2 with SP_EL0, which the kernel never uses.
-    FATAL 0
-    FATAL 1
-    FATAL 2
-    FATAL 3
-    // From EL2.
-    FATAL 4
-    FATAL 5
-    FATAL 6
-    FATAL 7
+    // From EL2: 0 to 3 with SP_EL0, which the kernel never uses.
+    .irp kind, 0, 1, 2, 3, 4, 5, 6
+    FATAL   \kind
+    .endr
+    // An SError in EL2, where they are masked but for `registers::idle`, which wants the syndrome.
+    .balign 128
+    mrs     x0, esr_el2
+    eret
     // From EL1 and EL0 in AArch64.
     SYNC
     INTERRUPT parzelle_on_interrupt
@@ -110,9 +108,7 @@ parzelle_fatal:
     adrp    x9, parzelle_fatal_stack_top
     add     x9, x9, #:lo12:parzelle_fatal_stack_top
     mov     sp, x9
-    bl      parzelle_on_fatal
-1:  wfi
-    b       1b
+    b       parzelle_on_fatal
 
 // x0 = area: q0–q31, FPSR, FPCR.
 .arch_extension fp
