@@ -111,14 +111,12 @@ impl Context {
 
     /// Enters an upcall handler: stack and program counter, and the first two arguments. The other
     /// registers keep their values; the handler's stack is aligned as after a call.
-    #[inline]
     pub fn enter(&mut self, entry: u64, stack: u64, arguments: [u64; 2]) {
         [self.rdi, self.rsi] = arguments;
         self.leave_for(entry, stack, 0);
     }
 
     /// Goes on elsewhere. A partition may have written what is asked for: anything may stand there.
-    #[inline]
     pub fn leave_for(&mut self, pc: u64, sp: u64, flags: u64) {
         self.rip = target(pc);
         self.rsp = sp;

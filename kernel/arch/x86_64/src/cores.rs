@@ -3,11 +3,11 @@
 
 //! Starting cores: the others wake up one after the other, then all begin at the same time.
 
-use crate::boot::{BootWindow, Refusal, symbol};
+use crate::boot::{BootWindow, Refusal, System, symbol};
 use crate::descriptors::{Gate, Gdt, STAR, TASK, TablePointer};
 use crate::instructions as cpu;
 use crate::irqchip::{INIT, STARTUP};
-use crate::layout::{PAGE, TRAMPOLINE, physical};
+use crate::layout::{PAGE, TRAMPOLINE};
 use crate::machine::{Core, Module};
 use crate::percore::PerCore;
 use crate::registers::{apic_base, cr0, efer, flags, msr};
@@ -27,12 +27,7 @@ const PATIENCE: u64 = 1_000_000_000;
 const TO_EPOCH: u64 = 1_000_000;
 
 /// What a core that wakes up needs.
-struct Waking {
-    module: &'static Module,
-    blocks: &'static [u64],
-}
-
-static WAKING: Once<Waking> = Once::new();
+static WAKING: Once<System> = Once::new();
 /// Cores that are there.
 static AWAKE: AtomicU32 = AtomicU32::new(0);
 /// When time begins; [`NEVER`] until all are there.
@@ -58,22 +53,17 @@ fn wait(module: &Module, nanoseconds: u64, done: impl Fn() -> bool) -> bool {
 ///
 /// # Errors
 /// A core that doesn't answer.
-pub(crate) fn wake(memory: &BootWindow, module: &'static Module, blocks: &'static [u64]) -> Result<(), Refusal> {
+pub(crate) fn wake(memory: &BootWindow, system: System) -> Result<(), Refusal> {
     quiet_pic();
-    WAKING.call_once(|| Waking { module, blocks });
+    let System { module, blocks } = *WAKING.call_once(|| system);
     let Some((&own, others)) = blocks.split_first() else {
         return Err(silent(0));
     };
-    if !others.is_empty() {
-        put_code(memory)?;
-    }
     let local = module.timer.local;
     for (index, &block) in others.iter().enumerate() {
         let core = index as u32 + 1;
-        put_words(memory, block)?;
-        let Some(&apic) = module.apics.get(core as usize) else {
-            return Err(silent(core));
-        };
+        let apic = module.apics.get(core as usize).filter(|_| put_code(memory, block));
+        let apic = *apic.ok_or(silent(core))?;
         let there = || AWAKE.load(Acquire) == core;
         local.wake(apic, INIT);
         wait(module, AFTER_INIT, || false);
@@ -81,9 +71,9 @@ pub(crate) fn wake(memory: &BootWindow, module: &'static Module, blocks: &'stati
         local.wake(apic, start);
         if !wait(module, AFTER_START, there) {
             local.wake(apic, start);
-            if !wait(module, PATIENCE, there) {
-                return Err(silent(core));
-            }
+        }
+        if !wait(module, PATIENCE, there) {
+            return Err(silent(core));
         }
     }
     set_up(module, own);
@@ -103,28 +93,22 @@ fn quiet_pic() {
     }
 }
 
-fn put_code(memory: &BootWindow) -> Result<(), Refusal> {
+/// Copies the trampoline to where cores wake up, for the core with that block.
+fn put_code(memory: &BootWindow, block: u64) -> bool {
     let length = symbol::trampoline_end() - symbol::trampoline();
     // SAFETY: the trampoline lies in the image's constants.
     let code = unsafe { core::slice::from_raw_parts(symbol::trampoline() as *const u8, length as usize) };
+    let word = TRAMPOLINE + (symbol::trampoline_block() - symbol::trampoline());
     // SAFETY: the page is left free by the plan and by the firmware; no core runs there now.
-    if unsafe { memory.put(TRAMPOLINE, code) } { Ok(()) } else { Err(silent(0)) }
-}
-
-fn put_words(memory: &BootWindow, block: u64) -> Result<(), Refusal> {
-    let at = TRAMPOLINE + (symbol::trampoline_words() - symbol::trampoline());
-    // SAFETY: the block is the other core's, which sleeps.
-    let stack = unsafe { (*(block as *const PerCore)).stack_top };
-    let words = [physical(symbol::root()), stack, block, parzelle_secondary as *const () as u64];
-    let bytes = words.map(u64::to_le_bytes);
-    // SAFETY: as in `put_code`.
-    if unsafe { memory.put(at, bytes.as_flattened()) } { Ok(()) } else { Err(silent(0)) }
+    let put = |at, bytes: &[u8]| unsafe { memory.put(at, bytes) };
+    put(TRAMPOLINE, code) && put(word, &block.to_le_bytes())
 }
 
 /// Another core's first Rust: `block` is its block.
 ///
 /// # Safety
 /// Only for the trampoline.
+#[unsafe(no_mangle)]
 unsafe extern "C" fn parzelle_secondary(block: u64) -> ! {
     let Some(waking) = WAKING.get() else {
         cpu::stop();
@@ -135,9 +119,9 @@ unsafe extern "C" fn parzelle_secondary(block: u64) -> ! {
 }
 
 /// Agrees with the others on when time begins, and begins.
-pub(crate) fn begin(module: &'static Module) -> ! {
-    EPOCH.store(module.timer.clock.now() + TO_EPOCH, Release);
-    match WAKING.get().and_then(|waking| waking.blocks.first()) {
+pub(crate) fn begin(system: System) -> ! {
+    EPOCH.store(system.module.timer.clock.now() + TO_EPOCH, Release);
+    match system.blocks.first() {
         Some(&block) => run(block),
         None => cpu::stop(),
     }

@@ -99,14 +99,12 @@ impl Processor {
     }
 
     /// The entry has come here.
-    #[inline]
     pub(crate) fn begin(&mut self) {
         #[cfg(feature = "measure")]
         self.measure.begin(cpu::read_tsc());
     }
 
     /// The exit follows: the loaded context.
-    #[inline]
     pub(crate) fn end(&mut self) -> *const Context {
         #[cfg(feature = "measure")]
         self.measure.end(cpu::read_tsc());
@@ -114,7 +112,6 @@ impl Processor {
     }
 
     /// The loaded registers.
-    #[inline]
     pub(crate) fn registers(&mut self) -> &mut Context {
         // SAFETY: the context page of the loaded slot is mapped in the loaded root, belongs to the
         // kernel alone, and only this core uses it. The borrow of `self` keeps the reference single.
@@ -128,7 +125,6 @@ impl Processor {
     }
 
     /// The arguments of the current vCPU's call.
-    #[inline]
     pub(crate) fn arguments(&mut self) -> [u64; 5] {
         let Context { rdi, rsi, rdx, r: [r8, _, r10, ..], .. } = *self.registers();
         [rdi, rsi, rdx, r10, r8]
@@ -136,7 +132,6 @@ impl Processor {
 
     /// Takes the timer's interrupt: whether the armed time has come. If it hasn't (the timer
     /// can't count so far, or it was armed anew on the way), it is set again.
-    #[inline]
     pub(crate) fn timer_due(&mut self) -> bool {
         self.timer.local.end();
         let due = self.alarm <= self.timer.clock.now();
@@ -152,12 +147,10 @@ impl Processor {
     }
 
     /// Takes a line's interrupt.
-    #[inline]
     pub(crate) fn acknowledge(&self, vector: u64) -> Option<u32> {
         self.module.io.acknowledge(vector, self.timer.local)
     }
 
-    #[inline]
     fn bases(&self) -> [u64; 2] {
         if self.fsgsbase {
             // SAFETY: the bit is set in CR4.
@@ -168,7 +161,6 @@ impl Processor {
     }
 
     /// Loads bases that are canonical.
-    #[inline]
     fn set_bases(&self, [fs, gs]: [u64; 2]) {
         if self.fsgsbase {
             // SAFETY: the bit is set in CR4; both are canonical.
@@ -212,12 +204,10 @@ impl Processor {
 }
 
 impl Machine for Processor {
-    #[inline]
     fn now(&mut self) -> u64 {
         self.timer.clock.now()
     }
 
-    #[inline]
     fn arm(&mut self, at: u64) {
         self.alarm = at;
         self.timer.arm(at);
@@ -229,7 +219,6 @@ impl Machine for Processor {
         }
     }
 
-    #[inline]
     fn switch(&mut self, _from: Option<u32>, to: Option<u32>) {
         let to = to.and_then(|to| self.module.slots.get(to as usize)).unwrap_or(self.idle);
         let from = self.slot;
@@ -278,14 +267,12 @@ impl Machine for Processor {
         page.set_head(&head);
     }
 
-    #[inline]
     fn set_result(&mut self, status: u64, value: u64) {
         let registers = self.registers();
         registers.rax = status;
         registers.rdx = value;
     }
 
-    #[inline]
     fn upcalls_masked(&mut self) -> bool {
         self.vcpu_page().masked()
     }
@@ -321,7 +308,6 @@ impl Machine for Processor {
 
     fn leave_guest(&mut self, _exit: GuestExit) {}
 
-    #[inline]
     fn copy(&mut self, to: u64, from: u64, bytes: u32) {
         let to = private(to) as *mut u8;
         let from = private(from) as *const u8;

@@ -29,18 +29,15 @@ impl VcpuPage {
     }
 
     /// The word at `offset` (a multiple of 8 in the page; it is made one).
-    #[inline]
     fn word(self, offset: u64) -> *mut u64 {
         self.0.wrapping_byte_add((offset & (PAGE - 8)) as usize)
     }
 
-    #[inline]
     fn read(self, offset: u64) -> u64 {
         // SAFETY: in the page, by the contract of `new`.
         unsafe { self.word(offset).read_volatile() }
     }
 
-    #[inline]
     fn write(self, offset: u64, value: u64) {
         // SAFETY: in the page, by the contract of `new`.
         unsafe { self.word(offset).write_volatile(value) };
@@ -61,7 +58,6 @@ impl VcpuPage {
     }
 
     /// Whether upcalls are masked.
-    #[inline]
     pub(crate) fn masked(self) -> bool {
         self.read(HEAD + offset_of!(VcpuHead, masked) as u64) != 0
     }
@@ -90,7 +86,6 @@ impl VcpuPage {
     }
 
     /// Writes the interrupted frame.
-    #[inline]
     pub(crate) fn set_frame(self, registers: &Context, [tls, gs]: [u64; 2]) {
         let general = core::ptr::from_ref(registers).cast();
         // SAFETY: the page, by the contract of `new`; a part of it.
@@ -109,7 +104,6 @@ impl VcpuPage {
     }
 
     /// Reads the frame, each word once: anything may stand there. Returns the bases to load.
-    #[inline]
     pub(crate) fn frame(self, registers: &mut Context) -> [u64; 2] {
         let general = core::ptr::from_mut(registers).cast();
         // SAFETY: a part of the page, by the contract of `new`, to words of the kernel's own.

@@ -28,7 +28,6 @@ pub(crate) struct Ports {
 
 impl Ports {
     /// Opens the ports of a partition, and only those.
-    #[inline]
     pub(crate) fn open(&mut self, segment: &mut Tss, ports: &'static [IoPortsRecord]) {
         if ports.is_empty() {
             segment.map = NO_PORTS;

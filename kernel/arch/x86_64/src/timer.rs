@@ -33,13 +33,11 @@ impl Clock {
     }
 
     /// The time at which the counter shows `ticks`.
-    #[inline]
     pub(crate) const fn at(&self, ticks: u64) -> u64 {
         ((ticks.wrapping_sub(self.zero) as u128 * self.scale as u128) >> 32) as u64
     }
 
     /// The time.
-    #[inline]
     pub(crate) fn now(&self) -> u64 {
         self.at(read_tsc())
     }
@@ -61,7 +59,6 @@ impl Rate {
 
     /// The ticks that `nanoseconds` take, rounded up (an alarm is never early by calculation), at
     /// least 1.
-    #[inline]
     pub(crate) fn ticks(self, nanoseconds: u64) -> u64 {
         let product = nanoseconds.min(FAR).wrapping_mul(self.0).wrapping_add(u64::from(u32::MAX));
         (product >> 32).max(1)
@@ -83,7 +80,6 @@ pub(crate) struct Timer {
 
 impl Timer {
     /// Sets the alarm; [`NEVER`] stops it.
-    #[inline]
     pub(crate) fn arm(&self, at: u64) {
         let now = read_tsc();
         let count = if at == NEVER { 0 } else { self.rate.ticks(at.saturating_sub(self.clock.at(now))) };

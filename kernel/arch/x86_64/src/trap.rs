@@ -59,7 +59,6 @@ pub(crate) fn gates(stubs: u64) -> &'static [Gate; 256] {
 
 /// The context to go on with. While a core has nothing to do, the latest vCPU stays loaded: it will
 /// often be the next one, too.
-#[inline]
 pub(crate) fn exit(core: &mut Core) -> *const Context {
     let context = core.machine.end();
     if core.current().is_some() { context } else { &raw const WAITING }

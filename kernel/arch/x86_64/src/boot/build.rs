@@ -22,6 +22,7 @@ use parzelle_paging::{Arena as Frames, Frame, Pa};
 use parzelle_plan::{Plan, VCPU_FP};
 
 /// What was built.
+#[derive(Clone, Copy)]
 pub(crate) struct System {
     /// What all cores share.
     pub(crate) module: &'static Module,

@@ -15,6 +15,7 @@ core::arch::global_asm!(
     EFER_BITS = const crate::registers::efer::LME | crate::registers::efer::NXE | crate::registers::efer::SCE,
     CODE = const crate::descriptors::gdt(0)[1],
     DATA = const crate::descriptors::gdt(0)[2],
+    STACK_TOP = const core::mem::offset_of!(crate::percore::PerCore, stack_top),
     TRAMPOLINE = const crate::layout::TRAMPOLINE,
     options(att_syntax)
 );
@@ -51,8 +52,8 @@ symbols! {
     tables_end = __boot_tables_end;
     /// Code for other cores.
     trampoline = parzelle_trampoline;
-    /// The words in it.
-    trampoline_words = parzelle_trampoline_words;
+    /// The word in it.
+    trampoline_block = parzelle_trampoline_block;
     /// Its end.
     trampoline_end = parzelle_trampoline_end;
     /// Where `syscall` leads.

@@ -23,6 +23,7 @@ mod physical;
 mod pvh;
 mod refusal;
 
+pub(crate) use build::System;
 pub(crate) use features::Features;
 pub(crate) use image::symbol;
 pub(crate) use physical::BootWindow;
@@ -70,7 +71,7 @@ fn begin(board: &Board, start_info: u64) -> Result<Infallible, Refusal> {
     let count = find::check_controllers(&plan, &acpi)?;
     let timer = calibrate::measure(&plan, &acpi, &features)?;
     let system = build::build(&plan, &memory, &image, &acpi, count, timer, features)?;
-    cores::wake(&memory, system.module, system.blocks)?;
+    cores::wake(&memory, system)?;
     print(format_args!(
         "parzelle: {} on {}: {} partitions, {} cores, plan digest {:016x}\n",
         plan.system.name.as_str(),
@@ -79,5 +80,5 @@ fn begin(board: &Board, start_info: u64) -> Result<Infallible, Refusal> {
         plan.cores().len(),
         digest,
     ));
-    cores::begin(system.module)
+    cores::begin(system)
 }

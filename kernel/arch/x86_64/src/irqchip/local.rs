@@ -91,7 +91,6 @@ impl Local {
     }
 
     /// Sets the count after which the timer interrupts; 0 stops it.
-    #[inline]
     pub(crate) fn set_count(self, count: u32) {
         self.registers.write(TIMER_INITIAL, count);
     }
@@ -102,13 +101,11 @@ impl Local {
     }
 
     /// Ends the interrupt that is being served.
-    #[inline]
     pub(crate) fn end(self) {
         self.registers.write(END, 0);
     }
 
     /// Waits until the latest command has left: a new one would overwrite it.
-    #[inline]
     fn settle(self) {
         for _ in 0..PATIENCE {
             if self.registers.read(COMMAND_LOW) & BUSY == 0 {
@@ -124,7 +121,6 @@ impl Local {
     }
 
     /// Kicks the core whose APIC has this number.
-    #[inline]
     pub(crate) fn kick(self, apic: u8) {
         self.settle();
         self.send(apic, KICK as u32);
