@@ -13,7 +13,7 @@
 //! ```
 
 use crate::boot::Refusal;
-use crate::layout::{BOOT_WINDOW, COMMON_SLOT, PAGE, WINDOW, common, private};
+use crate::layout::{COMMON_SLOT, PAGE, WINDOW, common, private};
 use crate::percore::{self, STACKS_BYTES};
 use core::ops::Range;
 use parzelle_abi::info::layout::END;
@@ -147,19 +147,6 @@ pub fn partition(plan: &Plan<'_>, index: usize, kernel: Subtree, tables: &mut im
     let maps = plan.kernel_maps().get(record.kernel_maps.range()).unwrap_or(&[]);
     put_kernel_maps(tables, root, maps, index as u32, private)?;
     Ok(root)
-}
-
-/// Checks that boot itself can reach all that the plan names: it runs under a root with 4 GiB.
-///
-/// # Errors
-/// The first range that lies beyond.
-pub fn check_reach(plan: &Plan<'_>) -> Result<(), Refusal> {
-    for memory in plan.memory() {
-        if range(memory.address, memory.bytes).end > BOOT_WINDOW {
-            return Err(Refusal::reach(memory.name, memory.address));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

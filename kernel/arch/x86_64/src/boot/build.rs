@@ -5,6 +5,7 @@
 
 use super::acpi::Acpi;
 use super::features::Features;
+use super::image::image;
 use super::physical::BootWindow;
 use super::{Refusal, find};
 use crate::arena::Memory;
@@ -14,7 +15,7 @@ use crate::layout::{COMMON, PAGE, common, private};
 use crate::machine::{Core, FLAG_FP, FLAG_PORTS, Module, Processor, Slot};
 use crate::mmio::Registers;
 use crate::percore::{self, PerCore, STACKS_BYTES};
-use crate::space::{self, Image};
+use crate::space;
 use crate::timer::Timer;
 use parzelle_core::CoreState;
 use parzelle_core::machine::Arena as _;
@@ -31,13 +32,10 @@ pub(crate) struct System {
 }
 
 /// Builds.
-#[allow(clippy::too_many_arguments)]
 pub(crate) fn build(
     plan: &Plan<'static>,
     memory: &BootWindow,
-    image: &Image,
     acpi: &Acpi,
-    count: usize,
     timer: Timer,
     features: Features,
 ) -> Result<System, Refusal> {
@@ -48,7 +46,7 @@ pub(crate) fn build(
     // SAFETY: the plan gives these ranges to the kernel alone; `check_memory` has seen that they
     // are RAM, and both the boot root and the kernel's map them. The stacks lie before.
     let mut arena = unsafe { Memory::new(objects, bytes, COMMON) };
-    let (kernel, partitions) = roots(plan, image, &mut arena)?;
+    let (kernel, partitions) = roots(plan, &mut arena)?;
     let slots = arena
         .take(plan.vcpus().len(), |_, index| Some(slot(plan, index, kernel, partitions)))
         .ok_or(Refusal::room("vCPUs"))?;
@@ -56,7 +54,7 @@ pub(crate) fn build(
     let boot_apic = timer.local.id();
     let mut others = acpi.apics().iter().copied().filter(|&apic| apic != boot_apic);
     let apics = arena
-        .take(count, |_, core| match core {
+        .take(plan.cores().len(), |_, core| match core {
             0 => Some(boot_apic),
             _ => others.next(),
         })
@@ -64,7 +62,7 @@ pub(crate) fn build(
     let io = io_apic(plan, apics, &mut arena)?;
     let module = Module { slots, root: kernel, timer, io, apics, features };
     let module: &'static Module = arena.put(module).ok_or(Refusal::room("the module"))?;
-    let blocks = cores(plan, module, count, &mut arena)?;
+    let blocks = cores(plan, module, &mut arena)?;
     Ok(System { module, blocks })
 }
 
@@ -84,7 +82,7 @@ fn zero(plan: &Plan<'_>, memory: &BootWindow) -> Result<(), Refusal> {
 }
 
 /// Builds all roots: the kernel's, and those of the partitions.
-fn roots(plan: &Plan<'static>, image: &Image, arena: &mut Memory) -> Result<(u64, &'static [u64]), Refusal> {
+fn roots(plan: &Plan<'static>, arena: &mut Memory) -> Result<(u64, &'static [u64]), Refusal> {
     let system = plan.system;
     let count = (system.tables_bytes / PAGE) as usize;
     let first = common(system.tables) as *const Frame;
@@ -95,7 +93,7 @@ fn roots(plan: &Plan<'static>, image: &Image, arena: &mut Memory) -> Result<(u64
     // bytes are a frame. The reference ends with boot; the roots stay.
     let frames = unsafe { core::slice::from_raw_parts(first, count) };
     let mut tables = Frames::new(frames, Pa(system.tables));
-    let kernel = space::kernel(plan, image, &mut tables)?;
+    let kernel = space::kernel(plan, &image(), &mut tables)?;
     let shared = space::shared(&tables, kernel)?;
     let mut refusal = Refusal::room("roots");
     let roots =
@@ -145,14 +143,9 @@ const _: () = {
 };
 
 /// Makes the blocks and states of all cores.
-fn cores(
-    plan: &Plan<'static>,
-    module: &'static Module,
-    count: usize,
-    arena: &mut Memory,
-) -> Result<&'static [u64], Refusal> {
+fn cores(plan: &Plan<'static>, module: &'static Module, arena: &mut Memory) -> Result<&'static [u64], Refusal> {
     let booted = parzelle_core::boot(*plan, arena).map_err(Refusal::Core)?;
-    let blocks = arena.take(count, |_, _| Some(0u64)).ok_or(Refusal::room("cores"))?;
+    let blocks = arena.take(booted.cores.len(), |_, _| Some(0u64)).ok_or(Refusal::room("cores"))?;
     for (number, (data, at)) in booted.cores.iter_mut().zip(blocks.iter_mut()).enumerate() {
         let block = arena.zeroed::<PerCore>().ok_or(Refusal::room("a core's block"))?;
         let stacks = common(plan.system.arena) + number as u64 * STACKS_BYTES;

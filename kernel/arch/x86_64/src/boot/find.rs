@@ -8,9 +8,8 @@ use super::physical::Physical;
 use super::pvh::StartInfo;
 use super::{FIRMWARE, Refusal};
 use crate::irqchip::Planned;
-use crate::layout::PAGE;
+use crate::layout::{BOOT_WINDOW, PAGE};
 use crate::ports::{self, PORTS_MAX};
-use crate::space;
 use parzelle_abi::info::Name;
 use parzelle_plan::{ARCH_X86_64, LINE_EDGE, NONE, Plan, PlanError, digest};
 
@@ -38,9 +37,8 @@ pub(crate) fn check_identity(plan: &Plan<'_>, board: &'static str) -> Result<(),
     Ok(())
 }
 
-/// All memory that the plan uses is RAM, and boot reaches it.
+/// All memory that the plan uses is RAM, and boot, which runs under a root with 4 GiB, reaches it.
 pub(crate) fn check_memory(plan: &Plan<'_>, info: &StartInfo) -> Result<(), Refusal> {
-    space::check_reach(plan)?;
     let system = plan.system;
     let name = |text| Name::new(text).unwrap_or(plan.system.name);
     let own = [
@@ -50,6 +48,9 @@ pub(crate) fn check_memory(plan: &Plan<'_>, info: &StartInfo) -> Result<(), Refu
     ];
     let planned = plan.memory().iter().map(|record| (record.name, record.address, record.bytes));
     for (name, address, bytes) in own.into_iter().chain(planned) {
+        if address.saturating_add(bytes) > BOOT_WINDOW {
+            return Err(Refusal::reach(name, address));
+        }
         if !info.is_ram(address, bytes) {
             return Err(Refusal::Named(name, address, NO_RAM));
         }
@@ -80,8 +81,8 @@ pub(crate) fn check_segments(plan: &Plan<'_>, memory: &impl Physical) -> Result<
     Ok(())
 }
 
-/// Cores and interrupt controllers; returns how many cores the plan has.
-pub(crate) fn check_controllers(plan: &Plan<'_>, acpi: &Acpi) -> Result<usize, Refusal> {
+/// Cores and interrupt controllers.
+pub(crate) fn check_controllers(plan: &Plan<'_>, acpi: &Acpi) -> Result<(), Refusal> {
     let count = plan.cores().len();
     if count > acpi.apics().len() || count == 0 {
         return Err(Refusal::Differs("number of cores", count as u64, acpi.apics().len() as u64));
@@ -96,7 +97,7 @@ pub(crate) fn check_controllers(plan: &Plan<'_>, acpi: &Acpi) -> Result<usize, R
             return Err(Refusal::Differs(what, plan, found));
         }
     }
-    Ok(count)
+    Ok(())
 }
 
 /// What the plan says of an interrupt line, if it has an owner.

@@ -61,16 +61,15 @@ fn begin(board: &Board, start_info: u64) -> Result<Infallible, Refusal> {
     let memory = unsafe { BootWindow::new() };
     let features = features::probe()?;
     let info = StartInfo::read(&memory, start_info).ok_or(NO_START_INFO)?;
-    let image = image::image();
-    let (plan, digest) = find::plan(&memory, image.data.end)?;
+    let (plan, digest) = find::plan(&memory, image::image().data.end)?;
     find::check_identity(&plan, board.name)?;
     find::check_memory(&plan, &info)?;
     find::check_segments(&plan, &memory)?;
     find::check_ports(&plan)?;
     let acpi = Acpi::read(&memory, info.rsdp).map_err(|what| Refusal::Sentence(FIRMWARE, what))?;
-    let count = find::check_controllers(&plan, &acpi)?;
+    find::check_controllers(&plan, &acpi)?;
     let timer = calibrate::measure(&plan, &acpi, &features)?;
-    let system = build::build(&plan, &memory, &image, &acpi, count, timer, features)?;
+    let system = build::build(&plan, &memory, &acpi, timer, features)?;
     cores::wake(&memory, system)?;
     print(format_args!(
         "parzelle: {} on {}: {} partitions, {} cores, plan digest {:016x}\n",

@@ -49,24 +49,18 @@ pub(crate) struct Planned {
     pub(crate) apic: u8,
 }
 
-/// What an interrupt means for the hardware and for the owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Step {
-    state: u32,
-    close: bool,
-    deliver: bool,
+/// The line's state after an interrupt. Its owner hears it if the line was not masked.
+const fn interrupted(state: u32) -> u32 {
+    match (state & STATE_EDGE != 0, state & STATE_MASKED != 0) {
+        (false, _) => state | STATE_MASKED | STATE_CLOSED,
+        (true, false) => state | STATE_MASKED,
+        (true, true) => state | STATE_NOTED | STATE_CLOSED,
+    }
 }
 
-/// The line's state after an interrupt.
-const fn interrupted(state: u32) -> Step {
-    let masked = state & STATE_MASKED != 0;
-    if state & STATE_EDGE == 0 {
-        Step { state: state | STATE_MASKED | STATE_CLOSED, close: state & STATE_CLOSED == 0, deliver: !masked }
-    } else if masked {
-        Step { state: state | STATE_NOTED | STATE_CLOSED, close: state & STATE_CLOSED == 0, deliver: false }
-    } else {
-        Step { state: state | STATE_MASKED, close: false, deliver: true }
-    }
+/// The line's state after its owner stops waiting.
+const fn masked(state: u32) -> u32 {
+    if state & STATE_EDGE == 0 { state | STATE_MASKED | STATE_CLOSED } else { state | STATE_MASKED }
 }
 
 /// The redirection entry's low word.
@@ -130,29 +124,26 @@ impl IoApic {
     /// it now.
     pub(crate) fn acknowledge(&self, vector: u64, local: Local) -> Option<u32> {
         let line = vector.wrapping_sub(LINES) as u32;
-        let step = self.lines.get(line as usize).map(|state| {
-            let step = interrupted(state.load(Relaxed));
-            state.store(step.state, Relaxed);
-            if step.close {
-                self.close(line, step.state);
-            }
-            step
-        });
+        let old = self.lines.get(line as usize).map_or(STATE_MASKED, |state| self.change(line, state, interrupted));
         local.end();
-        step.filter(|step| step.deliver).map(|_| line)
+        (old & STATE_MASKED == 0).then_some(line)
+    }
+
+    /// Changes a line's state, and closes its entry if the state wants it; returns the old state.
+    fn change(&self, line: u32, state: &AtomicU32, change: fn(u32) -> u32) -> u32 {
+        let old = state.load(Relaxed);
+        let new = change(old);
+        state.store(new, Relaxed);
+        if new & !old & STATE_CLOSED != 0 {
+            self.close(line, new);
+        }
+        old
     }
 
     /// Masks a line.
     pub(crate) fn mask(&self, line: u32) {
-        let Some(state) = self.lines.get(line as usize) else {
-            return;
-        };
-        let old = state.load(Relaxed);
-        if old & (STATE_EDGE | STATE_CLOSED) == 0 {
-            state.store(old | STATE_MASKED | STATE_CLOSED, Relaxed);
-            self.close(line, old);
-        } else {
-            state.store(old | STATE_MASKED, Relaxed);
+        if let Some(state) = self.lines.get(line as usize) {
+            self.change(line, state, masked);
         }
     }
 
@@ -186,23 +177,18 @@ mod tests {
 
     #[test]
     fn a_level_is_masked_in_hardware_at_once() {
-        let step = interrupted(3);
-        assert!(step.close && step.deliver);
-        assert_eq!(step.state, 3 | STATE_MASKED | STATE_CLOSED);
-        // The mask came while the interrupt was on its way.
-        assert!(!interrupted(step.state).deliver);
+        assert_eq!(interrupted(3), 3 | STATE_MASKED | STATE_CLOSED);
+        assert_eq!(masked(3), interrupted(3));
     }
 
     #[test]
     fn an_edge_while_masked_is_noted_not_lost() {
         let open = STATE_EDGE | 1;
         let first = interrupted(open);
-        assert!(first.deliver && !first.close);
-        let second = interrupted(first.state);
-        assert!(!second.deliver && second.close);
-        assert_ne!(second.state & STATE_NOTED, 0);
+        assert_eq!(first, open | STATE_MASKED, "the entry stays open");
+        let second = interrupted(first);
+        assert_eq!(second, first | STATE_NOTED | STATE_CLOSED);
         // A third can't come, since the entry is closed; if one was on its way, it changes nothing.
-        let third = interrupted(second.state);
-        assert_eq!((third.state, third.close), (second.state, false));
+        assert_eq!(interrupted(second), second);
     }
 }
