@@ -11,7 +11,7 @@ use crate::partition::{Partition, WindowCount};
 use crate::port::Channel;
 use crate::ready::ReadySet;
 use crate::trace::Trace;
-use crate::vcpu::{Counter, Entry, Mailbox, Start, State, Vcpu};
+use crate::vcpu::{Counter, Mailbox, Start, State, Vcpu, task};
 use core::cell::Cell;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64};
@@ -128,6 +128,7 @@ fn core_data(shared: &'static Shared, arena: &mut impl Arena, number: usize) -> 
         let record = records.get(local)?;
         let queue = queues.get((record.queue - core.queues.first) as usize)?;
         let slot = local as u32 - queue.vcpus.start;
+        let outranked = if queue.is_background() { 0 } else { outranking(record.priority) };
         let may_go_first = queue.is_background() && slot < lowest.map_or(0, outranking);
         Some(Vcpu {
             record,
@@ -137,11 +138,17 @@ fn core_data(shared: &'static Shared, arena: &mut impl Arena, number: usize) -> 
             queue,
             slot,
             class: class(records, local, queue.vcpus.start),
-            outranked: if queue.is_background() { 0 } else { outranking(record.priority) },
+            outranked,
             deadlines: if may_go_first { urgent } else { &queue.deadlines },
             state: Cell::new(State::Stopped),
-            entry: Cell::new(Entry::Fresh),
-            window_news: Cell::new(false),
+            tasks: Cell::new(task::START),
+            limited: record.budget != 0,
+            horizon: match (record.budget, queue.is_background(), outranked) {
+                (0, true, _) => 0,
+                (0, false, 0) => 1,
+                (0, false, _) => 2,
+                _ => 3,
+            },
             interest: Cell::new(0),
             upcall_interest: Cell::new(0),
             guest_interest: Cell::new(0),
@@ -191,8 +198,7 @@ fn core_data(shared: &'static Shared, arena: &mut impl Arena, number: usize) -> 
         armed: NEVER,
         due: 0,
         floor: u32::MAX,
-        jobs: arena
-            .take(shared.partitions.len(), |_, _| Some(Job { progress: 0, listed: false, next: NONE }))?,
+        jobs: arena.take(shared.partitions.len(), |_, _| Some(Job { progress: 0, listed: false, next: NONE }))?,
         working: 0,
         changes: &[],
     })

@@ -81,14 +81,13 @@ impl<M: Machine> CoreState<M> {
         caller.interest.set(interest);
         caller.deadline.set(deadline);
         self.not_ready(caller);
-        caller.update_deadline();
+        self.update_deadline(caller);
         Ok(None)
     }
 
     fn set_timer(&mut self, caller: &Vcpu, deadline: u64) -> Reply {
         caller.timer.set(deadline);
-        caller.update_deadline();
-        self.rearm();
+        self.update_deadline(caller);
         Ok(Some(0))
     }
 

@@ -53,14 +53,16 @@ impl Deadlines {
         Some(slot)
     }
 
-    /// Sets the deadline of a slot; [`NEVER`] drops it.
+    /// Sets the deadline of a slot; [`NEVER`] drops it. Tells whether that was a change.
     #[inline]
-    pub(crate) fn set(&self, slot: usize, time: u64) {
-        let Some(home) = self.place.get(slot) else { return };
-        if home.get() != ABSENT || time != NEVER {
+    pub(crate) fn set(&self, slot: usize, time: u64) -> bool {
+        let Some(home) = self.place.get(slot) else { return false };
+        let changes = home.get() != ABSENT || time != NEVER;
+        if changes {
             self.change(home, Entry { time, slot: slot as u32 });
             self.earliest.set(self.time(0));
         }
+        changes
     }
 
     fn change(&self, home: &Cell<u32>, entry: Entry) {

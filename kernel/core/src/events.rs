@@ -5,7 +5,7 @@
 
 use crate::kernel::{CoreState, Queue, due};
 use crate::machine::{Machine, Upcall};
-use crate::vcpu::{Entry, Mailbox, REQUEST_START, REQUEST_STOP, State, Vcpu};
+use crate::vcpu::{Mailbox, REQUEST_START, REQUEST_STOP, State, Vcpu, task};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use parzelle_abi::aarch64::GuestExit;
 use parzelle_abi::vcpu_page::{UpcallReason, VcpuHead};
@@ -52,7 +52,7 @@ impl<M: Machine> CoreState<M> {
             State::Ready => self.data.due |= due::ATTEND,
             State::Waiting if pending & vcpu.interest.get() != 0 => {
                 self.make_ready(vcpu);
-                vcpu.update_deadline();
+                self.update_deadline(vcpu);
             }
             _ => {}
         }
@@ -62,9 +62,9 @@ impl<M: Machine> CoreState<M> {
     #[inline]
     pub(crate) fn make_ready(&mut self, vcpu: &'static Vcpu) {
         if vcpu.state.get() == State::Waiting {
-            vcpu.entry.set(Entry::Wake);
+            vcpu.tasks.set(vcpu.tasks.get() | task::WAKE);
         }
-        if vcpu.record.budget != 0 && vcpu.budget_left.get() == 0 {
+        if vcpu.limited && vcpu.budget_left.get() == 0 {
             // It has nothing left to run on: the next period makes it ready.
             vcpu.state.set(State::Exhausted);
             return self.not_ready(vcpu);
@@ -140,18 +140,16 @@ impl<M: Machine> CoreState<M> {
     #[inline]
     pub(crate) fn deliver(&mut self) {
         let Some(vcpu) = self.data.current else { return };
-        match vcpu.entry.replace(Entry::Continue) {
-            Entry::Continue => {}
-            Entry::Wake => {
-                let events = take(vcpu, vcpu.interest.get());
-                self.machine.set_result(0, events);
-            }
-            Entry::Fresh => {
-                let (start, head) = (vcpu.start.get(), self.head(vcpu));
-                return self.machine.start(start.entry, start.stack, start.arguments, &head);
-            }
+        let tasks = vcpu.tasks.replace(0);
+        if tasks & task::START != 0 {
+            let (start, head) = (vcpu.start.get(), self.head(vcpu));
+            return self.machine.start(start.entry, start.stack, start.arguments, &head);
         }
-        if vcpu.window_news.replace(false) {
+        if tasks & task::WAKE != 0 {
+            let events = take(vcpu, vcpu.interest.get());
+            self.machine.set_result(0, events);
+        }
+        if tasks & task::WINDOW != 0 {
             self.machine.set_window_start(self.data.window.start);
         }
         let interest = vcpu.upcall_interest.get() | vcpu.guest_interest.get();

@@ -132,6 +132,8 @@ pub(crate) mod due {
     pub(crate) const CHARGED: u32 = 16;
     /// Something is left for those who may run now: the timer fires at once.
     pub(crate) const URGENT: u32 = 32;
+    /// What the timer is armed for may have changed.
+    pub(crate) const REARM: u32 = 64;
 }
 
 /// What a core owns beside its machine.
@@ -238,7 +240,7 @@ impl<M: Machine> CoreState<M> {
         let now = self.machine.now();
         self.charge(now);
         self.advance(now);
-        self.data.due |= due::RESCHEDULE;
+        self.data.due |= due::RESCHEDULE | due::REARM;
         self.finish();
     }
 
@@ -279,6 +281,9 @@ impl<M: Machine> CoreState<M> {
         }
         if self.data.due & due::RESCHEDULE != 0 {
             self.dispatch();
+        }
+        if self.data.due & (due::REARM | due::WORK | due::URGENT) != 0 {
+            self.rearm();
         }
         if self.data.due & due::ATTEND != 0 {
             self.deliver();

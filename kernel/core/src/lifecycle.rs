@@ -68,7 +68,7 @@ impl<M: Machine> CoreState<M> {
         vcpu.reset();
         vcpu.start.set(start);
         self.make_ready(vcpu);
-        vcpu.update_deadline();
+        self.update_deadline(vcpu);
     }
 
     /// Stops a vCPU of this core.
@@ -77,7 +77,7 @@ impl<M: Machine> CoreState<M> {
         vcpu.mailbox.pending.store(0, SeqCst);
         vcpu.mailbox.requests.fetch_and(!REQUEST_START, SeqCst);
         self.not_ready(vcpu);
-        vcpu.update_deadline();
+        self.update_deadline(vcpu);
     }
 
     /// Masks the lines of a partition on this core; it has to bind them again.
@@ -149,7 +149,9 @@ impl<M: Machine> CoreState<M> {
             self.change(change.partition, Action::from_number(u64::from(change.action)));
         } else if let Some(queue) = self.payable() {
             let partition = self.shared.partitions.get(queue.work.get() as usize);
-            let Some((job, partition)) = self.data.jobs.get_mut(queue.work.get() as usize).zip(partition) else { return };
+            let Some((job, partition)) = self.data.jobs.get_mut(queue.work.get() as usize).zip(partition) else {
+                return;
+            };
             let unit = job.progress as usize;
             job.progress += 1;
             if !self.unit(partition, unit) {

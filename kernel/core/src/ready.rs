@@ -23,7 +23,10 @@ impl ReadySet {
 
     /// Takes the words of an empty set from the arena.
     pub(crate) fn new(arena: &mut impl Arena, capacity: usize) -> Option<ReadySet> {
-        Some(ReadySet { summary: Cell::new(0), words: arena.take(capacity.div_ceil(64).max(1), |_, _| Some(Cell::new(0)))? })
+        Some(ReadySet {
+            summary: Cell::new(0),
+            words: arena.take(capacity.div_ceil(64).max(1), |_, _| Some(Cell::new(0)))?,
+        })
     }
 
     /// Adds a number; one beyond the capacity is ignored.

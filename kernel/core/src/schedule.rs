@@ -15,7 +15,7 @@
 use crate::deadlines::Deadlines;
 use crate::kernel::{CoreState, Queue, due};
 use crate::machine::Machine;
-use crate::vcpu::{State, Vcpu};
+use crate::vcpu::{State, Vcpu, task};
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use parzelle_abi::trace::TraceKind;
 use parzelle_abi::{Error, NEVER, event};
@@ -128,7 +128,7 @@ impl<M: Machine> CoreState<M> {
         queue.cursor.set(queue.cursor.get() + 1);
         self.count_window(queue, late, now);
         for vcpu in self.data.vcpus.get(queue.vcpus.start as usize..queue.vcpus.end as usize).unwrap_or(&[]) {
-            vcpu.window_news.set(true);
+            vcpu.tasks.set(vcpu.tasks.get() | task::WINDOW);
             self.signal_local(vcpu, event::WINDOW);
         }
     }
@@ -205,7 +205,15 @@ impl<M: Machine> CoreState<M> {
         if timer {
             self.signal_local(vcpu, event::TIMER);
         }
-        vcpu.update_deadline();
+        self.update_deadline(vcpu);
+    }
+
+    /// Enters in a heap when a vCPU wants to be woken.
+    #[inline]
+    pub(crate) fn update_deadline(&mut self, vcpu: &Vcpu) {
+        if vcpu.update_deadline() {
+            self.data.due |= due::REARM;
+        }
     }
 
     /// The vCPU that should run.
@@ -216,7 +224,11 @@ impl<M: Machine> CoreState<M> {
             && let Some(own) = self.first_of(queue)
         {
             let first = background.ready.first();
-            return if first.is_some_and(|slot| (slot as u32) < own.outranked) { self.first_of(background) } else { Some(own) };
+            return if first.is_some_and(|slot| (slot as u32) < own.outranked) {
+                self.first_of(background)
+            } else {
+                Some(own)
+            };
         }
         if self.data.window.slack { self.first_of(background) } else { None }
     }
@@ -255,7 +267,6 @@ impl<M: Machine> CoreState<M> {
         if !same(next, self.data.current) {
             self.switch(next);
         }
-        self.rearm();
     }
 
     #[inline]
@@ -264,13 +275,17 @@ impl<M: Machine> CoreState<M> {
             let now = self.machine.now();
             self.charge(now);
         }
+        let kind = |vcpu: Option<&Vcpu>| vcpu.map_or(u32::MAX, |vcpu| vcpu.horizon);
+        if kind(next) != kind(self.data.current) || next.is_some_and(|vcpu| vcpu.limited) {
+            self.data.due |= due::REARM;
+        }
         self.data.current = next;
         let Some(vcpu) = next else { return };
         if !same(next, self.data.loaded) {
             self.machine.switch(self.data.loaded.map(|loaded| loaded.number), Some(vcpu.number));
             self.data.loaded = next;
         }
-        if vcpu.record.budget != 0 {
+        if vcpu.limited {
             vcpu.replenish(self.data.since);
         }
     }
@@ -301,7 +316,7 @@ impl<M: Machine> CoreState<M> {
         self.data.due |= due::CHARGED;
         let Some(vcpu) = self.data.current else { return };
         vcpu.mailbox.used.add(spent);
-        if vcpu.record.budget != 0 {
+        if vcpu.limited {
             vcpu.budget_left.set(vcpu.budget_left.get().saturating_sub(spent));
         }
     }
@@ -322,11 +337,11 @@ impl<M: Machine> CoreState<M> {
             _ => {}
         }
         if let Some(vcpu) = data.current
-            && vcpu.record.budget != 0
+            && vcpu.limited
         {
             at = at.min(data.since.saturating_add(vcpu.budget_left.get()));
         }
-        if data.due & (due::URGENT | due::WORK) != 0 && self.is_pressing() {
+        if data.due & (due::WORK | due::URGENT) != 0 && self.is_pressing() {
             at = 0;
         }
         if at != self.data.armed {
@@ -347,13 +362,13 @@ impl<M: Machine> CoreState<M> {
     #[inline]
     fn enforce_budget(&mut self, now: u64) {
         let Some(vcpu) = self.data.current else { return };
-        if vcpu.record.budget == 0 || vcpu.state.get() != State::Ready {
+        if !vcpu.limited || vcpu.state.get() != State::Ready {
             return;
         }
         if !vcpu.replenish(now) && vcpu.budget_left.get() == 0 {
             vcpu.state.set(State::Exhausted);
             self.not_ready(vcpu);
-            vcpu.update_deadline();
+            self.update_deadline(vcpu);
         }
     }
 

@@ -34,14 +34,13 @@ pub(crate) enum State {
 }
 
 /// What has to be done to a vCPU's context before it runs, when its space is loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Entry {
-    /// Nothing: it continues where it was.
-    Continue,
+pub(crate) mod task {
     /// It returns from `wait` with the events of its interest.
-    Wake,
-    /// It begins.
-    Fresh,
+    pub(crate) const WAKE: u32 = 1;
+    /// It begins; nothing else matters then.
+    pub(crate) const START: u32 = 2;
+    /// Its window has begun since it last ran: it is told the planned start.
+    pub(crate) const WINDOW: u32 = 4;
 }
 
 /// How a vCPU begins.
@@ -68,10 +67,13 @@ pub(crate) struct Vcpu {
     /// The slots of time partition 0 below this one go before it.
     pub(crate) outranked: u32,
     pub(crate) deadlines: &'static Deadlines,
+    /// Whether it has a budget.
+    pub(crate) limited: bool,
+    /// What the timer is armed for while it runs: the same for all with the same number.
+    pub(crate) horizon: u32,
     pub(crate) state: Cell<State>,
-    pub(crate) entry: Cell<Entry>,
-    /// Its window began since it last ran: tell it the planned start.
-    pub(crate) window_news: Cell<bool>,
+    /// Bits of [`task`].
+    pub(crate) tasks: Cell<u32>,
     /// Events that end a `wait`, enter the upcall handler, leave the guest context.
     pub(crate) interest: Cell<u64>,
     pub(crate) upcall_interest: Cell<u64>,
@@ -90,10 +92,10 @@ pub(crate) struct Vcpu {
 }
 
 impl Vcpu {
-    /// Enters in its queue's heap when it wants to be woken: the earlier of deadline and timer, or
-    /// the budget's next period.
+    /// Enters in its heap when it wants to be woken: the earlier of deadline and timer, or the budget's
+    /// next period. Tells whether the heap has changed.
     #[inline]
-    pub(crate) fn update_deadline(&self) {
+    pub(crate) fn update_deadline(&self) -> bool {
         let timer = self.timer.get();
         let time = match self.state.get() {
             State::Stopped => NEVER,
@@ -101,7 +103,7 @@ impl Vcpu {
             State::Waiting => self.deadline.get().min(timer),
             State::Exhausted => self.period_start.get().saturating_add(self.record.period).min(timer),
         };
-        self.deadlines.set(self.slot as usize, time);
+        self.deadlines.set(self.slot as usize, time)
     }
 
     /// Begins the budget's period that `now` lies in, if that is another than the last; periods
@@ -119,8 +121,7 @@ impl Vcpu {
     /// Forgets all but what the plan says.
     pub(crate) fn reset(&self) {
         self.state.set(State::Stopped);
-        self.entry.set(Entry::Fresh);
-        self.window_news.set(false);
+        self.tasks.set(task::START);
         [&self.interest, &self.upcall_interest, &self.guest_interest].iter().for_each(|interest| interest.set(0));
         self.upcall.set((0, 0));
         [&self.deadline, &self.timer].iter().for_each(|time| time.set(NEVER));
