@@ -221,18 +221,19 @@ fn queue(
     number: u32,
     lines: &[(u32, usize, usize)],
 ) -> Option<Queue> {
-    let index = (core.queues.first + number) as usize;
-    let vcpus = shared.plan.queues().get(index)?.vcpus;
+    let index = core.queues.first + number;
+    let vcpus = shared.plan.queues().get(index as usize)?.vcpus;
     let first = vcpus.first - core.vcpus.first;
     let before = |bound: u32| lines.partition_point(|line| line.0 < bound) as u32;
     Some(Queue {
         number,
+        index,
         vcpus: Range { start: first, end: first + vcpus.count },
         ready: ReadySet::new(arena, vcpus.count as usize)?,
         deadlines: Deadlines::new(arena, vcpus.count as usize)?,
         cursor: Cell::new(0),
         lines: before(number)..before(number + 1),
         work: Cell::new(NONE),
-        count: shared.windows.get(index)?,
+        count: shared.windows.get(index as usize)?,
     })
 }

@@ -72,7 +72,13 @@ impl<M: Machine> CoreState<M> {
         vcpu.state.set(State::Ready);
         vcpu.mailbox.wake_ups.add(1);
         vcpu.queue.ready.insert(vcpu.slot as usize);
-        if self.eligible(vcpu.queue) {
+        // Nothing changes when the current one goes first anyway.
+        let first = match self.data.current {
+            Some(current) if current.queue.number == vcpu.queue.number => current.class.0,
+            Some(current) if vcpu.queue.is_background() => current.outranked,
+            _ => u32::MAX,
+        };
+        if vcpu.slot < first && self.eligible(vcpu.queue) {
             self.data.due |= due::RESCHEDULE;
         }
     }

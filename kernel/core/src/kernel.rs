@@ -55,8 +55,9 @@ pub(crate) struct CoreShared {
 
 /// A time partition on a core.
 pub(crate) struct Queue {
-    /// Number on its core; 0 is time partition 0.
+    /// Number on its core, where 0 is time partition 0, and index in the plan.
     pub(crate) number: u32,
+    pub(crate) index: u32,
     /// Its slots are these vCPUs of the core.
     pub(crate) vcpus: Range<u32>,
     pub(crate) ready: ReadySet,

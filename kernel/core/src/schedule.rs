@@ -119,7 +119,7 @@ impl<M: Machine> CoreState<M> {
             self.open_lines(queue, true);
         }
         let late = now.saturating_sub(start);
-        self.data.trace.write(now, TraceKind::Window, self.first_queue() + queue.number, late);
+        self.data.trace.write(now, TraceKind::Window, queue.index, late);
         let background = self.data.background;
         background.cursor.set(background.cursor.get() + 1);
         if queue.is_background() {
@@ -131,11 +131,6 @@ impl<M: Machine> CoreState<M> {
             vcpu.tasks.set(vcpu.tasks.get() | task::WINDOW);
             self.signal_local(vcpu, event::WINDOW);
         }
-    }
-
-    /// Index in the plan of this core's first queue.
-    fn first_queue(&self) -> u32 {
-        self.shared.plan.cores().get(self.data.core.number as usize).map_or(0, |core| core.queues.first)
     }
 
     fn count_window(&mut self, queue: &Queue, late: u64, now: u64) {
@@ -152,7 +147,7 @@ impl<M: Machine> CoreState<M> {
         }
         if late > self.shared.plan.system.late_tolerance {
             count.missed.add(1);
-            self.data.trace.write(now, TraceKind::Missed, self.first_queue() + queue.number, late);
+            self.data.trace.write(now, TraceKind::Missed, queue.index, late);
         }
     }
 
