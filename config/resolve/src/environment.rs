@@ -37,6 +37,42 @@ pub struct Metadata {
     pub heap: Option<u64>,
     /// Memory that its devices reach, bytes.
     pub dma_memory: Option<u64>,
+    /// What of it can't be taken (PZ0210): the key, and why.
+    pub wrong: Vec<(String, &'static str)>,
+}
+
+impl Metadata {
+    /// Reads the table; without one, nothing is said.
+    fn read(table: Option<&serde_json::Value>) -> Self {
+        let mut it = Self::default();
+        for (key, value) in table.and_then(|table| table.as_object()).into_iter().flatten() {
+            let size = value.as_str().and_then(|text| parse_size(text).ok());
+            let slot = match key.as_str() {
+                "fp" => {
+                    it.fp = value.as_bool();
+                    if it.fp.is_none() {
+                        it.wrong.push((key.clone(), "wants `true` or `false`"));
+                    }
+                    continue;
+                }
+                "stack" => &mut it.stack,
+                "heap" => &mut it.heap,
+                "dma-memory" => &mut it.dma_memory,
+                // What links it can serve: read by whoever chooses a server, not here.
+                "serves" => continue,
+                _ => {
+                    let why = "is unknown; the keys are `fp`, `stack`, `heap`, `dma-memory` and `serves`";
+                    it.wrong.push((key.clone(), why));
+                    continue;
+                }
+            };
+            *slot = size;
+            if size.is_none() {
+                it.wrong.push((key.clone(), "wants a size such as \"64KiB\""));
+            }
+        }
+        it
+    }
 }
 
 /// How crates are found.
@@ -55,7 +91,7 @@ pub struct Environment {
     pub root: PathBuf,
     /// How crates are found.
     pub crates: Crates,
-    cache: RefCell<BTreeMap<PathBuf, Vec<Package>>>,
+    cache: RefCell<BTreeMap<PathBuf, Result<Vec<Package>, String>>>,
 }
 
 impl Environment {
@@ -93,8 +129,8 @@ impl Environment {
         match &self.crates {
             Crates::Fixed(all) => all.clone(),
             Crates::Cargo => {
-                let mut all = self.workspace(folder);
-                for package in self.workspace(&self.root) {
+                let mut all = self.workspace(folder).unwrap_or_default();
+                for package in self.workspace(&self.root).unwrap_or_default() {
                     if !all.iter().any(|p| p.name == package.name) {
                         all.push(package);
                     }
@@ -104,32 +140,44 @@ impl Environment {
         }
     }
 
-    fn workspace(&self, folder: &Path) -> Vec<Package> {
+    /// Why there are no packages of the workspace around `folder`, in Cargo's words; `None` if there
+    /// is nothing wrong with it.
+    pub fn trouble(&self, folder: &Path) -> Option<String> {
+        match &self.crates {
+            Crates::Fixed(_) => None,
+            Crates::Cargo => self.workspace(folder).err(),
+        }
+    }
+
+    fn workspace(&self, folder: &Path) -> Result<Vec<Package>, String> {
         let key = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
         if let Some(known) = self.cache.borrow().get(&key) {
             return known.clone();
         }
-        let found = cargo_metadata(&key).unwrap_or_default();
+        let found = cargo_metadata(&key);
         self.cache.borrow_mut().insert(key, found.clone());
         found
     }
 }
 
-/// Asks Cargo for the packages of the workspace around a folder; `None` without a workspace.
-fn cargo_metadata(folder: &Path) -> Option<Vec<Package>> {
+/// Asks Cargo for the packages of the workspace around a folder; if it has none, what it says.
+fn cargo_metadata(folder: &Path) -> Result<Vec<Package>, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
         .current_dir(folder)
         .output()
-        .ok()?;
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
-    Some(json.get("packages")?.as_array()?.iter().filter_map(package).collect())
+        .map_err(|error| format!("it can't be run: {error}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(said.trim().trim_start_matches("error: ").to_owned());
+    }
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+    let packages = json.get("packages").and_then(|packages| packages.as_array());
+    Ok(packages.into_iter().flatten().filter_map(package).collect())
 }
 
 fn package(json: &serde_json::Value) -> Option<Package> {
-    let metadata = json.get("metadata").and_then(|m| m.get("parzelle"));
-    let size = |key: &str| metadata.and_then(|m| m.get(key)).and_then(|v| v.as_str()).and_then(|s| parse_size(s).ok());
     let targets = json.get("targets")?.as_array()?;
     Some(Package {
         name: json.get("name")?.as_str()?.to_owned(),
@@ -144,11 +192,6 @@ fn package(json: &serde_json::Value) -> Option<Package> {
             .and_then(|f| f.as_object())
             .map(|f| f.keys().cloned().collect())
             .unwrap_or_default(),
-        metadata: Metadata {
-            stack: size("stack"),
-            fp: metadata.and_then(|m| m.get("fp")).and_then(|v| v.as_bool()),
-            heap: size("heap"),
-            dma_memory: size("dma-memory"),
-        },
+        metadata: Metadata::read(json.get("metadata").and_then(|metadata| metadata.get("parzelle"))),
     })
 }

@@ -38,13 +38,16 @@ pub fn read(sources: &Sources, file: FileId, out: &mut Vec<Diagnostic>) -> Optio
     if broken { None } else { Some(table) }
 }
 
+/// Errors of syntax that are reported at most: who has more has given the wrong file.
+const MOST: usize = 5;
+
 /// Reports errors of syntax (PZ0001): after each, the rest is read as if its line were empty.
 /// Where a bracket is open, nothing can be said of the rest.
 fn syntax(sources: &Sources, file: FileId, out: &mut Vec<Diagnostic>) {
     let text = sources.text(file);
     let mut rest = text.to_owned();
     let mut least = 0;
-    for _ in 0..20 {
+    for _ in 0..MOST {
         let (_, errors) = tree::parse(file, &rest);
         let next = errors.into_iter().find(|(m, p)| !m.starts_with("duplicate key") && p.start as usize >= least);
         let Some((message, place)) = next else { return };

@@ -110,6 +110,18 @@ impl Table {
         Place { start: end.end, ..end }
     }
 
+    /// The head of a table inside of this one, if only that gives this table: `[a.b.c]` without
+    /// an `[a.b]`. Nothing can be added to it then but a head of its own, before that.
+    pub fn implied_by(&self) -> Option<Place> {
+        let heads = self.entries.iter().filter_map(|(_, node)| match &node.value {
+            Value::Table(inner) => Some(inner.head),
+            _ => None,
+        });
+        let around =
+            |head: &Place| head.file == self.head.file && head.start < self.head.start && self.head.end < head.end;
+        heads.filter(around).min()
+    }
+
     /// Whether the table has a head `[a.b]` of its own, with the key inside of it.
     fn has_own_head(&self, key: &Key) -> bool {
         self.head.file != key.place.file || self.head.start < key.place.start && key.place.end < self.head.end

@@ -191,6 +191,8 @@ pub struct GuestInfo {
     pub cmdline: u32,
     /// See `cmdline`.
     pub cmdline_bytes: u32,
+    /// The core of each vCPU: those on the same one take turns.
+    pub cores: [u8; 8],
 }
 
 /// A log ring: the head of a shared region with one writer. The writer never waits: it overwrites

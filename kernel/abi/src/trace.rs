@@ -9,8 +9,20 @@
 //!   │ TraceHeader│ record │ record │ …      record n of the run lies in slot n % capacity
 //!   └────────────┴────────┴────────┴─────
 //! ```
-//! The writer fills the slot, then increments `next`. A reader that lags by more than the
-//! capacity has lost records: it sees so from `next`.
+//! The ring is read while it is written, so both sides use whole words (8 bytes, atomic), and a
+//! reader has to find out whether what it read was overwritten meanwhile:
+//!
+//! ```text
+//!   kernel                                 reader, of record n
+//!   ──────                                 ──────
+//!   fence (release)                        wait until next > n (load, acquire)
+//!   store both words of slot n % capacity  load both words of slot n % capacity
+//!   next = n + 1 (store, release)          fence (acquire)
+//!                                          next < n + capacity (load)? else the record is lost
+//! ```
+//! The last comparison leaves out `next == n + capacity`: then the kernel may be at this very slot.
+//! `next` only grows (64 bits never wrap); it begins at 0 at boot, and the kernel never waits for a
+//! reader.
 
 use crate::call::numbered;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

@@ -3,7 +3,17 @@
 
 //! Proves that the content of a plan makes sense, so that nothing behind it has to.
 //!
-//! The tool runs the same function on the host ("if it builds, it boots").
+//! The tool runs the same function on the host ("if it builds, it boots"). A rule is a line: a
+//! table, what is wrong with a record that breaks it, and when it holds.
+//!
+//! Of the fence in space this proves, from the plan alone, that no partition maps
+//! - kernel objects, page tables, contexts, a vCPU page or memory that is another partition's;
+//! - anything writable of the image, or of the kernel's traces.
+//!
+//! What needs a view of the whole board is proved by the tool when it has made a plan (`prove` of
+//! config/resolve, by other means than those that made it): that every region is memory which the
+//! plan knows or a device's registers, that none of these is RAM or the interrupt controller, and
+//! that the kernel's own maps of a partition hold nothing of another's.
 
 use crate::boot::Refusal;
 use crate::ready::ReadySet;
@@ -19,29 +29,56 @@ const READERS: u32 = 8;
 const LINES: usize = 32;
 /// The most vCPUs of a partition: they stop together.
 const PARTITION_VCPUS: u32 = 8;
+/// An event below this is a bit of the word; one from here on means "none".
+const EVENTS: u32 = 64;
 
-/// A record that is looked at.
-#[derive(Clone, Copy)]
-struct At(&'static str, usize);
+/// Memory of zeros is a partition that is idle: what boot makes is that.
+const _: () = assert!(Mode::Idle as u32 == 0);
 
-fn at(table: &'static str, index: usize) -> At {
-    At(table, index)
-}
+/// A table of the plan, by name.
+struct Table<'a, T>(&'static str, &'a [T]);
 
-impl At {
-    /// Refuses the record unless a condition holds.
-    fn require(self, holds: bool, what: &'static str) -> Result<(), Refusal> {
-        if holds { Ok(()) } else { Err(self.refusal(what)) }
+impl<T> Table<'_, T> {
+    /// Refuses the first record for which a rule does not hold.
+    fn all(&self, what: &'static str, mut holds: impl FnMut(usize, &T) -> bool) -> Result<(), Refusal> {
+        match self.1.iter().enumerate().position(|(index, record)| !holds(index, record)) {
+            Some(index) => Err(Refusal { table: self.0, index: index as u32, what }),
+            None => Ok(()),
+        }
     }
 
-    fn refusal(self, what: &'static str) -> Refusal {
-        Refusal { table: self.0, index: self.1 as u32, what }
+    /// Refuses what is missing at the end, or too much there.
+    fn ends(&self, what: &'static str, end: u64) -> Result<(), Refusal> {
+        let whole = end == self.1.len() as u64;
+        if whole { Ok(()) } else { Err(Refusal { table: self.0, index: end as u32, what }) }
     }
 }
 
-/// Whether a span lies in a table of that length.
-fn within(span: Span, length: usize) -> bool {
-    u64::from(span.first) + u64::from(span.count) <= length as u64
+/// Whether an index leads into a table.
+fn has<T>(table: &[T], index: u32) -> bool {
+    (index as usize) < table.len()
+}
+
+/// Whether a span lies in a table.
+fn within<T>(table: &[T], span: Span) -> bool {
+    u64::from(span.first) + u64::from(span.count) <= table.len() as u64
+}
+
+/// The records of a span; none, if it is not within the table.
+fn part<T>(table: &[T], span: Span) -> &[T] {
+    table.get(span.range()).unwrap_or(&[])
+}
+
+/// Whether a span begins at `next`, which moves to its end.
+fn follows(next: &mut u64, span: Span) -> bool {
+    let follows = u64::from(span.first) == *next;
+    *next += u64::from(span.count);
+    follows
+}
+
+/// Whether two ranges of addresses (first, bytes) meet.
+fn meet(a: (u64, u64), b: (u64, u64)) -> bool {
+    a.1 > 0 && b.1 > 0 && a.0 < b.0.saturating_add(b.1) && b.0 < a.0.saturating_add(a.1)
 }
 
 /// Proves that the content of a plan makes sense: every index leads somewhere, every range lies
@@ -50,239 +87,263 @@ fn within(span: Span, length: usize) -> bool {
 /// # Errors
 /// The first thing that is wrong.
 pub fn check(plan: &Plan<'_>) -> Result<(), Refusal> {
-    let system = plan.system;
-    at("system", 0).require((system.first_schedule as usize) < plan.schedules().len(), "there is no first schedule")?;
-    at("system", 0)
-        .require((system.module_health as usize) < plan.health().len(), "there is no module health table")?;
-    at("system", 0).require(!plan.cores().is_empty(), "there are no cores")?;
+    let system = Table("system", core::slice::from_ref(plan.system));
+    system.all("there is no first schedule", |_, system| has(plan.schedules(), system.first_schedule))?;
+    system.all("there is no module health table", |_, system| has(plan.health(), system.module_health))?;
+    system.all("there are no cores", |_, _| !plan.cores().is_empty())?;
     cores(plan)?;
     time(plan)?;
     vcpus(plan)?;
     partitions(plan)?;
-    links(plan)?;
-    health(plan)
+    for (index, partition) in plan.partitions().iter().enumerate() {
+        regions(plan, index, partition)?;
+    }
+    channels(plan)?;
+    events(plan)?;
+    Table("health", plan.health()).all("there is no such action or schedule", |_, table| {
+        table.actions.iter().chain([&table.give_up, &table.otherwise]).all(|record| {
+            let action = Action::from_number(u64::from(record.action));
+            action.is_some_and(|action| action != Action::Schedule || has(plan.schedules(), record.argument))
+        })
+    })
 }
 
+/// Cores, their queues and the vCPUs of those lie one behind the other.
 fn cores(plan: &Plan<'_>) -> Result<(), Refusal> {
-    let (mut queue, mut vcpu) = (0, 0);
-    for (index, core) in plan.cores().iter().enumerate() {
-        let first = core.queues.first == queue && core.vcpus.first == vcpu && core.queues.count > 0;
-        at("cores", index).require(first, "its queues and vCPUs do not follow those of the core before")?;
-        queue += core.queues.count;
-        for number in core.queues.range() {
-            let record = plan.queues().get(number).ok_or(Refusal {
-                table: "cores",
-                index: index as u32,
-                what: "a queue is missing",
-            })?;
-            at("queues", number).require(record.core as usize == index, "it is on another core")?;
-            at("queues", number)
-                .require(record.vcpus.first == vcpu, "its vCPUs do not follow those of the queue before")?;
-            at("queues", number).require(record.vcpus.count as usize <= ReadySet::MAX, "more than 4096 vCPUs")?;
-            at("queues", number).require(
-                number == core.queues.first as usize || record.vcpus.count <= WINDOW_VCPUS,
-                "more than 16 vCPUs share windows",
-            )?;
-            vcpu += record.vcpus.count;
-        }
-        at("cores", index).require(core.vcpus.first + core.vcpus.count == vcpu, "vCPUs outside of its queues")?;
-    }
-    at("queues", queue as usize).require(queue as usize == plan.queues().len(), "it belongs to no core")?;
-    at("vcpus", vcpu as usize).require(vcpu as usize == plan.vcpus().len(), "it belongs to no queue")
+    let (mut queue, mut vcpu, mut queued) = (0, 0, 0);
+    Table("cores", plan.cores()).all("its queues and vCPUs do not follow those of the core before", |_, core| {
+        follows(&mut queue, core.queues) & follows(&mut vcpu, core.vcpus) && core.queues.count > 0
+    })?;
+    let queues = Table("queues", plan.queues());
+    queues.ends("it belongs to no core", queue)?;
+    Table("vcpus", plan.vcpus()).ends("it belongs to no core", vcpu)?;
+    queues.all("its vCPUs do not follow those of the queue before", |_, record| follows(&mut queued, record.vcpus))?;
+    Table("vcpus", plan.vcpus()).ends("it belongs to no queue", queued)?;
+    let core = |record: &QueueRecord| plan.cores().get(record.core as usize).copied().unwrap_or_default();
+    queues.all("it is on another core", |index, record| core(record).queues.range().contains(&index))?;
+    queues.all("its vCPUs are on another core", |_, record| {
+        let (own, outer) = (record.vcpus.range(), core(record).vcpus.range());
+        outer.start <= own.start && own.end <= outer.end
+    })?;
+    queues.all("more than 4096 vCPUs", |_, record| record.vcpus.count as usize <= ReadySet::MAX)?;
+    queues.all("more than 16 vCPUs share windows", |index, record| {
+        index == core(record).queues.first as usize || record.vcpus.count <= WINDOW_VCPUS
+    })
 }
 
+/// The windows of each timeline fill its schedule's frame.
 fn time(plan: &Plan<'_>) -> Result<(), Refusal> {
-    let cores = plan.cores().len();
-    at("timelines", 0)
-        .require(plan.timelines().len() == plan.schedules().len() * cores, "not one per schedule and core")?;
-    for (number, timeline) in plan.timelines().iter().enumerate() {
-        let Some((schedule, core)) = plan.schedules().get(number / cores).zip(plan.cores().get(number % cores)) else {
-            continue;
-        };
-        let windows = plan.windows().get(timeline.windows.range());
-        let windows =
-            windows.ok_or(Refusal { table: "timelines", index: number as u32, what: "its windows are missing" })?;
+    let cores = plan.cores();
+    let timelines = Table("timelines", plan.timelines());
+    timelines.ends("not one per schedule and core", plan.schedules().len() as u64 * cores.len() as u64)?;
+    timelines.all("its windows are missing", |_, timeline| within(plan.windows(), timeline.windows))?;
+    timelines.all("its windows do not fill the frame, each from the end of the one before", |number, timeline| {
         let mut end = 0;
-        for (offset, window) in windows.iter().enumerate() {
-            let index = timeline.windows.first as usize + offset;
-            at("windows", index)
-                .require(window.start == end && window.duration > 0, "it does not begin where the one before ends")?;
-            at("windows", index).require(window.queue < core.queues.count, "its time partition is not on this core")?;
+        let windows = part(plan.windows(), timeline.windows);
+        windows.iter().all(|window| {
+            let follows = window.start == end && window.duration > 0;
             end = window.start.saturating_add(window.duration);
-        }
-        at("timelines", number).require(end == schedule.frame, "its windows do not fill the frame")?;
-    }
-    for (index, schedule) in plan.schedules().iter().enumerate() {
-        at("schedules", index).require(within(schedule.changes, plan.changes().len()), "its changes are missing")?;
-        at("schedules", index).require(index < 1 << 16, "more than 65536 schedules")?;
-    }
-    for (index, change) in plan.changes().iter().enumerate() {
-        at("changes", index)
-            .require((change.partition as usize) < plan.partitions().len(), "there is no such partition")?;
-    }
-    Ok(())
+            follows
+        }) && plan.schedules().get(number / cores.len()).is_some_and(|schedule| schedule.frame == end)
+    })?;
+    timelines.all("a window's time partition is not on this core", |number, timeline| {
+        let queues = cores.get(number % cores.len()).map_or(0, |core| core.queues.count);
+        part(plan.windows(), timeline.windows).iter().all(|window| window.queue < queues)
+    })?;
+    let schedules = Table("schedules", plan.schedules());
+    schedules.all("its changes are missing", |_, schedule| within(plan.changes(), schedule.changes))?;
+    schedules.all("more than 65536 schedules", |index, _| index < 1 << 16)?;
+    Table("changes", plan.changes())
+        .all("there is no such partition", |_, change| has(plan.partitions(), change.partition))
 }
 
 fn vcpus(plan: &Plan<'_>) -> Result<(), Refusal> {
-    for (index, vcpu) in plan.vcpus().iter().enumerate() {
-        let wrong = |what| Refusal { table: "vcpus", index: index as u32, what };
-        let queue = plan.queues().get(vcpu.queue as usize).ok_or(wrong("there is no such queue"))?;
-        at("vcpus", index)
-            .require(queue.vcpus.range().contains(&index) && queue.core == vcpu.core, "its queue does not have it")?;
-        let partition = plan.partitions().get(vcpu.partition as usize).ok_or(wrong("there is no such partition"))?;
-        let number = plan.partition_vcpus().get(partition.vcpus.range()).and_then(|list| list.get(vcpu.index as usize));
-        at("vcpus", index).require(number == Some(&(index as u32)), "its partition does not have it")?;
-        let before = index.checked_sub(1).filter(|before| queue.vcpus.range().contains(before));
-        let ordered =
-            before.and_then(|before| plan.vcpus().get(before)).is_none_or(|before| before.priority >= vcpu.priority);
-        at("vcpus", index).require(ordered, "its queue is not sorted by priority")?;
-        at("vcpus", index).require(
-            (vcpu.budget == 0) == (vcpu.period == 0) && vcpu.budget <= vcpu.period,
-            "its budget does not fit its period",
-        )?;
-        for address in [vcpu.page, vcpu.page_virtual, vcpu.context] {
-            at("vcpus", index).require(address % PAGE == 0, "its pages are not at multiples of the page")?;
-        }
-    }
-    Ok(())
+    let vcpus = Table("vcpus", plan.vcpus());
+    let queue = |vcpu: &VcpuRecord| plan.queues().get(vcpu.queue as usize).copied().unwrap_or_default();
+    vcpus.all("its queue does not have it", |index, vcpu| {
+        queue(vcpu).vcpus.range().contains(&index) && queue(vcpu).core == vcpu.core
+    })?;
+    vcpus.all("its partition does not have it", |index, vcpu| {
+        let partition = plan.partitions().get(vcpu.partition as usize).copied().unwrap_or_default();
+        part(plan.partition_vcpus(), partition.vcpus).get(vcpu.index as usize) == Some(&(index as u32))
+    })?;
+    vcpus.all("its queue is not sorted by priority", |index, vcpu| {
+        let before = index.checked_sub(1).and_then(|before| plan.vcpus().get(before));
+        before.is_none_or(|before| before.queue != vcpu.queue || before.priority >= vcpu.priority)
+    })?;
+    vcpus.all("its budget does not fit its period", |_, vcpu| {
+        (vcpu.budget == 0) == (vcpu.period == 0) && vcpu.budget <= vcpu.period
+    })?;
+    vcpus.all("its pages are not at multiples of the page", |_, vcpu| {
+        [vcpu.page, vcpu.page_virtual, vcpu.context].into_iter().all(|address| address % PAGE == 0)
+    })
 }
 
 fn partitions(plan: &Plan<'_>) -> Result<(), Refusal> {
-    let count = plan.partitions().len();
-    for (index, partition) in plan.partitions().iter().enumerate() {
-        let spans = [
-            (partition.vcpus, plan.partition_vcpus().len()),
-            (partition.regions, plan.regions().len()),
-            (partition.ports, plan.ports().len()),
-            (partition.doorbells, plan.doorbells().len()),
-            (partition.lines, plan.lines().len()),
-            (partition.rights, plan.rights().len()),
-            (partition.peers, plan.peers().len()),
-            (partition.quiesces, plan.quiesces().len()),
-            (partition.kernel_maps, plan.kernel_maps().len()),
-        ];
-        at("partitions", index)
-            .require(spans.into_iter().all(|(span, length)| within(span, length)), "something of it is missing")?;
-        at("partitions", index)
-            .require(partition.vcpus.count > 0 && partition.vcpus.count <= PARTITION_VCPUS, "it needs 1 to 8 vCPUs")?;
-        at("partitions", index)
-            .require((partition.health as usize) < plan.health().len(), "there is no such health table")?;
-        at("partitions", index).require(
-            partition.start_next == NONE || (partition.start_next as usize) < count,
-            "there is no partition to start next",
-        )?;
-        regions(plan, partition)?;
-        let rights = plan.rights().get(partition.rights.range()).unwrap_or(&[]);
-        at("partitions", index)
-            .require(rights.is_sorted_by_key(|right| (right.kind, right.target)), "its rights are not sorted")?;
-        let peers = plan.peers().get(partition.peers.range()).unwrap_or(&[]);
-        at("partitions", index).require(peers.iter().all(|&peer| (peer as usize) < count), "there is no such peer")?;
-        let vcpus = plan.partition_vcpus().get(partition.vcpus.range()).unwrap_or(&[]);
-        at("partitions", index)
-            .require(vcpus.iter().all(|&vcpu| (vcpu as usize) < plan.vcpus().len()), "there is no such vCPU")?;
-    }
-    owners(plan)
+    let all = Table("partitions", plan.partitions());
+    all.all("something of it is missing", |_, partition| {
+        within(plan.partition_vcpus(), partition.vcpus)
+            && within(plan.regions(), partition.regions)
+            && within(plan.ports(), partition.ports)
+            && within(plan.doorbells(), partition.doorbells)
+            && within(plan.lines(), partition.lines)
+            && within(plan.rights(), partition.rights)
+            && within(plan.peers(), partition.peers)
+            && within(plan.quiesces(), partition.quiesces)
+            && within(plan.kernel_maps(), partition.kernel_maps)
+            && within(plan.io_ports(), partition.io_ports)
+    })?;
+    all.all("it needs 1 to 8 vCPUs", |_, partition| (1..=PARTITION_VCPUS).contains(&partition.vcpus.count))?;
+    all.all("there is no such health table", |_, partition| has(plan.health(), partition.health))?;
+    all.all("there is no partition to start next", |_, partition| {
+        partition.start_next == NONE || has(plan.partitions(), partition.start_next)
+    })?;
+    all.all("its rights are not sorted", |_, partition| {
+        part(plan.rights(), partition.rights).is_sorted_by_key(|right| (right.kind, right.target))
+    })?;
+    all.all("there is no such peer", |_, partition| {
+        part(plan.peers(), partition.peers).iter().all(|&peer| has(plan.partitions(), peer))
+    })?;
+    let own = |vcpu: u32, index| plan.vcpus().get(vcpu as usize).is_some_and(|vcpu| vcpu.partition as usize == index);
+    all.all("one of its vCPUs is another's", |index, partition| {
+        part(plan.partition_vcpus(), partition.vcpus).iter().all(|&vcpu| own(vcpu, index))
+    })?;
+    all.all("another hears its ports", |index, partition| {
+        part(plan.ports(), partition.ports).iter().all(|port| port.event >= EVENTS || own(port.vcpu, index))
+    })?;
+    all.all("another hears its lines", |index, partition| {
+        part(plan.lines(), partition.lines).iter().all(|line| own(line.vcpu, index))
+    })?;
+    Table("rights", plan.rights()).all("its target is missing", |_, right| match right.kind {
+        RIGHT_SCHEDULE => has(plan.schedules(), right.target),
+        RIGHT_MODULE => right.target < 2,
+        _ => has(plan.partitions(), right.target),
+    })
 }
 
-/// Proves that rights lead somewhere, and that a partition's ports and lines are heard by itself.
-fn owners(plan: &Plan<'_>) -> Result<(), Refusal> {
-    for (index, right) in plan.rights().iter().enumerate() {
-        let end = match right.kind {
-            RIGHT_SCHEDULE => plan.schedules().len(),
-            RIGHT_MODULE => 2,
-            _ => plan.partitions().len(),
-        };
-        at("rights", index).require((right.target as usize) < end, "its target is missing")?;
-    }
-    for (index, partition) in plan.partitions().iter().enumerate() {
-        let own = |vcpu: u32| plan.vcpus().get(vcpu as usize).is_some_and(|vcpu| vcpu.partition as usize == index);
-        let ports = plan.ports().get(partition.ports.range()).unwrap_or(&[]);
-        let heard = ports.iter().all(|port| port.event >= 64 || own(port.vcpu));
-        at("partitions", index).require(heard, "another hears its ports")?;
-        let lines = plan.lines().get(partition.lines.range()).unwrap_or(&[]);
-        at("partitions", index).require(lines.iter().all(|line| own(line.vcpu)), "another hears its lines")?;
-    }
-    Ok(())
+/// What a partition maps is in order, and nothing that would open its fence.
+fn regions(plan: &Plan<'_>, partition: usize, record: &PartitionRecord) -> Result<(), Refusal> {
+    let regions = Table("regions", part(plan.regions(), record.regions));
+    let range = |region: &RegionRecord| (region.physical, region.bytes);
+    let rule = |what, holds: &mut dyn FnMut(&RegionRecord) -> bool| {
+        let found = regions.all(what, |_, region| holds(region));
+        found.map_err(|refusal| Refusal { index: record.regions.first + refusal.index, ..refusal })
+    };
+    rule("it is not whole pages", &mut |region| {
+        region.bytes > 0 && [region.address, region.physical, region.bytes].iter().all(|value| value % PAGE == 0)
+    })?;
+    rule("it ends beyond all addresses", &mut |region| {
+        region.address.checked_add(region.bytes).is_some() && region.physical.checked_add(region.bytes).is_some()
+    })?;
+    let mut before = (SPACE_HOST, 0);
+    rule("not sorted by space and address, or overlapping", &mut |region| {
+        let ordered = before.0 < region.space || before.0 == region.space && before.1 <= region.address;
+        before = (region.space, region.address + region.bytes);
+        ordered
+    })?;
+    rule("writable and executable", &mut |region| {
+        region.space == SPACE_GUEST || region.access & (WRITE | EXECUTE) != WRITE | EXECUTE
+    })?;
+    let system = plan.system;
+    let objects = [(system.arena, system.arena_bytes), (system.tables, system.tables_bytes)];
+    rule("it holds kernel objects", &mut |region| !objects.iter().any(|&other| meet(range(region), other)))?;
+    let traces = plan.cores().iter().map(|core| (core.trace, core.trace_bytes));
+    let kernels = traces.chain([(system.image, system.image_bytes)]);
+    rule("it is the kernel's to write", &mut |region| {
+        region.access & WRITE == 0 || !kernels.clone().any(|other| meet(range(region), other))
+    })?;
+    rule("it holds a vCPU that is not its own, or a context", &mut |region| {
+        !plan.vcpus().iter().any(|vcpu| {
+            let context = if vcpu.flags & VCPU_GUEST != 0 { 2 * PAGE } else { PAGE };
+            let foreign = vcpu.partition as usize != partition && meet(range(region), (vcpu.page, PAGE));
+            foreign || meet(range(region), (vcpu.context, context))
+        })
+    })?;
+    rule("it holds memory of another partition", &mut |region| {
+        let mine = |memory: &MemoryRecord| memory.partition == NONE || memory.partition as usize == partition;
+        plan.memory().iter().all(|memory| mine(memory) || !meet(range(region), (memory.address, memory.bytes)))
+    })
 }
 
-fn regions(plan: &Plan<'_>, partition: &PartitionRecord) -> Result<(), Refusal> {
-    let regions = plan.regions().get(partition.regions.range()).unwrap_or(&[]);
-    let mut before: Option<&RegionRecord> = None;
-    for (offset, region) in regions.iter().enumerate() {
-        let index = partition.regions.first as usize + offset;
-        let aligned = [region.address, region.physical, region.bytes].into_iter().all(|value| value % PAGE == 0);
-        at("regions", index).require(aligned && region.bytes > 0, "it is not whole pages")?;
-        let ends =
-            region.address.checked_add(region.bytes).is_some() && region.physical.checked_add(region.bytes).is_some();
-        at("regions", index).require(ends, "it ends beyond all addresses")?;
-        let outside =
-            |start: u64, bytes: u64| region.physical + region.bytes <= start || start + bytes <= region.physical;
-        let system = plan.system;
-        let fenced = outside(system.arena, system.arena_bytes) && outside(system.tables, system.tables_bytes);
-        at("regions", index).require(fenced, "it holds kernel objects")?;
-        let guest = region.space == SPACE_GUEST;
-        at("regions", index)
-            .require(guest || region.access & (WRITE | EXECUTE) != WRITE | EXECUTE, "writable and executable")?;
-        let ordered = before.is_none_or(|last| {
-            last.space < region.space || last.space == region.space && last.address + last.bytes <= region.address
-        });
-        at("regions", index).require(ordered, "not sorted by space and address, or overlapping")?;
-        before = Some(region);
-    }
-    Ok(())
+fn channels(plan: &Plan<'_>) -> Result<(), Refusal> {
+    let channels = Table("channels", plan.channels());
+    channels.all("its depth does not fit its kind", |_, channel| {
+        channel.depth > 0 && (channel.kind == QUEUING || channel.kind == SAMPLING && channel.depth == 1)
+    })?;
+    channels.all("messages of 1 to 2048 bytes", |_, channel| (1..=MESSAGE_MAX).contains(&channel.message_bytes))?;
+    channels.all("its buffer is not at a multiple of 16", |_, channel| channel.buffer % 16 == 0)?;
+    channels.all("its readers are missing", |_, channel| within(plan.channel_readers(), channel.readers))?;
+    channels.all("more than 8 readers", |_, channel| channel.readers.count <= READERS)?;
+    channels.all("a queue has one reader", |_, channel| channel.kind == SAMPLING || channel.readers.count == 1)?;
+    channels.all("there is no such writer", |_, channel| has(plan.ports(), channel.writer))?;
+    Table("channel_readers", plan.channel_readers())
+        .all("there is no such port", |_, &reader| has(plan.ports(), reader))?;
+    let ports = Table("ports", plan.ports());
+    ports.all("there is no such channel", |_, port| has(plan.channels(), port.channel))?;
+    ports.all("there is no such vCPU", |_, port| port.event >= EVENTS || has(plan.vcpus(), port.vcpu))
 }
 
-fn links(plan: &Plan<'_>) -> Result<(), Refusal> {
-    let vcpu = |number: u32| (number as usize) < plan.vcpus().len();
-    for (index, channel) in plan.channels().iter().enumerate() {
-        let form = channel.depth > 0 && (channel.kind == QUEUING || channel.kind == SAMPLING && channel.depth == 1);
-        at("channels", index).require(form, "its depth does not fit its kind")?;
-        at("channels", index).require(
-            channel.message_bytes > 0 && channel.message_bytes <= MESSAGE_MAX,
-            "messages of 1 to 2048 bytes",
-        )?;
-        at("channels", index).require(channel.buffer % 16 == 0, "its buffer is not at a multiple of 16")?;
-        at("channels", index)
-            .require(within(channel.readers, plan.channel_readers().len()), "its readers are missing")?;
-        at("channels", index).require(channel.readers.count <= READERS, "more than 8 readers")?;
-        at("channels", index)
-            .require(channel.kind == SAMPLING || channel.readers.count == 1, "a queue has one reader")?;
-        at("channels", index).require((channel.writer as usize) < plan.ports().len(), "there is no such writer")?;
-    }
-    for &reader in plan.channel_readers() {
-        at("channel_readers", reader as usize)
-            .require((reader as usize) < plan.ports().len(), "there is no such port")?;
-    }
-    for (index, port) in plan.ports().iter().enumerate() {
-        at("ports", index).require((port.channel as usize) < plan.channels().len(), "there is no such channel")?;
-        at("ports", index).require(port.event >= 64 || vcpu(port.vcpu), "there is no such vCPU")?;
-    }
-    for (index, bell) in plan.doorbells().iter().enumerate() {
-        at("doorbells", index).require(vcpu(bell.vcpu) && bell.event < 64, "there is no such vCPU or event")?;
-    }
-    for core in 0..plan.cores().len() {
-        let home =
-            |line: &&LineRecord| plan.vcpus().get(line.vcpu as usize).is_some_and(|vcpu| vcpu.core as usize == core);
-        at("cores", core)
-            .require(plan.lines().iter().filter(home).count() <= LINES, "more than 32 interrupt lines lead there")?;
-    }
-    for (index, line) in plan.lines().iter().enumerate() {
-        at("lines", index).require(vcpu(line.vcpu) && line.event < 64, "there is no such vCPU or event")?;
-        at("lines", index).require(line.line < 1 << 13, "line numbers end at 8191")?;
-        let twice = plan.lines().iter().filter(|other| other.line == line.line).count() > 1;
-        at("lines", index).require(!twice, "it leads to two partitions")?;
-    }
-    Ok(())
+fn events(plan: &Plan<'_>) -> Result<(), Refusal> {
+    let (what, vcpus) = ("there is no such vCPU or event", plan.vcpus());
+    Table("doorbells", plan.doorbells()).all(what, |_, bell| has(vcpus, bell.vcpu) && bell.event < EVENTS)?;
+    let lines = Table("lines", plan.lines());
+    lines.all(what, |_, line| has(vcpus, line.vcpu) && line.event < EVENTS)?;
+    lines.all("line numbers end at 8191", |_, line| line.line < 1 << 13)?;
+    lines.all("it leads to two partitions", |_, line| {
+        plan.lines().iter().filter(|other| other.line == line.line).count() == 1
+    })?;
+    Table("cores", plan.cores()).all("more than 32 interrupt lines lead there", |core, _| {
+        let home = |vcpu: &VcpuRecord| vcpu.core as usize == core;
+        let here = plan.lines().iter().filter(|line| vcpus.get(line.vcpu as usize).is_some_and(home));
+        here.count() <= LINES
+    })
 }
 
-fn health(plan: &Plan<'_>) -> Result<(), Refusal> {
-    for (index, table) in plan.health().iter().enumerate() {
-        for record in table.actions.iter().chain([&table.give_up, &table.otherwise]) {
-            let action = Action::from_number(u64::from(record.action));
-            let target = action != Some(Action::Schedule) || (record.argument as usize) < plan.schedules().len();
-            at("health", index).require(action.is_some() && target, "there is no such action or schedule")?;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocopy::IntoBytes;
+
+    const OWN: u64 = 0x10_0000;
+    const FOREIGN: u64 = 0x20_0000;
+
+    /// What is said of a region of partition 0; each of two partitions has four pages, first a
+    /// context, then a vCPU page.
+    fn verdict(physical: u64, access: u32) -> Result<(), &'static str> {
+        let mut plan = PlanBuilder::default();
+        (plan.system.image, plan.system.image_bytes) = (0x1000, 0x2000);
+        (plan.system.arena, plan.system.arena_bytes) = (0x4000, 0x1000);
+        plan.cores.push(CoreRecord { trace: 0x6000, trace_bytes: 0x1000, ..Default::default() });
+        for (partition, address) in [(0, OWN), (1, FOREIGN)] {
+            plan.memory.push(MemoryRecord { address, bytes: 4 * PAGE, partition, ..Default::default() });
+            let page = address + PAGE;
+            plan.vcpus.push(VcpuRecord { partition, context: address, page, ..Default::default() });
         }
+        plan.regions.push(RegionRecord { address: PAGE, physical, bytes: PAGE, access, ..Default::default() });
+        let blob = plan.write();
+        let mut words = vec![0u64; blob.len().div_ceil(8)];
+        words.as_mut_bytes()[..blob.len()].copy_from_slice(&blob);
+        let plan = Plan::read(words.as_bytes()).unwrap();
+        let partition = PartitionRecord { regions: Span { first: 0, count: 1 }, ..Default::default() };
+        regions(&plan, 0, &partition).map_err(|refusal| refusal.what)
     }
-    // The modes are what the code assumes them to be.
-    at("system", 0).require(Mode::Idle as u32 == 0, "mode 0 is not idle")
+
+    #[test]
+    fn a_region_opens_no_fence() {
+        for own in [OWN + PAGE, OWN + 2 * PAGE] {
+            assert_eq!(verdict(own, READ | WRITE), Ok(()));
+        }
+        let kernels = Err("it is the kernel's to write");
+        for shown in [0x1000, 0x6000] {
+            assert_eq!(verdict(shown, READ), Ok(()));
+            assert_eq!(verdict(shown, READ | WRITE), kernels);
+        }
+        assert_eq!(verdict(0x4000, READ), Err("it holds kernel objects"));
+        let vcpu = Err("it holds a vCPU that is not its own, or a context");
+        for context in [OWN, FOREIGN, FOREIGN + PAGE] {
+            assert_eq!(verdict(context, READ), vcpu);
+        }
+        assert_eq!(verdict(FOREIGN + 2 * PAGE, READ), Err("it holds memory of another partition"));
+        assert_eq!(verdict(OWN + 2 * PAGE, WRITE | EXECUTE), Err("writable and executable"));
+    }
 }

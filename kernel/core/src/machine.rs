@@ -18,13 +18,13 @@
 //! them by the vCPU's index in the plan. Functions that speak of "the current vCPU" mean the one
 //! of the latest [`Machine::switch`]: its space is loaded, its private memory mapped.
 
+use core::sync::atomic::AtomicU64;
 use parzelle_abi::aarch64::GuestExit;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 
 use parzelle_abi::call::Error;
 use parzelle_abi::health::ErrorId;
-use parzelle_abi::trace::{TraceHeader, TraceRecord};
 use parzelle_abi::vcpu_page::{UpcallReason, VcpuHead};
 use parzelle_plan::QuiesceRecord;
 
@@ -160,6 +160,7 @@ pub trait Arena {
         make: impl FnMut(&mut Self, usize) -> Option<T>,
     ) -> Option<&'static mut [T]>;
 
-    /// Takes a trace ring that lies at `address`; `bytes` covers head and records.
-    fn trace(&mut self, address: u64, bytes: u64) -> Option<(&'static mut TraceHeader, &'static mut [TraceRecord])>;
+    /// Takes a trace ring that lies at `address`; `bytes` covers head and records. Atomic words,
+    /// because partitions read it at any time.
+    fn trace(&mut self, address: u64, bytes: u64) -> Option<&'static [AtomicU64]>;
 }

@@ -1,12 +1,10 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! What can be wrong with a mapping, a link, or tables that were found.
+//! What can be wrong with a mapping or a link.
 
 use core::error::Error;
 use core::fmt;
-
-use crate::mapping::Mapping;
 
 /// Why a mapping was refused. Only [`OutOfTables`](MapError::OutOfTables) leaves a trace in the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,34 +52,3 @@ impl fmt::Display for MapError {
 }
 
 impl Error for MapError {}
-
-/// An entry that the format would not have written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Malformed {
-    /// The first address for which the entry is responsible.
-    pub va: u64,
-}
-
-/// What an audit objects to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// An entry that the format would not have written.
-    Malformed(Malformed),
-    /// A leaf that is writable and executable.
-    WritableAndExecutable(Mapping),
-    /// A leaf that the auditor doesn't allow.
-    NotAllowed(Mapping),
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (va, what) = match self {
-            Finding::Malformed(entry) => (entry.va, "is mapped by a malformed entry"),
-            Finding::WritableAndExecutable(leaf) => (leaf.va, "is writable and executable"),
-            Finding::NotAllowed(leaf) => (leaf.va, "should not be mapped so"),
-        };
-        write!(out, "{va:#x} {what}")
-    }
-}
-
-impl Error for Finding {}

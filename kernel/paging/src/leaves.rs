@@ -6,9 +6,10 @@
 //! A leaf's access is an upper bound. Tables above it can only take away, and of those written here
 //! only the kernel's on x86-64 do, where no leaf says more anyway.
 
+use core::error::Error;
+use core::fmt;
 use core::marker::PhantomData;
 
-use crate::error::{Finding, Malformed};
 use crate::format::{Entry, Format, address};
 use crate::mapping::{Leaf, Mapping, Pa};
 use crate::tables::Tables;
@@ -73,3 +74,34 @@ pub fn audit<F: Format>(
     }
     Ok(())
 }
+
+/// An entry that the format would not have written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// The first address for which the entry is responsible.
+    pub va: u64,
+}
+
+/// What an audit objects to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// An entry that the format would not have written.
+    Malformed(Malformed),
+    /// A leaf that is writable and executable.
+    WritableAndExecutable(Mapping),
+    /// A leaf that the auditor doesn't allow.
+    NotAllowed(Mapping),
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (va, what) = match self {
+            Finding::Malformed(entry) => (entry.va, "is mapped by a malformed entry"),
+            Finding::WritableAndExecutable(leaf) => (leaf.va, "is writable and executable"),
+            Finding::NotAllowed(leaf) => (leaf.va, "should not be mapped so"),
+        };
+        write!(out, "{va:#x} {what}")
+    }
+}
+
+impl Error for Finding {}

@@ -46,6 +46,7 @@ mod error;
 mod format;
 #[cfg(any(test, feature = "host"))]
 mod host;
+#[cfg(any(test, feature = "host"))]
 mod leaves;
 mod level;
 mod link;
@@ -57,11 +58,12 @@ mod walk;
 mod tests;
 
 pub use arena::{Arena, Frame};
-pub use error::{Finding, Malformed, MapError};
+pub use error::MapError;
 pub use format::{AnyStage2, El2, Entry, Format, GuestStage2, LongMode, Stage2, Table};
 #[cfg(any(test, feature = "host"))]
 pub use host::{Counting, tables_needed};
-pub use leaves::{Leaves, audit, leaves};
+#[cfg(any(test, feature = "host"))]
+pub use leaves::{Finding, Leaves, Malformed, audit, leaves};
 pub use level::Level;
 pub use link::{Subtree, link, subtree};
 pub use mapping::{Access, Leaf, Mapping, Memory, Pa};

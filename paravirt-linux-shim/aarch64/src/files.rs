@@ -22,8 +22,8 @@ impl GuestRam {
     pub fn bytes(&mut self) -> &mut [u8] {
         let (address, bytes) = (self.memory.address(), self.memory.len());
         // SAFETY: the tool maps the guest's memory there, writable and for nothing else (condition
-        // of `GuestInfo`); this is its only owner (`Files::take`), borrowed exclusively, and `Runner`,
-        // which runs the guest, needs it for itself.
+        // of `GuestInfo`); this is its only owner (`Files::take`), borrowed exclusively, and
+        // `Shared`, without which no vCPU runs the guest, needs it for itself.
         unsafe { slice::from_raw_parts_mut(address as *mut u8, bytes as usize) }
     }
 
@@ -46,6 +46,8 @@ pub struct Files {
     pub initrd: &'static [u8],
     /// The command line.
     pub cmdline: &'static str,
+    /// The core of each vCPU.
+    pub cores: [u8; 8],
 }
 
 /// Handed out already: there is one owner of the memory.
@@ -68,6 +70,7 @@ impl Files {
             kernel: file(info.kernel, info.kernel_bytes),
             initrd: file(info.initrd, info.initrd_bytes),
             cmdline: me.text(info.cmdline, info.cmdline_bytes),
+            cores: info.cores,
         })
     }
 }

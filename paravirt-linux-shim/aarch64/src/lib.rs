@@ -1,28 +1,30 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! The shim: an unprivileged program that runs an operating system in the guest context of its own
-//! vCPU.
+//! The shim: an unprivileged program that runs an operating system in the guest contexts of its own
+//! vCPUs.
 //!
 //! ```text
 //!   image ──► loading ──► guest memory          (once)
 //!
-//!                       run
-//!   console ring ◄── output ◄──┬──────────────┐
-//!   input ring   ──► input  ──►│ virtual board│ ◄──► Vcpu ── run-guest ──► guest
-//!                              └──────────────┘
+//!                       board (behind a lock)       run (per vCPU)
+//!   console ring ◄── output ◄──┬──────────────┐ ◄──► Vcpu 0 ── run-guest ──┐
+//!   input ring   ──► input  ──►│ virtual board│ ◄──► Vcpu 1 ── run-guest ──┼─► guest
+//!                              └──────────────┘ ◄──►  …                    ┘
 //! ```
 //! What the board decides lies in `parzelle-shim-board`; here is what needs the kernel: memory,
 //! calls, rings. Neither trusts the guest, and nobody trusts the shim: it can harm its own partition
 //! only.
 #![no_std]
 
+pub mod board;
 pub mod cache;
 pub mod clock;
 pub mod failure;
 pub mod files;
 pub mod input;
 pub mod loading;
+pub mod lock;
 pub mod output;
 pub mod run;
 pub mod vcpu;

@@ -4,24 +4,38 @@
 //! The run loop of a vCPU.
 //!
 //! ```text
+//!   parked ◄───────────────────────────────────────────────┐ CPU_OFF
+//!     │ CPU_ON by another                                  │
+//!     ▼                                                    │
 //!   ┌─► run the guest ──► what was it? ──► the board reacts ─┬─► once more
-//!   │                                                        ├─► wait: for its timer or for input
+//!   │                                                        ├─► wait: for its timer, input, others
 //!   └────────────────────────────────────────────────────────┴─► the end
 //! ```
 //! Each turn enters the guest or ends: whatever the guest does costs it its own time only.
+//!
+//! What concerns another vCPU the board has noted; here that one is told, by the event [`KICK`],
+//! which makes it leave the guest, `wait` or its parking place and look. vCPUs on one core take
+//! turns by [`SLICE`], and when one has told another: it mostly waits for the answer.
 
-use parzelle_abi::NEVER;
-use parzelle_abi::aarch64::{Guest, GuestExit};
-use parzelle_rt::{VcpuPage, time};
-use parzelle_shim_board::exit::{Exit, SysReg};
-use parzelle_shim_board::machine::{Io, Next, Note, Report, Vmm};
+use core::mem::take;
 
+use parzelle_abi::aarch64::GuestExit;
+use parzelle_abi::{NEVER, event};
+use parzelle_rt::{VcpuPage, time, vcpu};
+use parzelle_shim_board::exit::Exit;
+use parzelle_shim_board::machine::Next;
+use parzelle_shim_board::psci::Start;
+use spin::mutex::SpinMutexGuard;
+
+use crate::board::{Board, Shared};
 use crate::clock::deadline;
 use crate::failure::Failure;
-use crate::files::GuestRam;
-use crate::input::Input;
-use crate::output::Output;
 use crate::vcpu::Vcpu;
+
+/// "Look at the board", from one vCPU to another.
+const KICK: u64 = 1 << event::SOFTWARE_FIRST;
+/// For how long a vCPU has a core that it shares with another of this guest, in nanoseconds.
+const SLICE: u64 = time::MILLISECOND;
 
 /// How a guest ends that ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,109 +46,192 @@ pub enum End {
     Reset,
 }
 
-/// The board and what connects it with the world.
+/// A vCPU of the shim.
 #[derive(Debug)]
 pub struct Runner {
-    /// The virtual board.
-    pub vmm: Vmm,
-    /// Its console's output.
-    pub output: Output,
-    /// Its console's input.
-    pub input: Input,
-    /// The page of this vCPU, which knows the counter's scale.
-    pub page: VcpuPage,
-    /// The guest's memory, to look at instructions that the processor does not describe.
-    pub ram: GuestRam,
-}
-
-impl Io for Output {
-    fn console(&mut self, byte: u8) {
-        self.put(byte);
-    }
-
-    fn note(&mut self, note: Note) {
-        self.say(format_args!("{note}"));
-    }
-
-    /// EL0 can't read them. The kernel lets them trap only on processors that have what guests can't
-    /// have (SVE, MTE …): there the guest sees the plain ARMv8.0 processor.
-    fn identification(&mut self, _: SysReg) -> u64 {
-        0
-    }
+    shared: &'static Shared,
+    vcpu: Vcpu,
+    /// Which other vCPUs are on this core.
+    neighbours: u32,
+    /// Zero and scale of the counter.
+    counter: (u64, u64),
+    /// Events that make it leave the guest.
+    interest: u64,
+    /// Events that were taken and not looked at yet.
+    news: u64,
 }
 
 impl Runner {
-    /// Runs a vCPU to the end.
+    /// The loop of vCPU `index`.
+    ///
+    /// # Errors
+    /// There is no such vCPU, or it has a loop already.
+    pub fn new(shared: &'static Shared, index: usize) -> Result<Self, Failure> {
+        let page = VcpuPage::of(index as u32).ok_or(Failure::NoGuest)?;
+        let vcpu = Vcpu::new(&page, index).ok_or(Failure::NoGuest)?;
+        let (_, zero, scale) = page.counter();
+        let neighbours = shared.neighbours(index);
+        let slices = if neighbours == 0 { 0 } else { event::TIMER };
+        let interest = shared.input_events | KICK | slices;
+        Ok(Self { shared, vcpu, neighbours, counter: (zero, scale), interest, news: 0 })
+    }
+
+    /// Runs the vCPU to the end of the guest: from `start`, or from when another one starts it.
     ///
     /// # Errors
     /// What the guest did that can't be continued.
-    pub fn run(&mut self, vcpu: &mut Vcpu) -> Result<End, Failure> {
-        let (_, zero, scale) = self.page.counter();
+    pub fn run(&mut self, start: Option<Start>) -> Result<End, Failure> {
+        let mut start = start;
         loop {
-            self.input.deliver(&mut self.vmm);
-            if let Err(refused) = vcpu.run(&mut self.vmm, self.input.events) {
-                self.output.end_line();
+            let Start { entry, context } = match start.take() {
+                Some(start) => start,
+                None => self.park(),
+            };
+            self.vcpu.reset(entry, context);
+            if let Some(end) = self.serve()? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// Waits until another vCPU starts this one. Input goes on meanwhile.
+    fn park(&mut self) -> Start {
+        loop {
+            let mut guard = self.look();
+            let Board { vmm, input, .. } = &mut *guard;
+            input.deliver(vmm);
+            let (start, wake) = (vmm.take_start(self.vcpu.index()), vmm.wake(self.vcpu.index()));
+            drop(guard);
+            self.tell(wake);
+            match start {
+                Some(start) => return start,
+                None => self.news |= time::wait(NEVER, self.interest & !event::TIMER),
+            }
+        }
+    }
+
+    /// Runs the guest until it switches this vCPU off (`None`) or comes to an end.
+    fn serve(&mut self) -> Result<Option<End>, Failure> {
+        self.next_slice();
+        self.prepare();
+        loop {
+            if let Err(refused) = self.vcpu.run(self.interest) {
+                self.look().output.end_line();
                 return Err(refused.into());
             }
-            let (index, guest) = (vcpu.index(), vcpu.guest());
-            self.between(guest.exit);
-            let exit = Exit::of(guest, |address| self.ram.read(address));
-            match self.vmm.handle(index, exit, guest, &mut self.output) {
+            let reason = self.vcpu.guest().exit;
+            if reason == GuestExit::Event as u64 {
+                self.take_news();
+            }
+            let exit = Exit::of(self.vcpu.guest(), |address| self.shared.ram.read(address));
+            match self.turn(exit, reason != GuestExit::Sync as u64) {
                 Next::Resume => {}
+                Next::Yield => self.make_way(),
                 Next::WaitForInterrupt { until } => {
-                    self.output.flush();
+                    let (zero, scale) = self.counter;
                     let until = until.map_or(NEVER, |ticks| deadline(ticks, zero, scale));
-                    if time::wait(until, self.input.events) != 0 {
-                        self.input.arrived();
-                    }
+                    self.news |= time::wait(until, self.interest & !event::TIMER);
+                    self.prepare();
                 }
-                Next::PowerOff => {
-                    self.output.end_line();
-                    return Ok(End::PowerOff);
-                }
-                Next::Reset => {
-                    self.output.end_line();
-                    return Ok(End::Reset);
-                }
-                // With one vCPU there is no other to be started, and nobody left who could do so.
-                Next::Start { .. } | Next::Stop => {
-                    self.output.end_line();
-                    return Err(Failure::Off);
-                }
-                Next::Crash(report) => {
-                    self.report(guest, &report);
-                    return Err(Failure::Crash(report));
-                }
+                Next::Stop => return Ok(None),
+                Next::PowerOff => return Ok(Some(End::PowerOff)),
+                Next::Reset => return Ok(Some(End::Reset)),
+                Next::Over => return Err(Failure::Off),
+                Next::Crash(report) => return Err(Failure::Crash(report)),
             }
         }
     }
 
-    /// What is due at exits that aren't the guest's doing: its output does not wait any longer than
-    /// to the next of them, and input is taken notice of.
-    fn between(&mut self, exit: u64) {
-        if exit == GuestExit::Sync as u64 {
-            return;
+    /// Lets the board react to an exit. `aside`: it was not the guest's doing; its output does not
+    /// wait any longer than to the next such exit.
+    fn turn(&mut self, exit: Exit, aside: bool) -> Next {
+        let mut guard = self.look();
+        let board = &mut *guard;
+        let index = self.vcpu.index();
+        self.vcpu.fold(&mut board.vmm);
+        if aside {
+            board.output.flush();
         }
-        self.output.flush();
-        if exit == GuestExit::Event as u64 && time::poll(self.input.events) != 0 {
-            self.input.arrived();
+        let next = board.vmm.handle(index, exit, self.vcpu.guest(), &mut board.output);
+        board.input.deliver(&mut board.vmm);
+        match next {
+            Next::Resume | Next::Yield => self.vcpu.fill(&mut board.vmm),
+            Next::WaitForInterrupt { .. } | Next::Stop => board.output.flush(),
+            Next::PowerOff | Next::Reset | Next::Over => board.end(),
+            Next::Crash(report) => {
+                board.report(self.vcpu.guest(), &report);
+                board.end();
+            }
+        }
+        let wake = board.vmm.wake(index);
+        drop(guard);
+        self.tell(wake);
+        next
+    }
+
+    /// Gets the guest ready to be entered, with what has come meanwhile.
+    fn prepare(&mut self) {
+        let mut guard = self.look();
+        let board = &mut *guard;
+        board.input.deliver(&mut board.vmm);
+        self.vcpu.fill(&mut board.vmm);
+        let wake = board.vmm.wake(self.vcpu.index());
+        drop(guard);
+        self.tell(wake);
+    }
+
+    /// Takes the board. When the guest has come to an end, nothing is left to do with it.
+    fn look(&mut self) -> SpinMutexGuard<'static, Board> {
+        let mut board = self.shared.board.lock();
+        if board.over {
+            drop(board);
+            time::idle();
+        }
+        if take(&mut self.news) & self.shared.input_events != 0 {
+            board.input.arrived();
+        }
+        board
+    }
+
+    /// Takes the events that made it leave the guest.
+    fn take_news(&mut self) {
+        self.news |= time::poll(self.interest);
+        if self.news & event::TIMER != 0 {
+            self.make_way();
+            self.next_slice();
         }
     }
 
-    /// Says what is known of a crash; the headline is the failure's own text.
-    fn report(&mut self, guest: &Guest, report: &Report) {
-        let frame = &guest.frame;
-        self.output.say(format_args!(
-            "crash of the guest: pc {:#x} lr {:#x} sp {:#x} pstate {:#x}",
-            report.pc, report.lr, frame.sp, frame.pstate
-        ));
-        self.output.say(format_args!("esr {:#x} far {:#x} ipa {:#x}", guest.syndrome, guest.address, guest.ipa));
-        for (at, four) in frame.x.chunks(4).enumerate() {
-            self.output.say(format_args!("x{:<2} {four:016x?}", at * 4));
+    /// Tells those in a mask to look at the board.
+    #[inline]
+    fn tell(&self, wake: u32) {
+        if wake != 0 {
+            self.tell_others(wake);
         }
-        let [tcr, ttbr0, ttbr1] = guest.translation;
-        self.output.say(format_args!("tcr {tcr:#x} ttbr0 {ttbr0:#x} ttbr1 {ttbr1:#x}"));
-        let strange = self.vmm.strange_accesses();
-        self.output.say(format_args!("{strange} accesses to what is not there before that"));
+    }
+
+    fn tell_others(&self, wake: u32) {
+        for n in (0..self.shared.vcpus).filter(|n| wake >> n & 1 == 1) {
+            // Refused only for a vCPU that isn't there, which the board never names.
+            let _ = vcpu::kick(n as u32, KICK);
+        }
+        if wake & self.neighbours != 0 {
+            self.make_way();
+        }
+    }
+
+    /// Lets the others of this core go first.
+    fn make_way(&self) {
+        if self.neighbours != 0 {
+            // A poll for nothing takes no event.
+            time::poll(0);
+        }
+    }
+
+    fn next_slice(&self) {
+        if self.neighbours != 0 {
+            // Without an error for a vCPU of its own.
+            let _ = time::set_timer(time::now().saturating_add(SLICE));
+        }
     }
 }

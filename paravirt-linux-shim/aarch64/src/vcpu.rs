@@ -4,6 +4,7 @@
 //! A guest vCPU: its context in the vCPU page, and the call that runs it.
 
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use parzelle_abi::aarch64::{Guest, LIST_REGISTERS, VirtualInterrupt};
 use parzelle_abi::vcpu_page::GUEST;
@@ -14,6 +15,9 @@ use parzelle_shim_board::machine::Vmm;
 
 /// [`Guest::traps`]: WFI exits, so that the partition sleeps when its guest does.
 const EXIT_ON_WFI: u64 = 1;
+
+/// The vCPUs that were made, as a mask.
+static MADE: AtomicU32 = AtomicU32::new(0);
 
 /// A vCPU that is not running: as long as this is borrowed, the guest's registers are the shim's.
 #[derive(Debug)]
@@ -26,12 +30,16 @@ pub struct Vcpu {
 }
 
 impl Vcpu {
-    /// The vCPU of this page; `None` on a host.
+    /// The vCPU with this number and page, for who runs on it. `None` the second time, and on a
+    /// host.
     #[must_use]
-    pub fn first(page: &VcpuPage) -> Option<Self> {
+    pub fn new(page: &VcpuPage, index: usize) -> Option<Self> {
         let memory = page.memory().part(GUEST, size_of::<Guest>() as u64)?;
         let guest = NonNull::new(memory.address() as *mut Guest)?;
-        let index = page.vcpu() as usize;
+        let bit = 1u32.checked_shl(index as u32)?;
+        if MADE.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
+            return None;
+        }
         Some(Self { index, guest, lists: [ListRegister::default(); LIST_REGISTERS], used: 0 })
     }
 
@@ -44,9 +52,9 @@ impl Vcpu {
     /// The guest's registers.
     #[inline]
     pub fn guest(&mut self) -> &mut Guest {
-        // SAFETY: `first` proved that the vCPU page holds a `Guest` there, at an aligned place; any
+        // SAFETY: `new` proved that the vCPU page holds a `Guest` there, at an aligned place; any
         // bytes are one. The kernel touches it only while this vCPU is in `run`, which takes `self`
-        // exclusively, and `Vcpu` is not made twice for one page (`first` is called once, by main).
+        // exclusively, and `Vcpu` is not made twice for one page (`MADE`).
         unsafe { self.guest.as_mut() }
     }
 
@@ -62,23 +70,34 @@ impl Vcpu {
         self.used = 0;
     }
 
+    /// Gives the guest the interrupts that it shall see next.
+    #[inline]
+    pub fn fill(&mut self, vmm: &mut Vmm) {
+        if self.used == 0 && vmm.enter_idle(self.index) {
+            return;
+        }
+        self.used = vmm.enter(self.index, &mut self.lists);
+        self.guest().interrupts = self.lists.map(VirtualInterrupt::from);
+    }
+
+    /// Takes back what has become of them.
+    #[inline]
+    pub fn fold(&mut self, vmm: &mut Vmm) {
+        if self.used != 0 {
+            self.lists = self.guest().interrupts.map(ListRegister::from);
+            vmm.leave(self.index, &self.lists);
+        }
+    }
+
     /// Runs the guest until it exits or an event of `interest` is pending.
     ///
     /// # Errors
     /// The kernel's; then the guest did not run.
     #[inline]
-    pub fn run(&mut self, vmm: &mut Vmm, interest: u64) -> Result<(), parzelle_rt::Error> {
-        if self.used != 0 || !vmm.is_idle(self.index) {
-            self.used = vmm.enter(self.index, &mut self.lists);
-            self.guest().interrupts = self.lists.map(VirtualInterrupt::from);
-        }
+    pub fn run(&mut self, interest: u64) -> Result<(), parzelle_rt::Error> {
         // SAFETY: the kernel writes to the guest's context only, to which no reference lives here;
         // the guest itself reaches its own memory only, of which the shim holds none any more.
         let (status, _) = unsafe { parzelle_sys::call(Call::RunGuest as u64, [interest, 0, 0, 0, 0]) };
-        if self.used != 0 {
-            self.lists = self.guest().interrupts.map(ListRegister::from);
-            vmm.leave(self.index, &self.lists);
-        }
         match status {
             0 => Ok(()),
             _ => Err(Error::from_number(status).unwrap_or(Error::NotSupported).into()),

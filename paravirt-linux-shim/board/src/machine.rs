@@ -14,7 +14,18 @@
 //!
 //! Each call is a bounded number of steps, whatever the guest does. What the board doesn't have
 //! reads as zero and ignores writes; the first time at each address it is worth a [`Note`], and all
-//! of it is counted. A guest on several cores needs a lock around its `Vmm`.
+//! of it is counted.
+//!
+//! A guest with several vCPUs has one `Vmm`, behind a lock. None of them looks at the others'
+//! state while they run; what one does to another (an interrupt, a start) is noted here, and the
+//! shim wakes the other, which then finds it:
+//!
+//! ```text
+//!   vCPU 0  handle ─ SGI for 1 ─▶ wake ─ kick 1 ─▶ …
+//!                                          │
+//!   vCPU 1  … in the guest, waiting or off ─┴▶ enter, or take_start
+//! ```
+//! Between the time that a vCPU is told and its next [`Vmm::enter`] it is not told again.
 
 mod bus;
 mod notes;
@@ -27,7 +38,7 @@ use crate::exit::{Exit, Fault, FaultKind, SysRegAccess};
 use crate::gic::{Gic, ListRegister};
 use crate::map::{MAX_VCPUS, Range, VIRTUAL_TIMER_INTID};
 use crate::pl011::Pl011;
-use crate::psci::{Action, Psci};
+use crate::psci::{Action, Psci, Start};
 use crate::registers::GuestRegisters;
 use crate::sysreg::{self, Answer, Features};
 
@@ -47,24 +58,18 @@ pub trait Io {
 pub enum Next {
     /// Enter it again.
     Resume,
-    /// Enter it again when [`Vmm::is_awake`]: after input, an interrupt from another vCPU, or when
-    /// the guest's virtual counter has reached `until` (its timer fires then).
+    /// Enter it again when it is told to ([`Vmm::wake`]), after input, or when the guest's virtual
+    /// counter has reached `until` (its timer fires then).
     WaitForInterrupt {
         /// Ticks of the guest's virtual counter.
         until: Option<u64>,
     },
-    /// Start another vCPU: EL1, MMU off, interrupts masked, `pc` = `entry`, `x0` = `context`. Enter
-    /// the caller again.
-    Start {
-        /// Its index, which is also its affinity.
-        vcpu: usize,
-        /// Where it begins.
-        entry: u64,
-        /// What it finds in `x0`.
-        context: u64,
-    },
-    /// Don't enter it again until somebody starts it.
+    /// Enter it again; it waits for somebody else, who should get this core if it is the same.
+    Yield,
+    /// Don't enter it again before [`Vmm::take_start`] gives it a place to begin.
     Stop,
+    /// The same, and there is nobody left who could start it.
+    Over,
     /// The guest switched its machine off.
     PowerOff,
     /// The guest wants its machine reset: load it anew and start over.
@@ -101,6 +106,8 @@ pub struct Vmm {
     uart: Pl011,
     psci: Psci,
     seen: Seen,
+    /// The vCPUs that know that something waits for them, as a mask.
+    told: u32,
 }
 
 impl Vmm {
@@ -116,19 +123,41 @@ impl Vmm {
             uart: Pl011::new(),
             psci: Psci::new(vcpus, ram),
             seen: Seen::default(),
+            told: 0,
         }
     }
 
     /// Fills `lists` with the interrupts that `vcpu` shall see next; returns how many there are.
     pub fn enter(&mut self, vcpu: usize, lists: &mut [ListRegister]) -> usize {
-        self.gic.fill(vcpu, lists)
+        let used = self.gic.fill(vcpu, lists);
+        self.listen(vcpu);
+        // What had no room comes with the end of what has: no need to be told of that.
+        if self.vcpus > 1 && self.gic.is_deliverable(vcpu) {
+            self.told |= bit(vcpu);
+        }
+        used
     }
 
-    /// Tells whether [`Vmm::enter`] would give `vcpu` nothing.
-    #[must_use]
+    /// The short way for [`Vmm::enter`]: tells whether it would give `vcpu` nothing.
     #[inline]
-    pub fn is_idle(&self, vcpu: usize) -> bool {
-        self.gic.is_idle(vcpu)
+    pub fn enter_idle(&mut self, vcpu: usize) -> bool {
+        let idle = self.gic.is_idle(vcpu);
+        if idle {
+            self.listen(vcpu);
+        }
+        idle
+    }
+
+    /// From now on `vcpu` wants to be told again.
+    #[inline]
+    fn listen(&mut self, vcpu: usize) {
+        self.told &= !bit(vcpu);
+    }
+
+    /// Lets a `vcpu` that is off begin, if somebody has started it.
+    pub fn take_start(&mut self, vcpu: usize) -> Option<Start> {
+        self.listen(vcpu);
+        self.psci.take_start(vcpu)
     }
 
     /// Takes back what became of the interrupts of `vcpu`. Comes before [`Vmm::handle`].
@@ -136,18 +165,26 @@ impl Vmm {
         self.gic.fold(vcpu, lists);
     }
 
-    /// Tells whether `vcpu` is on and has an interrupt waiting: its end of
-    /// [`Next::WaitForInterrupt`].
+    /// Tells whether something waits for `vcpu`: an interrupt if it is on, else a start. Its end of
+    /// [`Next::WaitForInterrupt`] and of [`Next::Stop`].
     #[must_use]
     pub fn is_awake(&self, vcpu: usize) -> bool {
-        self.psci.is_on(vcpu) && self.gic.is_deliverable(vcpu)
+        self.psci.is_pending(vcpu) || (self.psci.is_on(vcpu) && self.gic.has_news(vcpu))
     }
 
-    /// Returns the vCPUs other than `vcpu` that have an interrupt waiting, as a mask: to be woken
-    /// or interrupted.
+    /// Returns the vCPUs other than `vcpu` for which something waits and that have not been told
+    /// since they were last entered, as a mask: the caller tells them.
     #[must_use]
-    pub fn others_awake(&self, vcpu: usize) -> u32 {
-        (0..self.vcpus).filter(|n| *n != vcpu && self.is_awake(*n)).fold(0, |mask, n| mask | 1 << n)
+    #[inline]
+    pub fn wake(&mut self, vcpu: usize) -> u32 {
+        if self.vcpus == 1 { 0 } else { self.wake_others(vcpu) }
+    }
+
+    fn wake_others(&mut self, vcpu: usize) -> u32 {
+        let due = (0..self.vcpus).filter(|n| *n != vcpu && self.told & bit(*n) == 0 && self.is_awake(*n));
+        let due = due.fold(0, |mask, n| mask | bit(n));
+        self.told |= due;
+        due
     }
 
     /// Takes a byte of console input. Returns false if the guest can't take it now: offer it again
@@ -191,7 +228,7 @@ impl Vmm {
             }
             Exit::Wfe => {
                 registers.skip_instruction();
-                Next::Resume
+                Next::Yield
             }
             Exit::Wfi => {
                 registers.skip_instruction();
@@ -229,10 +266,11 @@ impl Vmm {
     /// An interrupt that the guest can't take yet (it handles one of the same priority) ends the
     /// wait too: the processor knows priorities better than we do, and a wait may always end early,
     /// but never late.
-    fn wait(&self, vcpu: usize, registers: &impl GuestRegisters) -> Next {
+    fn wait(&mut self, vcpu: usize, registers: &impl GuestRegisters) -> Next {
         if self.gic.is_deliverable(vcpu) {
             Next::Resume
         } else {
+            self.listen(vcpu);
             Next::WaitForInterrupt { until: registers.timer_deadline() }
         }
     }
@@ -245,8 +283,11 @@ impl Vmm {
                 Next::Resume
             }
             Action::Wait => self.wait(vcpu, registers),
-            Action::StartVcpu { vcpu, entry, context } => Next::Start { vcpu, entry, context },
-            Action::StopVcpu => Next::Stop,
+            Action::StopVcpu if self.psci.is_over() => Next::Over,
+            Action::StopVcpu => {
+                self.listen(vcpu);
+                Next::Stop
+            }
             Action::PowerOff => Next::PowerOff,
             Action::Reset => Next::Reset,
         }
@@ -282,6 +323,12 @@ impl Vmm {
             io.note(note);
         }
     }
+}
+
+/// The bit of a vCPU in a mask; none for one that can't be.
+#[inline]
+const fn bit(vcpu: usize) -> u32 {
+    if vcpu < MAX_VCPUS { 1 << vcpu } else { 0 }
 }
 
 /// Makes the fault of an access that the kernel could not even describe; for shims that meet an

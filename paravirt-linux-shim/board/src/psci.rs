@@ -6,6 +6,16 @@
 //!
 //! It decides and keeps which vCPUs are on; what follows from a call is returned as an [`Action`]
 //! for the shim to perform.
+//!
+//! ```text
+//!           CPU_ON                    take_start
+//!    off ───────────▶ pending ─────────────────────▶ on
+//!     ▲               (entry, context)                │
+//!     └───────────────────── CPU_OFF ─────────────────┘
+//! ```
+//! The caller of `CPU_ON` only writes down where the target shall begin; the target itself takes
+//! it. However often a guest calls, there is one start per vCPU to be remembered and one vCPU that
+//! changes its registers: its own.
 
 use crate::map::{MAX_VCPUS, Range};
 use crate::registers::GuestRegisters;
@@ -23,6 +33,7 @@ mod status {
     pub(super) const NOT_SUPPORTED: i64 = -1;
     pub(super) const INVALID_PARAMETERS: i64 = -2;
     pub(super) const ALREADY_ON: i64 = -4;
+    pub(super) const ON_PENDING: i64 = -5;
     pub(super) const INVALID_ADDRESS: i64 = -9;
 }
 
@@ -35,15 +46,6 @@ pub enum Action {
     Unknown(u32),
     /// The caller waits for an interrupt, as by `wfi`.
     Wait,
-    /// Start another vCPU at EL1 with its MMU off: `x0` = context.
-    StartVcpu {
-        /// Which one: its affinity, and its place in the list of vCPUs.
-        vcpu: usize,
-        /// Its program counter.
-        entry: u64,
-        /// Its `x0`.
-        context: u64,
-    },
     /// Stop the caller until somebody starts it again.
     StopVcpu,
     /// The guest is done.
@@ -52,10 +54,28 @@ pub enum Action {
     Reset,
 }
 
-/// Which vCPUs are on, and the calls that change it.
+/// Where a vCPU begins: EL1, MMU off, interrupts masked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Its program counter.
+    pub entry: u64,
+    /// Its `x0`.
+    pub context: u64,
+}
+
+/// How far a vCPU is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Power {
+    Off,
+    /// Somebody has started it; it has not noticed yet.
+    Pending(Start),
+    On,
+}
+
+/// Which vCPUs are on, and the calls that change it. vCPU `n` has the affinity 0.0.0.n.
 #[derive(Clone, Debug)]
 pub struct Psci {
-    on: [bool; MAX_VCPUS],
+    power: [Power; MAX_VCPUS],
     vcpus: usize,
     ram: Range,
 }
@@ -65,15 +85,39 @@ impl Psci {
     /// memory `ram`.
     #[must_use]
     pub fn new(vcpus: usize, ram: Range) -> Self {
-        let mut on = [false; MAX_VCPUS];
-        on[0] = true;
-        Self { on, vcpus: vcpus.clamp(1, MAX_VCPUS), ram }
+        let mut power = [Power::Off; MAX_VCPUS];
+        power[0] = Power::On;
+        Self { power, vcpus: vcpus.clamp(1, MAX_VCPUS), ram }
     }
 
     /// Tells whether `vcpu` is on.
     #[must_use]
     pub fn is_on(&self, vcpu: usize) -> bool {
-        self.on.get(vcpu).copied().unwrap_or(false)
+        matches!(self.power(vcpu), Power::On)
+    }
+
+    /// Tells whether `vcpu` was started and has not begun yet.
+    #[must_use]
+    pub fn is_pending(&self, vcpu: usize) -> bool {
+        matches!(self.power(vcpu), Power::Pending(_))
+    }
+
+    /// Tells whether all are off, so that nobody is left to start anybody.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.power.iter().all(|power| *power == Power::Off)
+    }
+
+    /// Lets `vcpu` begin, if somebody has started it: then it is on.
+    pub fn take_start(&mut self, vcpu: usize) -> Option<Start> {
+        let power = self.power.get_mut(vcpu)?;
+        let Power::Pending(start) = *power else { return None };
+        *power = Power::On;
+        Some(start)
+    }
+
+    fn power(&self, vcpu: usize) -> Power {
+        self.power.get(vcpu).copied().unwrap_or(Power::Off)
     }
 
     /// Performs the call in the registers of `vcpu` and leaves the result in `x0`.
@@ -90,12 +134,15 @@ impl Psci {
             // become.
             Some(Function::CpuSuspend) => (status::SUCCESS, Action::Wait),
             Some(Function::CpuOff) => {
-                if let Some(on) = self.on.get_mut(vcpu) {
-                    *on = false;
+                if let Some(power) = self.power.get_mut(vcpu) {
+                    *power = Power::Off;
                 }
                 (status::SUCCESS, Action::StopVcpu)
             }
-            Some(Function::CpuOn) => self.cpu_on(argument(1), argument(2), argument(3)),
+            Some(Function::CpuOn) => {
+                let start = Start { entry: argument(2), context: argument(3) };
+                (self.cpu_on(argument(1), start), Action::Resume)
+            }
             Some(Function::AffinityInfo) => (self.affinity_info(argument(1), argument(2)), Action::Resume),
             // "Trusted OS not present": nothing to migrate.
             Some(Function::MigrateInfoType) => (2, Action::Resume),
@@ -115,22 +162,30 @@ impl Psci {
         (vcpu < self.vcpus).then_some(vcpu)
     }
 
-    fn cpu_on(&mut self, affinity: u64, entry: u64, context: u64) -> (i64, Action) {
-        match self.target(affinity) {
-            None => (status::INVALID_PARAMETERS, Action::Resume),
-            Some(vcpu) if self.is_on(vcpu) => (status::ALREADY_ON, Action::Resume),
-            Some(_) if !self.ram.contains(entry) || entry & 3 != 0 => (status::INVALID_ADDRESS, Action::Resume),
-            Some(vcpu) => {
-                self.on[vcpu] = true;
-                (status::SUCCESS, Action::StartVcpu { vcpu, entry, context })
+    fn cpu_on(&mut self, affinity: u64, start: Start) -> i64 {
+        let Some(vcpu) = self.target(affinity) else {
+            return status::INVALID_PARAMETERS;
+        };
+        match self.power(vcpu) {
+            Power::On => status::ALREADY_ON,
+            Power::Pending(_) => status::ON_PENDING,
+            Power::Off if !self.ram.contains(start.entry) || start.entry & 3 != 0 => status::INVALID_ADDRESS,
+            Power::Off => {
+                self.power[vcpu] = Power::Pending(start);
+                status::SUCCESS
             }
         }
     }
 
-    /// Returns 0 (on) or 1 (off). Levels above the vCPU are on as long as anybody asks.
+    /// Returns 0 (on), 1 (off) or 2 (on pending). Levels above the vCPU are on as long as anybody
+    /// asks.
     fn affinity_info(&self, affinity: u64, lowest_level: u64) -> i64 {
         match (self.target(affinity), lowest_level) {
-            (Some(vcpu), 0) => i64::from(!self.is_on(vcpu)),
+            (Some(vcpu), 0) => match self.power(vcpu) {
+                Power::On => 0,
+                Power::Off => 1,
+                Power::Pending(_) => 2,
+            },
             (Some(_), 1..=3) => 0,
             _ => status::INVALID_PARAMETERS,
         }
@@ -190,9 +245,13 @@ mod tests {
     const RAM: Range = Range { start: 0x4000_0000, size: 0x1000_0000 };
 
     fn call(psci: &mut Psci, arguments: [u64; 4]) -> (i64, Action) {
+        call_of(psci, 0, arguments)
+    }
+
+    fn call_of(psci: &mut Psci, vcpu: usize, arguments: [u64; 4]) -> (i64, Action) {
         let mut frame = Frame::default();
         frame.x[..4].copy_from_slice(&arguments);
-        let action = psci.call(0, &mut frame);
+        let action = psci.call(vcpu, &mut frame);
         (frame.x[0] as i64, action)
     }
 
@@ -209,17 +268,56 @@ mod tests {
         assert_eq!(call(&mut psci, [0x8400_0009, 0, 0, 0]).1, Action::Reset);
     }
 
+    const ON: u64 = 0xc400_0003;
+    const OFF: u64 = 0x8400_0002;
+    const INFO: u64 = 0xc400_0004;
+    const ENTRY: u64 = RAM.start + 0x1000;
+
     #[test]
-    fn starts_each_vcpu_once_and_only_inside_its_memory() {
+    fn a_vcpu_is_off_then_pending_then_on_then_off() {
         let mut psci = Psci::new(2, RAM);
-        let entry = RAM.start + 0x1000;
-        assert_eq!(call(&mut psci, [0xc400_0003, 2, entry, 7]), (-2, Action::Resume));
-        assert_eq!(call(&mut psci, [0xc400_0003, 1, 0x1000, 7]), (-9, Action::Resume));
-        assert_eq!(call(&mut psci, [0xc400_0003, 1, entry, 7]), (0, Action::StartVcpu { vcpu: 1, entry, context: 7 }));
-        assert_eq!(call(&mut psci, [0xc400_0003, 1, entry, 7]), (-4, Action::Resume));
-        assert_eq!(call(&mut psci, [0xc400_0004, 1, 0, 0]), (0, Action::Resume));
-        assert_eq!(psci.call(1, &mut Frame { x: [0x8400_0002; 31], ..Frame::default() }), Action::StopVcpu);
-        assert_eq!(call(&mut psci, [0xc400_0004, 1, 0, 0]), (1, Action::Resume));
-        assert_eq!(call(&mut psci, [0x8400_0003, 1 | 1 << 32, entry, 0]).0, 0, "32-bit calls cut their arguments");
+        let info = |psci: &mut Psci| call(psci, [INFO, 1, 0, 0]).0;
+        for context in [7, 8] {
+            assert_eq!((info(&mut psci), psci.is_pending(1), psci.is_on(1)), (1, false, false));
+            assert_eq!(psci.take_start(1), None);
+            assert_eq!(call(&mut psci, [ON, 1, ENTRY, context]), (0, Action::Resume));
+            assert_eq!((info(&mut psci), psci.is_pending(1), psci.is_on(1)), (2, true, false));
+            assert_eq!(call(&mut psci, [ON, 1, ENTRY + 4, 9]), (-5, Action::Resume), "the first one counts");
+            assert_eq!(psci.take_start(1), Some(Start { entry: ENTRY, context }));
+            assert_eq!((info(&mut psci), psci.is_pending(1), psci.is_on(1)), (0, false, true));
+            assert_eq!(call(&mut psci, [ON, 1, ENTRY, 9]), (-4, Action::Resume));
+            assert_eq!(psci.take_start(1), None, "only once");
+            assert_eq!(call_of(&mut psci, 1, [OFF, 0, 0, 0]).1, Action::StopVcpu);
+            assert!(!psci.is_over());
+        }
+        assert_eq!(call(&mut psci, [OFF, 0, 0, 0]).1, Action::StopVcpu);
+        assert!(psci.is_over());
+    }
+
+    #[test]
+    fn vcpu_0_can_be_switched_off_and_on_by_another() {
+        let mut psci = Psci::new(2, RAM);
+        call(&mut psci, [ON, 1, ENTRY, 0]);
+        call(&mut psci, [OFF, 0, 0, 0]);
+        assert!(!psci.is_over(), "somebody is on its way");
+        psci.take_start(1);
+        assert_eq!(call_of(&mut psci, 1, [ON, 0, ENTRY, 5]).0, 0);
+        assert_eq!(psci.take_start(0), Some(Start { entry: ENTRY, context: 5 }));
+    }
+
+    #[test]
+    fn only_what_is_there_is_started_and_only_inside_its_memory() {
+        let mut psci = Psci::new(2, RAM);
+        for affinity in [2, 8, 0x100, 1 << 16, 1 << 24, 1 << 31, 1 << 32, 1 << 32 | 1, 1 << 40, u64::MAX] {
+            assert_eq!(call(&mut psci, [ON, affinity, ENTRY, 7]).0, -2, "{affinity:#x}");
+            assert_eq!(call(&mut psci, [INFO, affinity, 0, 0]).0, -2, "{affinity:#x}");
+        }
+        for entry in [0, 0x1000, RAM.start - 4, RAM.end(), ENTRY + 2, u64::MAX, u64::MAX - 3] {
+            assert_eq!(call(&mut psci, [ON, 1, entry, 7]).0, -9, "{entry:#x}");
+        }
+        assert!(!psci.is_pending(1));
+        assert_eq!(call(&mut psci, [INFO, 1, 4, 0]).0, -2, "there are four levels");
+        assert_eq!(call(&mut psci, [0x8400_0003, 1 | 1 << 32, ENTRY, 0]).0, 0, "32-bit calls cut their arguments");
+        assert_eq!(psci.take_start(9), None);
     }
 }

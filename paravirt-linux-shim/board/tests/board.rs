@@ -150,28 +150,6 @@ fn what_the_guest_writes_comes_out() {
 }
 
 #[test]
-fn a_second_vcpu_is_started_and_sent_interrupts() {
-    let mut guest = Guest::new(2);
-    boot(&mut guest, 0);
-    boot(&mut guest, 1);
-    guest.frame.x[..4].copy_from_slice(&[0xc400_0003, 1, 0x4020_0000, 7]);
-    assert_eq!(guest.exit(Exit::Hvc { imm: 0 }), Next::Start { vcpu: 1, entry: 0x4020_0000, context: 7 });
-    assert_eq!(guest.frame.x[0], 0);
-    let send = Exit::SysReg(SysRegAccess { register: SysReg(3, 0, 12, 11, 5), rt: 1, write: true });
-    guest.frame.x[1] = 3 << 24 | 0b10;
-    assert_eq!(guest.exit(send), Next::Resume);
-    assert_eq!(guest.vmm.others_awake(0), 0b10);
-    assert!(!guest.vmm.is_awake(0));
-    let mut lists = [ListRegister::default(); 4];
-    assert_eq!(guest.vmm.enter(1, &mut lists), 1);
-    assert_eq!(lists[0], pending(3, false));
-    guest.frame.x[1] = 4 << 24 | 1 << 40;
-    guest.exit(send);
-    assert!(!guest.vmm.is_awake(0), "all but itself");
-    assert_eq!(guest.vmm.others_awake(0), 0b10);
-}
-
-#[test]
 fn a_shared_interrupt_goes_where_it_is_routed() {
     let mut guest = Guest::new(2);
     boot(&mut guest, 0);

@@ -23,6 +23,8 @@ struct Interrupt {
     linked: bool,
     active: bool,
     held: bool,
+    /// Its end makes the guest leave.
+    watched: bool,
     priority: u8,
     route: usize,
     owner: usize,
@@ -86,6 +88,18 @@ impl Model {
         wanted
     }
 
+    /// Whether something that `vcpu` has in a list register happened once more since.
+    fn again(&mut self, vcpu: usize) -> bool {
+        let gate = self.enabled;
+        (0..96).any(|intid| {
+            let one = *self.get(vcpu, intid);
+            let here = one.held && (intid < 32 || one.owner == vcpu);
+            let once = one.edge || one.linked;
+            let happened = if once { one.latch } else { one.line && !one.watched };
+            gate && here && one.enabled && one.group1 && happened
+        })
+    }
+
     fn enter(&mut self, vcpu: usize, room: usize) -> Vec<ListRegister> {
         let mut lists = self.wanted(vcpu);
         let overflow = lists.len() > room;
@@ -94,6 +108,7 @@ impl Model {
             register.eoi_maintenance |= overflow && register.hw.is_none();
             let one = self.get(vcpu, register.intid);
             one.held = true;
+            one.watched = register.eoi_maintenance;
             one.owner = vcpu;
             if register.state != State::Active && (one.edge || one.linked) {
                 one.latch = false;
@@ -328,6 +343,7 @@ impl Both {
         for vcpu in 0..VCPUS {
             let waiting = self.model.wanted(vcpu).iter().any(|one| one.state != State::Active);
             assert_eq!(self.gic.is_deliverable(vcpu), waiting, "vCPU {vcpu}");
+            assert_eq!(self.gic.has_news(vcpu), waiting || self.model.again(vcpu), "vCPU {vcpu}");
             for word in 0..3u32 {
                 let read = |row| self.gic.read(Self::frame(vcpu, word as usize), row + 4 * u64::from(word), 4).unwrap();
                 let (enabled, pending, active) = (read(0x100), read(0x200), read(0x300));

@@ -108,9 +108,6 @@ proptest! {
             vmm.leave(vcpu, if key & 1 == 0 { &given } else { &lists });
             let next = vmm.handle(vcpu, exit, &mut frame, &mut world);
             match next {
-                Next::Start { vcpu, entry, .. } => {
-                    prop_assert!(vcpu < vcpus.clamp(1, MAX_VCPUS) && RAM.contains(entry));
-                }
                 Next::Crash(report) => {
                     prop_assert_eq!(frame.pc, values[3]);
                     prop_assert!(!report.to_string().is_empty());
@@ -119,7 +116,10 @@ proptest! {
                 _ => {}
             }
             let _ = vmm.console_input(key);
-            let _ = vmm.others_awake(vcpu);
+            prop_assert_eq!(vmm.wake(vcpu) >> vcpus.clamp(1, MAX_VCPUS), 0);
+            if let Some(start) = vmm.take_start(values[0] as usize) {
+                prop_assert!(RAM.contains(start.entry));
+            }
             let _ = vmm.take_released(vcpu);
         }
         prop_assert!(world.notes.len() <= 32);

@@ -4,6 +4,7 @@
 //! Reading the kernel's trace rings, where the description gives the right `trace`.
 
 use core::mem::offset_of;
+use core::sync::atomic::{Ordering::Acquire, fence};
 
 use parzelle_abi::info::ObjectKind;
 use parzelle_abi::trace::{TraceHeader, TraceRecord};
@@ -33,6 +34,7 @@ impl Trace {
         let mut lost = 0;
         let capacity = self.capacity();
         while capacity != 0 && self.next < self.written() {
+            fence(Acquire);
             // A slot that the writer may be at is as good as lost.
             let oldest = (self.written() + 1).saturating_sub(capacity);
             if self.next < oldest {
@@ -43,6 +45,7 @@ impl Trace {
             let bytes = size_of::<TraceRecord>() as u64;
             let at = size_of::<TraceHeader>() as u64 + self.next % capacity * bytes;
             self.ring.read(at, record.as_mut_bytes());
+            fence(Acquire);
             if self.written() < self.next + capacity {
                 each(record);
             } else {

@@ -13,6 +13,7 @@
 //! Each kind has a target folder of its own, as each has flags of its own.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -104,15 +105,20 @@ impl Builder {
     /// Runs Cargo once.
     fn run(&self, workspace: &Path, kind: Kind, jobs: &[(usize, &Job)]) -> Result<Vec<(usize, Vec<u8>)>> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let folder = self.folder(workspace, kind);
         let mut command = Command::new(cargo);
+        // The first time takes a minute: somebody who waits sees what for.
+        let quiet = folder.is_dir() || !std::io::stderr().is_terminal();
         command
             .current_dir(workspace.parent().unwrap_or(Path::new(".")))
-            .args(["build", "--quiet", "--profile", "bare", "--message-format", "json-render-diagnostics"])
+            .arg("build")
+            .args(if quiet { &["--quiet"][..] } else { &[] })
+            .args(["--profile", "bare", "--message-format", "json-render-diagnostics"])
             .args(["--target", triple(self.arch, kind)])
             .arg("--manifest-path")
             .arg(workspace)
             .arg("--target-dir")
-            .arg(self.folder(workspace, kind))
+            .arg(folder)
             .env("CARGO_ENCODED_RUSTFLAGS", self.flags(workspace, kind)?)
             .env_remove("RUSTFLAGS")
             .stderr(Stdio::inherit());

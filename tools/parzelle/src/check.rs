@@ -37,6 +37,9 @@ pub(crate) fn run(args: &Check) -> Result<ExitCode> {
         print!("{}", json(&outcome));
     } else {
         show(&outcome, deny);
+        if outcome.findings.is_empty() {
+            eprintln!("{}: nothing is wrong on {}", args.file.display(), outcome.boards.join(", "));
+        }
     }
     Ok(ExitCode::from(status(&outcome, deny)))
 }

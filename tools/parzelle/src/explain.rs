@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Explain) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         None => {
-            eprintln!("error: no rule is called {code}; `parzelle explain` lists them");
+            eprintln!("error: no rule is called {code}; `cargo parzelle explain` lists them");
             Ok(ExitCode::from(2))
         }
     }

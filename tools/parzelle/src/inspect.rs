@@ -79,14 +79,19 @@ fn aligned(bytes: &[u8]) -> Vec<u64> {
 fn head(plan: &Plan<'_>, bytes: &[u8]) {
     let system = plan.system;
     println!(
-        "{} on {}: {} partitions, {} cores, plan digest {:016x}, {}",
+        "{} on {}: {}, {}, plan digest {:016x}, {}",
         system.name.as_str(),
         system.board.as_str(),
-        plan.partitions().len(),
-        plan.cores().len(),
+        count(plan.partitions().len(), "partition"),
+        count(plan.cores().len(), "core"),
         digest(bytes),
         size(bytes.len() as u64),
     );
+}
+
+/// How many there are of something.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The plan's digest, as the kernel prints it: the second word.

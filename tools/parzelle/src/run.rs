@@ -3,6 +3,7 @@
 
 //! `parzelle run`: starts the board's emulator with an image.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -23,7 +24,7 @@ pub(crate) struct Run {
     /// The board; the first of the description if none is named.
     #[arg(long)]
     board: Option<String>,
-    /// Give the console your keyboard.
+    /// Give the console your keyboard; Ctrl-A X leaves.
     #[arg(long)]
     interactive: bool,
     /// Time is instructions: two runs are the same to the byte.
@@ -48,6 +49,12 @@ pub(crate) fn run(args: &Run) -> Result<ExitCode> {
     };
     let line = line(&path, args)?;
     let (command, arguments) = line.split_first().context("this board has no emulator")?;
+    if std::io::stderr().is_terminal() {
+        eprintln!(
+            "parzelle: {command} plays the board; {} ends it",
+            if args.interactive { "Ctrl-A X" } else { "Ctrl-C" }
+        );
+    }
     let status = Command::new(command)
         .args(arguments)
         .stdin(if args.interactive { Stdio::inherit() } else { Stdio::null() })
@@ -65,6 +72,12 @@ fn line(path: &Path, args: &Run) -> Result<Vec<String>> {
     let mut line = image::appendix(&file)?.run;
     if line.is_empty() {
         return Ok(line);
+    }
+    if let Some(at) = line.iter().position(|argument| argument == "-nographic") {
+        // A PC's firmware would then draw on the serial line: it clears the terminal and leaves it
+        // without line wrap. And it would look for something to boot on a default network card.
+        let silent = ["-nodefaults", "-display", "none", "-serial", "mon:stdio"];
+        line.splice(at..=at, silent.map(str::to_owned));
     }
     if let Some(cores) = args.cores {
         set(&mut line, "-smp", |_| cores.to_string());

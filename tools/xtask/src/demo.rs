@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
     /// Talk to Debian's shell; Ctrl-A X leaves. Time is the host's then and is not judged.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "seconds")]
     interactive: bool,
 }
 
@@ -44,6 +44,11 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
     let image = build(house, arguments)?;
     if arguments.interactive {
         eprintln!("demo: the terminal is the board's console; Ctrl-A X leaves");
+        match board.arch() {
+            "aarch64" => eprintln!("demo: Debian's shell comes when its load is done, in some ten seconds"),
+            _ => eprintln!("demo: there is no Debian on this board yet, so nobody reads what you type"),
+        }
+        eprintln!("demo: time is this machine's: where it is late, the monitor counts states as wrong");
         let status = qemu::interact(board, &image, &Options { icount: false, ..Options::default() })?;
         return Ok(status.code().is_some());
     }
@@ -125,7 +130,7 @@ impl Lines {
             let line: Vec<u8> = self.rest.drain(..=end).collect();
             let text = String::from_utf8_lossy(&line);
             if Line::parse(&text).report().is_none() {
-                println!("{}", text.trim_end());
+                println!("{}", plain(&text).trim_end());
             }
         }
         // A closed standard output ends the demo at the next line.
@@ -133,9 +138,28 @@ impl Lines {
     }
 }
 
+/// A text without its control sequences. A shell asks the terminal where the cursor is, and the
+/// terminal would answer to whoever reads the keyboard when the demo is over.
+fn plain(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        // Parameters, then one letter (ECMA-48, 5.4).
+        let end = part.find(|c: char| ('@'..='~').contains(&c)).map_or(part.len(), |last| last + 1);
+        plain.push_str(part.get(end..).unwrap_or_default());
+    }
+    plain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_is_asked_nothing() {
+        assert_eq!(plain("/ # \x1b[6n"), "/ # ");
+        assert_eq!(plain("\x1b[1;34mbin\x1b[m [x]"), "bin [x]");
+    }
 
     #[test]
     fn debian_has_to_finish() {

@@ -82,7 +82,9 @@ impl House {
     fn build_parzelle(&self) -> Result<PathBuf> {
         let output = self
             .cargo()
-            .args(["build", "--quiet", "--package", "parzelle", "--message-format", "json-render-diagnostics"])
+            .arg("build")
+            .args(if self.target().join("debug/parzelle").exists() { &["--quiet"][..] } else { &[] })
+            .args(["--package", "parzelle", "--message-format", "json-render-diagnostics"])
             .stderr(Stdio::inherit())
             .output()
             .context("cannot start cargo")?;

@@ -90,7 +90,11 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
         println!("failed: {name}");
     }
     if tally == Tally::default() {
-        bail!("nothing here is called like that");
+        bail!(
+            "nothing has `{}` in its name; names are `format`, `lint`, `size`, `host` and, for the folders of \
+             tests/systems, `systems/NAME`",
+            arguments.filter.as_deref().unwrap_or_default()
+        );
     }
     println!("finished in {} s", started.elapsed().as_secs());
     println!("{} passed, {} failed", tally.passed, tally.failed.len());

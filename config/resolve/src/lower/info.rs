@@ -69,6 +69,7 @@ pub(crate) fn pages(index: usize, partition: &Partition, cell: &Cell, guest: Opt
             initrd_bytes: guest.initrd.1,
             cmdline: cmdline_at,
             cmdline_bytes: cmdline.len() as u32,
+            cores: std::array::from_fn(|n| partition.vcpus.value.get(n).map_or(0, |vcpu| vcpu.core as u8)),
         };
         put(&mut pages, guest_at, info.as_bytes());
     }

@@ -34,7 +34,7 @@ pub fn summary(outcome: &Outcome, deny_warnings: bool) -> Option<String> {
     let word = if failed { "error" } else { "warning" };
     let end = if failed { "; no image was built" } else { "" };
     let worst = outcome.findings.iter().find(|f| f.diagnostic.severity == Severity::Error).or(outcome.findings.first());
-    let hint = worst.map_or(String::new(), |f| format!("\n  try `parzelle explain {}`", f.diagnostic.code));
+    let hint = worst.map_or(String::new(), |f| format!("\n  try `cargo parzelle explain {}`", f.diagnostic.code));
     let path = outcome.sources.path(parzelle_schema::source::FileId(0));
     Some(format!("{word}: {path}: {}{boards}{end}{hint}", parts.join(", ")))
 }

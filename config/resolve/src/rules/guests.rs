@@ -12,7 +12,7 @@
 use parzelle_schema::diagnostic::Diagnostic;
 use parzelle_schema::file::{Guest, Partition};
 use parzelle_schema::reader::add_line;
-use parzelle_schema::source::At;
+use parzelle_schema::source::{At, Place};
 use parzelle_schema::text::show_size;
 
 use super::programs::path_of;
@@ -37,7 +37,14 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
                 "`memory` is required for a guest",
             )
             .counter(guest.table.head, "an operating system takes what it gets");
-            cx.push(add_line(found, &p.table, "add", "memory = \"256MiB\""));
+            let line = "memory = \"256MiB\"";
+            cx.push(match p.table.implied_by() {
+                Some(head) => {
+                    let text = format!("[partition.{}]\n{line}\n\n", p.name.value);
+                    found.fix("add", Place { end: head.start, ..head }, text)
+                }
+                None => add_line(found, &p.table, "add", line),
+            });
         }
         command_line(cx, guest);
         if cx.arch == Arch::Aarch64 {

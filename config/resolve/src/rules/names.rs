@@ -181,7 +181,7 @@ fn health_tables(cx: &mut Ctx<'_>) {
                 let file = health.place.file;
                 let end = cx.sources.text(file).len();
                 diagnostic.counter(p.table.head, "used by this partition").fix(
-                    "or add the table",
+                    "add the table",
                     Place::new(file, end..end),
                     format!("\n[health.{name}]\notherwise = \"warm-start\"\n"),
                 )

@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! Boards and programs: PZ0201, PZ0202, PZ0204, PZ0208, PZ0209. What is inside of an ELF file
-//! is in `elf`.
+//! Boards and programs: PZ0201, PZ0202, PZ0204, PZ0208, PZ0209, PZ0210. What is inside of an ELF
+//! file is in `elf`.
 
 use std::path::{Path, PathBuf};
 
@@ -92,7 +92,7 @@ fn what_runs(cx: &mut Ctx<'_>, p: &parzelle_schema::file::Partition) {
     }
 }
 
-/// PZ0202.
+/// PZ0202, PZ0210.
 fn krate(cx: &mut Ctx<'_>, at: usize, p: &parzelle_schema::file::Partition) {
     let Some(krate) = p.krate.good() else { return };
     let name = krate.value.text.as_str();
@@ -100,17 +100,26 @@ fn krate(cx: &mut Ctx<'_>, at: usize, p: &parzelle_schema::file::Partition) {
         None => {
             let names: Vec<&str> =
                 cx.facts.all_packages.iter().filter(|p| !p.bins.is_empty()).map(|p| p.name.as_str()).collect();
+            let trouble = cx.env.trouble(cx.folder);
             let mut d = Diagnostic::error(
                 "PZ0202",
                 format!("no crate is called `{name}`"),
                 krate.place,
-                "neither in this workspace nor among those of Parzelle",
+                match &trouble {
+                    None => "neither in this workspace nor among those of Parzelle",
+                    Some(_) => "not among those of Parzelle, and no workspace around this file can be read",
+                },
             )
             .counter(p.table.head, "the program of this partition");
             d = match nearest(name, names) {
                 Some(near) => d.fix("a crate with a similar name", krate.place, format!("\"{near}\"")),
                 None => d.help("a program that was built elsewhere is `elf = \"path\"`"),
             };
+            if let Some(trouble) = trouble {
+                d = d.note(format!("cargo, asked for the workspace: {trouble}")).help(format!(
+                    "a `Cargo.toml` beside this file or above it, with `[workspace]` and `members = [\"{name}\"]`"
+                ));
+            }
             cx.push(d);
         }
         Some(package) if package.bins.len() != 1 => {
@@ -126,6 +135,17 @@ fn krate(cx: &mut Ctx<'_>, at: usize, p: &parzelle_schema::file::Partition) {
             );
         }
         Some(package) => {
+            for (key, why) in &package.metadata.wrong {
+                cx.push(
+                    Diagnostic::error(
+                        "PZ0210",
+                        format!("in the metadata of the crate `{name}`, `{key}` {why}"),
+                        krate.place,
+                        "this crate",
+                    )
+                    .help(format!("correct `[package.metadata.parzelle]` in {}", package.manifest.display())),
+                );
+            }
             for feature in p.features.good().into_iter().flat_map(|l| &l.value) {
                 if package.features.contains(&feature.value.text) {
                     continue;

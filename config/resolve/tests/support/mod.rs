@@ -26,5 +26,7 @@ pub(crate) fn environment() -> Environment {
     packages
         .push(Package { metadata: Metadata { stack: Some(16 << 10), ..Metadata::default() }, ..package("display") });
     packages.push(Package { bins: Vec::new(), ..package("library") });
+    let wrong = vec![("stack".to_owned(), "wants a size such as \"64KiB\"")];
+    packages.push(Package { metadata: Metadata { wrong, ..Metadata::default() }, ..package("careless") });
     Environment::with_crates(root(), Crates::Fixed(packages))
 }

@@ -13,7 +13,7 @@ use crate::tree::{Key, Table};
 
 /// Adds a help that puts a line into a table, after what is there.
 pub fn add_line(d: Diagnostic, table: &Table, text: &str, line: &str) -> Diagnostic {
-    if table.head.start == table.head.end {
+    if table.head.start == table.head.end || table.implied_by().is_some() {
         return d.help(format!("{text} `{line}`"));
     }
     d.fix(text, table.tail(), format!("\n{line}"))

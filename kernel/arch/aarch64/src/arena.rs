@@ -3,7 +3,7 @@
 
 //! The arena of kernel objects: memory that the resolver has sized, carved once at boot.
 
-use parzelle_abi::trace::{TraceHeader, TraceRecord};
+use core::sync::atomic::AtomicU64;
 
 /// What is left of the arena.
 #[derive(Debug)]
@@ -52,22 +52,13 @@ impl parzelle_core::machine::Arena for Carver {
         Some(unsafe { core::slice::from_raw_parts_mut(first, count) })
     }
 
-    fn trace(&mut self, address: u64, bytes: u64) -> Option<(&'static mut TraceHeader, &'static mut [TraceRecord])> {
-        let head = size_of::<TraceHeader>() as u64;
-        let count = bytes.checked_sub(head)? / size_of::<TraceRecord>() as u64;
+    fn trace(&mut self, address: u64, bytes: u64) -> Option<&'static [AtomicU64]> {
         if address == 0 || !address.is_multiple_of(8) {
             return None;
         }
-        let ring = address as *mut TraceHeader;
-        // SAFETY: the plan names a ring of so many bytes that EL2 maps writable, a core's own; the
-        // partitions that see it only read.
-        unsafe { ring.write(TraceHeader { next: 0, capacity: count, reserved: [0; 6] }) };
-        // SAFETY: as above; each ring is asked for once.
-        let header = unsafe { &mut *ring };
-        let first = (address + head) as *mut TraceRecord;
-        // SAFETY: as above: `count` records lie behind the head; any bytes are a record.
-        let records = unsafe { core::slice::from_raw_parts_mut(first, count as usize) };
-        Some((header, records))
+        // SAFETY: the plan names a ring of so many bytes that EL2 maps writable, a core's own; it
+        // stays for ever, and whoever reads it expects it to change.
+        Some(unsafe { core::slice::from_raw_parts(address as *const AtomicU64, bytes as usize / 8) })
     }
 }
 
@@ -95,8 +86,7 @@ mod tests {
         let memory = vec![0u64; 512].leak();
         // SAFETY: as above.
         let mut carver = unsafe { Carver::new(0, 0) };
-        let (header, records) = carver.trace(memory.as_mut_ptr() as u64, 4096).unwrap();
-        assert_eq!((header.capacity, records.len()), (252, 252));
+        assert_eq!(carver.trace(memory.as_mut_ptr() as u64, 4096).unwrap().len(), 512);
         assert!(carver.trace(0, 4096).is_none());
     }
 }

@@ -64,9 +64,7 @@ parzelle_entry:
     mov     sp, x2
     mov     x0, x19
     msr     tpidr_el2, x2
-    bl      parzelle_boot
-1:  wfi
-    b       1b
+    b       parzelle_boot
 
 // A secondary core: x0 = its `Ticket`: TTBR0_EL2, stack, number (cores.rs).
 .global parzelle_secondary
@@ -80,9 +78,7 @@ parzelle_secondary:
     mov     sp, x1
     msr     tpidr_el2, x1
     ldr     x0, [x19, #16]
-    bl      parzelle_secondary_boot
-1:  wfi
-    b       1b
+    b       parzelle_secondary_boot
 
 // Turns the MMU on with the table at x0. Uses x1, x2.
 parzelle_mmu_on:

@@ -6,14 +6,13 @@
 //! Nothing is started before everything was checked; what can't be honoured is named.
 
 use crate::arena::Carver;
-use crate::core_block::{BLOCK, CORES_MAX, Core, MPIDRS, PAGE, block, core_of};
-use crate::devicetree::{self, Topology};
-use crate::gicv2::Gicv2;
-use crate::gicv3::{AFFINITY, Gicv3};
+use crate::core_block::{BLOCK, CORES_MAX, Core, PAGE, block, core_of};
+use crate::devicetree;
+use crate::gicv3::AFFINITY;
 use crate::irqchip::{FIRST_LINE, IrqChip, SPECIAL};
 use crate::machine::Processor;
 use crate::mmio::Mmio;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, same};
 use crate::registers::{clean_to_memory, dsb_sy, flush_all, isb};
 use crate::space::{self, Image};
 use crate::timer::Clock;
@@ -23,7 +22,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use parzelle_core::CoreState;
 use parzelle_core::machine::Halt;
 use parzelle_paging::{Frame, Pa};
-use parzelle_plan::{ARCH_AARCH64, LINE_EDGE, Plan, REVISION, RegionRecord, SPACE_GUEST};
+use parzelle_plan::{ARCH_AARCH64, LINE_EDGE, Plan, REVISION};
 
 /// What a board is to this crate.
 pub struct Board {
@@ -63,15 +62,13 @@ fn image() -> Image {
 
 /// Lets the early table cover a range of RAM.
 fn reach(address: u64, bytes: u64) {
-    /// A block of normal memory; see boot.S.
-    const NORMAL: u64 = crate::EARLY_NORMAL;
     for gib in address / GIB..=address.saturating_add(bytes.max(1) - 1) / GIB {
         // SAFETY: boot.S has made the table; entries are words that the walker reads as a whole.
         let table = unsafe { &EARLY_TABLE };
         if let Some(entry) = table.get(gib as usize)
             && entry.load(Relaxed) == 0
         {
-            entry.store((gib * GIB) | NORMAL, Relaxed);
+            entry.store((gib * GIB) | crate::EARLY_NORMAL, Relaxed);
         }
     }
     dsb_sy();
@@ -81,13 +78,11 @@ fn reach(address: u64, bytes: u64) {
 /// Boots; called by the board, on the boot core, with the device tree's address.
 pub fn boot(board: &Board, device_tree: u64) -> ! {
     console::set(board.print);
-    let refused = match prepare(board, device_tree) {
+    match prepare(board, device_tree) {
         // SAFETY: `prepare` has prepared this core, and nothing is needed from its stack.
-        Ok(epoch) => unsafe { cores::run(core_of(0), epoch) },
-        Err(refused) => refused,
-    };
-    console::print(format_args!("parzelle: refused: {refused}\n"));
-    halt::halt(Halt::Fail)
+        Ok(epoch) => unsafe { cores::run(core_of(0) as u64, epoch) },
+        Err(refused) => refuse(refused),
+    }
 }
 
 /// Everything before the first window. Returns the epoch.
@@ -95,17 +90,15 @@ fn prepare(board: &Board, device_tree: u64) -> Result<u64, Refusal> {
     let image = image();
     let (plan, digest) = find_plan(image.end)?;
     let system = plan.system;
-    if system.arch != ARCH_AARCH64 {
-        return Err(Refusal::Architecture(system.arch));
-    }
+    same("the plan's architecture", None, u64::from(ARCH_AARCH64), u64::from(system.arch))?;
     if system.board.as_str() != board.name {
         return Err(Refusal::Board(board.name));
     }
-    if system.image != image.text || system.image.saturating_add(system.image_bytes) < image.end {
-        return Err(Refusal::Image { plan: system.image, kernel: image.text });
-    }
-    let clock = Clock::start().ok_or(Refusal::Counter)?;
-    let topology = check_board(&plan, device_tree)?;
+    let image_end = system.image.saturating_add(system.image_bytes);
+    same("where the plan's image begins", None, image.text, system.image)?;
+    same("where the plan's image ends", None, image_end.max(image.end), image_end)?;
+    let clock = Clock::start().ok_or(Refusal::Missing("a frequency of the counter (CNTFRQ_EL0)"))?;
+    let affinities = check_board(&plan, device_tree)?;
     check_lines(&plan)?;
     check_segments(&plan)?;
     for record in plan.memory() {
@@ -114,14 +107,7 @@ fn prepare(board: &Board, device_tree: u64) -> Result<u64, Refusal> {
             memory::zero(record.address, record.bytes);
             // A guest whose MMU is off reads past the caches. (Its own RAM is not zeroed here: the
             // shim prepares and cleans what it loads there.)
-            let of_guest = |region: &RegionRecord| {
-                region.space == SPACE_GUEST
-                    && region.physical < record.address.saturating_add(record.bytes)
-                    && record.address < region.physical.saturating_add(region.bytes)
-            };
-            if plan.regions().iter().any(of_guest) {
-                clean_to_memory(record.address as usize, record.bytes as usize);
-            }
+            clean_to_memory(record.address, record.bytes);
         }
     }
 
@@ -130,24 +116,21 @@ fn prepare(board: &Board, device_tree: u64) -> Result<u64, Refusal> {
     let booted = parzelle_core::boot(plan, &mut arena).map_err(Refusal::Core)?;
     let ttbr = tables(&plan, image)?;
 
-    let chip = chip(&plan, 0);
+    let chip = chip(&plan);
     chip.init_distributor();
     for line in plan.lines() {
         chip.configure(line.line, line.flags & LINE_EDGE != 0);
     }
-    init_core(0, chip)?;
     for (number, data) in booted.cores.iter_mut().enumerate() {
-        let machine = Processor::new(plan.vcpus(), clock, self::chip(&plan, number), &MPIDRS);
+        let machine = Processor::new(plan.vcpus(), clock, chip);
         let state = CoreState::new(booted.shared, data, machine);
         // SAFETY: no core but this one runs, and this one not from its block yet.
         unsafe { Core::prepare(core_of(number), state) };
     }
-    // SAFETY: this core's block, prepared just now; nobody else has it.
-    let this = unsafe { &mut *core_of(0) };
-    this.state().machine.chip.init_core();
+    init_core(0)?;
     let others = plan.cores().len() - 1;
-    for (number, mpidr) in topology.cores.iter().enumerate().skip(1).take(others) {
-        cores::start(number, *mpidr, ttbr)?;
+    for (number, affinity) in affinities.iter().enumerate().skip(1).take(others) {
+        cores::start(number, *affinity, ttbr)?;
     }
     console::print(format_args!(
         "parzelle: {} on {}: {} partitions, {} cores, plan digest {digest:016x} (format {REVISION})\n",
@@ -172,8 +155,8 @@ fn find_plan(address: u64) -> Result<(Plan<'static>, u64), Refusal> {
 }
 
 /// Holds the plan against the device tree, and takes the cores' affinities from there.
-fn check_board(plan: &Plan<'_>, address: u64) -> Result<Topology, Refusal> {
-    const MISSING: Refusal = Refusal::DeviceTree("there is none: x0 should hold its address");
+fn check_board(plan: &Plan<'_>, address: u64) -> Result<[u64; CORES_MAX], Refusal> {
+    const MISSING: Refusal = Refusal::Missing("a device tree: x0 should hold its address");
     if address == 0 || !address.is_multiple_of(8) {
         return Err(MISSING);
     }
@@ -183,27 +166,16 @@ fn check_board(plan: &Plan<'_>, address: u64) -> Result<Topology, Refusal> {
     reach(address, length as u64);
     // SAFETY: the boot loader has left the tree there; it is only read, and not kept.
     let words = unsafe { core::slice::from_raw_parts(address as *const u32, length / 4) };
-    let count = plan.cores().len();
-    if count > CORES_MAX {
-        return Err(Refusal::Cores { plan: count, found: CORES_MAX });
-    }
-    let topology = devicetree::check(words, plan)?;
-    for (mpidr, affinity) in MPIDRS.iter().zip(topology.cores) {
-        mpidr.store(affinity, Relaxed);
-    }
-    let running = MPIDR_EL1.get() & AFFINITY;
-    let found = topology.cores.first().copied().unwrap_or(0);
-    if found != running {
-        return Err(Refusal::BootCore { found, running });
-    }
-    Ok(topology)
+    let affinities = devicetree::check(words, plan)?;
+    let [first, ..] = affinities;
+    same("the device tree's first core, which should be the one that boots,", None, MPIDR_EL1.get() & AFFINITY, first)?;
+    Ok(affinities)
 }
 
 fn check_lines(plan: &Plan<'_>) -> Result<(), Refusal> {
     for (index, line) in plan.lines().iter().enumerate() {
-        if !(FIRST_LINE..SPECIAL).contains(&line.line) {
-            return Err(Refusal::Line { index, line: line.line });
-        }
+        let nearest = line.line.clamp(FIRST_LINE, SPECIAL - 1);
+        same("the number of the shared line", Some(index), u64::from(nearest), u64::from(line.line))?;
     }
     Ok(())
 }
@@ -214,16 +186,12 @@ fn check_segments(plan: &Plan<'_>) -> Result<(), Refusal> {
     let image = system.image..system.image.saturating_add(system.image_bytes);
     reach(system.image, system.image_bytes);
     for (index, segment) in plan.segments().iter().enumerate() {
-        let changed = Refusal::Segment { index, address: segment.address };
-        let end = segment.address.checked_add(segment.bytes).ok_or(changed)?;
-        if !image.contains(&segment.address) || end > image.end {
-            return Err(changed);
-        }
+        let end = segment.address.saturating_add(segment.bytes);
+        let inside = image.contains(&segment.address) && end <= image.end;
+        same("images that hold segment", Some(index), 1, u64::from(inside))?;
         // SAFETY: within the image, which is RAM that the early table maps, and only read.
         let bytes = unsafe { core::slice::from_raw_parts(segment.address as *const u8, segment.bytes as usize) };
-        if parzelle_plan::digest(bytes) != segment.digest {
-            return Err(changed);
-        }
+        same("the digest of segment", Some(index), segment.digest, parzelle_plan::digest(bytes))?;
     }
     Ok(())
 }
@@ -248,26 +216,31 @@ fn tables(plan: &Plan<'_>, image: Image) -> Result<u64, Refusal> {
     Ok(ttbr)
 }
 
-/// The interrupt controller of the plan, for a core.
-fn chip(plan: &Plan<'_>, core: usize) -> IrqChip {
+/// The interrupt controller of the plan.
+fn chip(plan: &Plan<'_>) -> IrqChip {
     let system = plan.system;
     let registers = |base| {
         // SAFETY: the device tree has confirmed that the controller is there; the kernel's table
         // maps it, no partition has it (a rule of the plan's resolver).
         unsafe { Mmio::new(base) }
     };
-    let [base, cpu, hyp] = [system.irqchip_base, system.irqchip_cpu, system.irqchip_hyp].map(registers);
-    if system.irqchip == 2 {
-        IrqChip::V2(Gicv2::new(base, cpu, hyp, core as u32))
-    } else {
-        IrqChip::V3(Gicv3::new(base, cpu))
-    }
+    let parts = [system.irqchip_base, system.irqchip_cpu, system.irqchip_hyp].map(registers);
+    IrqChip::new(system.irqchip == 2, parts)
 }
 
-/// Sets up what is this core's own.
-fn init_core(number: usize, mut chip: IrqChip) -> Result<(), Refusal> {
+/// Sets up what is this core's own: core `number`, whose block is prepared.
+fn init_core(number: usize) -> Result<(), Refusal> {
     control::init();
-    if chip.init_core() { Ok(()) } else { Err(Refusal::IrqChipCore(number)) }
+    // SAFETY: this core's block; the boot core is done with it, or is this one and not on it yet.
+    let core = unsafe { &mut *core_of(number) };
+    let is_there = core.state().machine.chip.init_core(number);
+    same("parts of the interrupt controller for core", Some(number), 1, u64::from(is_there))
+}
+
+/// Says why, and ends the module.
+fn refuse(refused: Refusal) -> ! {
+    console::print(format_args!("parzelle: refused: {refused}\n"));
+    halt::halt(Halt::Fail)
 }
 
 /// A secondary core, from boot.S.
@@ -276,18 +249,12 @@ fn init_core(number: usize, mut chip: IrqChip) -> Result<(), Refusal> {
 /// Only for boot.S: this is core `number`, whose block is prepared.
 #[unsafe(export_name = "parzelle_secondary_boot")]
 unsafe extern "C" fn secondary(number: u64) -> ! {
-    let block = core_of(number as usize);
-    // SAFETY: this core's block; the boot core is done with it.
-    let core = unsafe { &mut *block };
-    control::init();
-    if !core.state().machine.chip.init_core() {
-        let refused = Refusal::IrqChipCore(number as usize);
-        console::print(format_args!("parzelle: refused: {refused}\n"));
-        halt::halt(Halt::Fail);
+    let number = number as usize;
+    match init_core(number) {
+        // SAFETY: prepared by the boot core; nothing is needed from this stack.
+        Ok(()) => unsafe { cores::run(core_of(number) as u64, cores::join()) },
+        Err(refused) => refuse(refused),
     }
-    let epoch = cores::join();
-    // SAFETY: prepared by the boot core; nothing is needed from this stack.
-    unsafe { cores::run(block, epoch) }
 }
 
 const _: () = assert!(BLOCK.is_multiple_of(PAGE));

@@ -20,14 +20,10 @@ pub(crate) fn set(printer: Printer) {
 /// Prints, if the board can. A core that died within it does not keep the others from it for ever.
 pub(crate) fn print(text: Arguments<'_>) {
     let Some(printer) = PRINTER.get() else { return };
-    let mut guard = None;
-    for _ in 0..10_000_000 {
-        guard = LOCK.try_lock();
-        if guard.is_some() {
-            break;
-        }
+    let guard = (0..10_000_000).find_map(|_| {
         core::hint::spin_loop();
-    }
+        LOCK.try_lock()
+    });
     printer(text);
     drop(guard);
 }

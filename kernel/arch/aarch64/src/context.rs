@@ -17,6 +17,7 @@
 //! The kernel itself uses none of these registers between entry and exit, and takes no exceptions
 //! but fatal ones: so four registers less to move on each call.
 
+use crate::guest::GuestContext;
 use aarch64_cpu::registers::{ELR_EL2, SP_EL0, SPSR_EL2, TPIDR_EL0};
 use parzelle_abi::aarch64::Frame;
 use tock_registers::interfaces::{Readable, Writeable};
@@ -88,6 +89,25 @@ pub(crate) const fn guest_pstate(pstate: u64, has_aarch32: bool) -> u64 {
     pstate & KEPT | mode
 }
 
+/// Whether the context to return to may use the FP/SIMD registers as they are.
+#[inline(always)]
+pub(crate) const fn owns_fp(flags: u64) -> bool {
+    if flags & IN_GUEST != 0 { flags & FP_IS_GUESTS != 0 } else { flags & (FP | FP_IS_GUESTS) == FP }
+}
+
+impl Context {
+    /// Where the vCPU's FP/SIMD registers are kept at present, if it has any.
+    #[inline(always)]
+    pub(crate) fn fp_area(&mut self) -> Option<&mut FpArea> {
+        if self.flags & FP_IS_GUESTS != 0 {
+            // SAFETY: as in `guest::parts`: the vCPU's second page, on the core that it runs on.
+            unsafe { (self.guest as *mut GuestContext).as_mut() }.map(|guest| &mut guest.fp)
+        } else {
+            (self.flags & FP != 0).then_some(&mut self.fp)
+        }
+    }
+}
+
 /// Saves what a frame holds beside x0–x30 from the registers of the context that is left.
 #[inline(always)]
 pub(crate) fn save_rest(frame: &mut Frame) {
@@ -108,50 +128,29 @@ pub(crate) fn load_rest(frame: &Frame, pstate: u64) {
 
 impl FpArea {
     /// All registers zero.
-    pub(crate) const fn zero() -> FpArea {
-        FpArea { q: [[0; 2]; 32], status: 0, control: 0 }
-    }
+    pub(crate) const ZERO: FpArea = FpArea { q: [[0; 2]; 32], status: 0, control: 0 };
 
     /// Saves the registers here. FP is not trapped at EL2.
     #[inline]
     pub(crate) fn save(&mut self) {
-        #[cfg(target_arch = "aarch64")]
-        {
-            // SAFETY: `fp_save` (trap.S) writes the 528 bytes of the area and nothing else.
-            unsafe { fp_save(self) }
-        }
-    }
-
-    /// Makes all registers zero. FP is not trapped at EL2.
-    #[inline]
-    pub(crate) fn clear() {
-        #[cfg(target_arch = "aarch64")]
-        {
-            // SAFETY: `fp_clear` (trap.S) changes registers that the kernel itself has no use for.
-            unsafe { fp_clear() }
-        }
+        // SAFETY: the routine (trap.S) writes the 528 bytes of the area and nothing else.
+        unsafe { fp_save(self) };
     }
 
     /// Loads the registers from here. FP is not trapped at EL2.
     #[inline]
     pub(crate) fn load(&self) {
-        #[cfg(target_arch = "aarch64")]
-        {
-            // SAFETY: `fp_load` (trap.S) reads the area; the kernel itself has no use for the
-            // registers that it changes.
-            unsafe { fp_load(self) }
-        }
+        // SAFETY: the routine (trap.S) reads the area; the kernel itself has no use for the
+        // registers that it changes.
+        unsafe { fp_load(self) };
     }
 }
 
-#[cfg(target_arch = "aarch64")]
 unsafe extern "C" {
     #[link_name = "parzelle_fp_save"]
     fn fp_save(area: *mut FpArea);
     #[link_name = "parzelle_fp_load"]
     fn fp_load(area: *const FpArea);
-    #[link_name = "parzelle_fp_clear"]
-    fn fp_clear();
 }
 
 #[cfg(test)]

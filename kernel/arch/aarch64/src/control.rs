@@ -3,40 +3,26 @@
 
 //! Values of the registers that govern what runs below EL2.
 
-use crate::registers::{Amuserenr, Hstr, IdAa64Isar2, Pmcr, Pmuserenr, Vpidr};
+use crate::registers::{Amuserenr, Hstr, IdAa64Isar2, Pmccfiltr, Pmcntenset, Pmcr, Pmuserenr, Vpidr};
 use aarch64_cpu::registers::{
     CNTHCTL_EL2, CNTKCTL_EL1, CNTV_CTL_EL0, CNTVOFF_EL2, CPACR_EL1, CPTR_EL2, HCR_EL2, ID_AA64ISAR1_EL1,
     ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, ID_AA64PFR0_EL1, ID_AA64PFR1_EL1, MDCR_EL2, MDSCR_EL1, MIDR_EL1, Readable,
     SCTLR_EL1, TPIDRRO_EL0, VTCR_EL2, Writeable,
 };
 
-// HCR_EL2 (Arm ARM D24.2.55), by bit.
-const VM: u64 = 1 << 0;
-const SWIO: u64 = 1 << 1;
-const FMO: u64 = 1 << 3;
-const IMO: u64 = 1 << 4;
-const AMO: u64 = 1 << 5;
-const DC: u64 = 1 << 12;
-/// HCR_EL2.TWI: the guest's WFI exits.
-pub(crate) const TWI: u64 = 1 << 13;
-const TID3: u64 = 1 << 18;
-const TSC: u64 = 1 << 19;
-const TIDCP: u64 = 1 << 20;
-const TACR: u64 = 1 << 21;
-const TSW: u64 = 1 << 22;
-const TGE: u64 = 1 << 27;
-const RW: u64 = 1 << 31;
-const TLOR: u64 = 1 << 35;
-const TERR: u64 = 1 << 36;
-const APK: u64 = 1 << 40;
-const API: u64 = 1 << 41;
+/// Bits of HCR_EL2 (Arm ARM D24.2.55).
+macro_rules! hcr {
+    ($($bit:ident)+) => { $(HCR_EL2::$bit::SET.value)|+ };
+}
 
 /// HCR_EL2 of a host context: EL0, all exceptions to EL2, stage 2 alone translates.
-pub(crate) const HCR_HOST: u64 = RW | TGE | TSC | DC | AMO | IMO | FMO | SWIO | VM;
+pub(crate) const HCR_HOST: u64 = hcr!(RW TGE TSC DC AMO IMO FMO SWIO VM);
 /// HCR_EL2 of a guest context: EL1 is the guest's; firmware calls, set/way maintenance, the records
 /// of hardware errors, limited-order regions and what the processor's maker has added exit to the
 /// shim.
-const HCR_GUEST: u64 = RW | TSC | TIDCP | TACR | TSW | TLOR | TERR | AMO | IMO | FMO | SWIO | VM;
+const HCR_GUEST: u64 = hcr!(RW TSC TIDCP TACR TSW TLOR TERR AMO IMO FMO SWIO VM);
+/// HCR_EL2.TWI: the guest's WFI exits.
+pub(crate) const TWI: u64 = hcr!(TWI);
 
 /// CPTR_EL2: FP/SIMD passes; SVE, SME, trace registers (TTA) and activity monitors (TAM) trap.
 pub(crate) const CPTR_FP: u64 = 0x33ff | 1 << 20 | 1 << 30;
@@ -71,7 +57,7 @@ impl Features {
     pub(crate) fn read() -> Features {
         Features::decode(
             [ID_AA64PFR0_EL1.get(), ID_AA64PFR1_EL1.get()],
-            [ID_AA64ISAR1_EL1.get(), IdAa64Isar2::get()],
+            [ID_AA64ISAR1_EL1.get(), IdAa64Isar2.get()],
             ID_AA64MMFR1_EL1.get(),
         )
     }
@@ -85,7 +71,7 @@ impl Features {
         // SVE, AMU; MTE, SME: not switched, so not for guests. The shim answers their ID reads.
         let hidden = pfr0 & (0xf << 32 | 0xf << 44) != 0 || pfr1 & (0xf << 8 | 0xf << 24) != 0;
         Features {
-            hcr_guest: HCR_GUEST | if pauth { API | APK } else { 0 } | if hidden { TID3 } else { 0 },
+            hcr_guest: HCR_GUEST | if pauth { hcr!(API APK) } else { 0 } | if hidden { hcr!(TID3) } else { 0 },
             pauth,
             aarch32: pfr0 & 0xf == 2,
             wide_vmid: mmfr1 >> 4 & 0xf == 2,
@@ -106,20 +92,20 @@ pub(crate) fn init() {
     VTCR_EL2.set(vtcr(ID_AA64MMFR0_EL1.get() & 0xf, features.wide_vmid));
     HCR_EL2.set(HCR_HOST);
     CPTR_EL2.set(CPTR_FP);
-    Hstr::set(0);
+    Hstr.set(0);
     // HPMN: all counters; TPMCR, TPM, TDA, TDOSA, TDRA, TTRF: PMU, debug and trace are not the
     // guest's. Its breakpoint instructions stay its own (TDE = 0).
-    let counters = Pmcr::get() >> 11 & 0x1f;
+    let counters = Pmcr.get() >> 11 & 0x1f;
     MDCR_EL2.set(counters | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 19);
     // EL1PCTEN: the physical counter may be read; the physical timer of EL1 is nobody's.
     CNTHCTL_EL2.set(1);
     CNTVOFF_EL2.set(0);
     CNTV_CTL_EL0.set(0);
-    Vpidr::set(MIDR_EL1.get());
-    Pmuserenr::set(0);
+    Vpidr.set(MIDR_EL1.get());
+    Pmuserenr.set(0);
     // Activity monitors, where there are any (ID_AA64PFR0_EL1.AMU).
     if ID_AA64PFR0_EL1.get() >> 44 & 0xf != 0 {
-        Amuserenr::set(0);
+        Amuserenr.set(0);
     }
     MDSCR_EL1.set(0);
     host_el1();
@@ -134,15 +120,13 @@ pub(crate) fn host_el1() {
     TPIDRRO_EL0.set(0);
 }
 
-/// Lets the cycle counter count at EL2.
-#[cfg(feature = "measure")]
+/// Lets the cycle counter count at EL2 (`measure`).
 pub(crate) fn init_measure() {
-    use crate::registers::{Pmccfiltr, Pmcntenset};
     // E: on; LC: 64 bits.
-    Pmcr::set(1 | 1 << 6);
+    Pmcr.set(1 | 1 << 6);
     // NSH: in EL2, too.
-    Pmccfiltr::set(1 << 27);
-    Pmcntenset::set(1 << 31);
+    Pmccfiltr.set(1 << 27);
+    Pmcntenset.set(1 << 31);
 }
 
 #[cfg(test)]
@@ -153,7 +137,7 @@ mod tests {
     #[test]
     fn known_values() {
         assert_eq!(HCR_HOST, 0x8808_103b);
-        assert_eq!(HCR_GUEST & !(TIDCP | TACR | TSW | TLOR | TERR), 0x8008_003b);
+        assert_eq!(HCR_GUEST & !hcr!(TIDCP TACR TSW TLOR TERR), 0x8008_003b);
         assert_eq!(CPTR_FP, 0x4010_33ff);
         assert_eq!(vtcr(2, false), 0x8002_3559);
         assert_eq!(SCTLR_HOST & !(1 << 26 | 3 << 14), 0x30d0_0800);
@@ -166,7 +150,7 @@ mod tests {
         assert_eq!(a57.hcr_guest, HCR_GUEST);
         assert!(a57.aarch32 && !a57.pauth && !a57.wide_vmid);
         let newer = Features::decode([0x1_0000_0011, 0x200], [0x10, 0], 0x20);
-        assert_eq!(newer.hcr_guest, HCR_GUEST | API | APK | TID3);
+        assert_eq!(newer.hcr_guest, HCR_GUEST | hcr!(API APK TID3));
         assert!(!newer.aarch32 && newer.pauth && newer.wide_vmid);
     }
 }

@@ -5,24 +5,27 @@
 //!
 //! ```text
 //!   Block                 ┌──────────────┐
-//!                         │ guard page   │  not mapped: an overflow is fatal, not silent
+//!                         │ guard page   │  not mapped once the kernel's own table is on
 //!                         │ stack        │  empty between entries
 //!   TPIDR_EL2, SP_EL2 ──► │ core         │
 //!                         └──────────────┘
 //! ```
+//! A kernel stack that overflows hits its guard: a data abort in EL2, whose vector changes to a
+//! stack of its own, prints and ends the module (`fatal`). No function of the kernel has a frame
+//! that could step over the page. In boot, under the early table, the guard does not bite yet.
+//!
 //! The handlers below are the only places that turn the block's address into a reference; each
 //! runs on the block's core, with interrupts masked, and never within another.
 
 use crate::guest;
 use crate::irqchip::{FIRST_LINE, KICK, MAINTENANCE, SPECIAL};
 use crate::machine::{Exit, Processor};
-use crate::registers::{isb, translate_stage1, wait_for_interrupt};
+use crate::registers::{Pmccntr, idle, isb, translate_stage1};
 use crate::syndrome::{self, class};
 use crate::timer::{self, GUEST_TIMER_LINE, TIMER_LINE};
 use aarch64_cpu::registers::{CNTV_CTL_EL0, ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2, Readable, Writeable};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
-use core::sync::atomic::AtomicU64;
 use parzelle_abi::aarch64::{Frame, GuestExit};
 use parzelle_abi::health::ErrorId;
 use parzelle_core::CoreState;
@@ -49,7 +52,6 @@ pub(crate) struct Core {
     /// Set by the boot core before this one starts.
     state: MaybeUninit<CoreState<Processor>>,
     /// Start of the stretch that runs with interrupts masked (`measure`).
-    #[cfg(feature = "measure")]
     since: u64,
 }
 
@@ -69,9 +71,6 @@ pub(crate) static BLOCKS: Blocks = Blocks(UnsafeCell::new([const { MaybeUninit::
 pub(crate) const STACK_TOP: usize = core::mem::offset_of!(Block, core);
 /// Bytes of a block.
 pub(crate) const BLOCK: usize = size_of::<Block>();
-
-/// MPIDR affinities of the cores, by number.
-pub(crate) static MPIDRS: [AtomicU64; CORES_MAX] = [const { AtomicU64::new(0) }; CORES_MAX];
 
 /// The address of a block.
 pub(crate) fn block(core: usize) -> usize {
@@ -106,9 +105,13 @@ impl Core {
     pub(crate) fn leave(&mut self) -> *mut Frame {
         while self.state().current().is_none() {
             self.end_measure();
-            wait_for_interrupt();
+            let syndrome = idle();
             self.begin_measure();
-            self.take_interrupt();
+            if syndrome == 0 {
+                self.take_interrupt();
+            } else {
+                self.take_hardware_error(syndrome, 0);
+            }
         }
         self.end_measure();
         self.state().machine.frame
@@ -142,31 +145,25 @@ impl Core {
     fn take_local(&mut self, line: u32, word: u32) {
         let state = self.state();
         let chip = state.machine.chip;
-        let in_guest = state.machine.in_guest();
-        match line {
+        let exit = match line {
             GUEST_TIMER_LINE => {
                 // IMASK: the line falls, and the guest's next write to the register lets it rise.
                 CNTV_CTL_EL0.set(CNTV_CTL_EL0.get() | 2);
-                isb();
-                chip.end(word);
-                if in_guest {
-                    state.on_guest_exit(GuestExit::Timer);
-                }
+                Some(GuestExit::Timer)
             }
             MAINTENANCE => {
                 // Off at once, or the line would stay raised until the vCPU enters its guest again.
                 chip.virtual_enable(false);
-                isb();
-                chip.end(word);
-                if in_guest {
-                    state.on_guest_exit(GuestExit::Maintenance);
-                }
+                Some(GuestExit::Maintenance)
             }
-            KICK => {
-                chip.end(word);
-                state.on_kick();
-            }
-            _ => chip.end(word),
+            _ => None,
+        };
+        isb();
+        chip.end(word);
+        match exit {
+            Some(exit) if state.machine.in_guest() => state.on_guest_exit(exit),
+            None if line == KICK => state.on_kick(),
+            _ => {}
         }
     }
 
@@ -208,102 +205,103 @@ impl Core {
         }
     }
 
-    #[cfg(feature = "measure")]
-    #[inline(always)]
-    fn begin_measure(&mut self) {
-        self.since = crate::registers::Pmccntr::get();
+    /// Takes an SError: which partition's access it belongs to nobody knows, so it is the module's.
+    /// What comes of it the module's health table says. `address`: where it was taken, which is all
+    /// that is known, since FAR_EL2 tells nothing about an SError.
+    #[cold]
+    fn take_hardware_error(&mut self, syndrome: u64, address: u64) {
+        self.state().on_module_error(Fault { error: ErrorId::HardwareFault, syndrome, address });
     }
 
-    #[cfg(feature = "measure")]
+    #[inline(always)]
+    fn begin_measure(&mut self) {
+        if cfg!(feature = "measure") {
+            self.since = Pmccntr.get();
+        }
+    }
+
     #[inline(always)]
     fn end_measure(&mut self) {
         /// Instructions of entry and exit that lie outside of what is measured.
         const REST: u64 = 50;
-        let length = crate::registers::Pmccntr::get().wrapping_sub(self.since) + REST;
-        let machine = &mut self.state().machine;
-        machine.longest = machine.longest.max(length);
+        if cfg!(feature = "measure") {
+            let length = Pmccntr.get().wrapping_sub(self.since) + REST;
+            let machine = &mut self.state().machine;
+            machine.longest = machine.longest.max(length);
+        }
     }
+}
 
-    #[cfg(not(feature = "measure"))]
-    #[inline(always)]
-    fn begin_measure(&mut self) {}
-
-    #[cfg(not(feature = "measure"))]
-    #[inline(always)]
-    fn end_measure(&mut self) {}
+/// Does what an entry is for; returns the frame to continue with.
+///
+/// # Safety
+/// `core` is this core's block, prepared, and nothing else runs on it.
+#[inline(always)]
+unsafe fn entered(core: *mut Core, work: impl FnOnce(&mut Core)) -> *mut Frame {
+    // SAFETY: the caller's promise.
+    let core = unsafe { &mut *core };
+    core.begin_measure();
+    work(core);
+    core.leave()
 }
 
 /// A kernel call.
 ///
 /// # Safety
-/// Only for trap.S: `core` is this core's block, and nothing else runs on it.
+/// Only for trap.S, as `entered`.
 #[unsafe(export_name = "parzelle_on_call")]
 unsafe extern "C" fn on_call(a: u64, b: u64, c: u64, d: u64, e: u64, core: *mut Core, number: u64) -> *mut Frame {
     // SAFETY: the caller's promise.
-    let core = unsafe { &mut *core };
-    core.begin_measure();
-    core.state().on_call(number, [a, b, c, d, e]);
-    core.leave()
+    unsafe { entered(core, |core| core.state().on_call(number, [a, b, c, d, e])) }
 }
 
 /// Any other synchronous exception.
 ///
 /// # Safety
-/// As `on_call`.
+/// Only for trap.S, as `entered`.
 #[unsafe(export_name = "parzelle_on_trap")]
 unsafe extern "C" fn on_trap(core: *mut Core, syndrome: u64) -> *mut Frame {
+    let work = |core: &mut Core| {
+        if core.state().machine.in_guest() { core.guest_trap(syndrome) } else { core.host_trap(syndrome) }
+    };
     // SAFETY: the caller's promise.
-    let core = unsafe { &mut *core };
-    core.begin_measure();
-    if core.state().machine.in_guest() {
-        core.guest_trap(syndrome);
-    } else {
-        core.host_trap(syndrome);
-    }
-    core.leave()
+    unsafe { entered(core, work) }
 }
 
 /// An interrupt.
 ///
 /// # Safety
-/// As `on_call`.
+/// Only for trap.S, as `entered`.
 #[unsafe(export_name = "parzelle_on_interrupt")]
 unsafe extern "C" fn on_interrupt(core: *mut Core) -> *mut Frame {
     // SAFETY: the caller's promise.
-    let core = unsafe { &mut *core };
-    core.begin_measure();
-    core.take_interrupt();
-    core.leave()
+    unsafe { entered(core, Core::take_interrupt) }
 }
 
-/// An SError that was taken below EL2: which partition's access it belongs to nobody knows, so it is
-/// the module's. What comes of it the module's health table says.
+/// An SError that was taken below EL2.
 ///
 /// # Safety
-/// As `on_call`.
+/// Only for trap.S, as `entered`.
 #[unsafe(export_name = "parzelle_on_hardware_error")]
 unsafe extern "C" fn on_hardware_error(core: *mut Core) -> *mut Frame {
     // SAFETY: the caller's promise.
-    let core = unsafe { &mut *core };
-    core.begin_measure();
-    // FAR_EL2 tells nothing about an SError: where it was taken is all that is known.
-    let fault = Fault { error: ErrorId::HardwareFault, syndrome: ESR_EL2.get(), address: ELR_EL2.get() };
-    core.state().on_module_error(fault);
-    core.leave()
+    unsafe { entered(core, |core| core.take_hardware_error(ESR_EL2.get(), ELR_EL2.get())) }
 }
 
 /// Begins the first frame on this core and continues with what runs first.
 ///
 /// # Safety
-/// Only for boot.S: `core` is this core's block, prepared; nothing else runs on it.
+/// Only for boot.S, as `entered`.
 #[unsafe(export_name = "parzelle_begin")]
 unsafe extern "C" fn begin(core: *mut Core, epoch: u64) -> *mut Frame {
+    let work = |core: &mut Core| {
+        core.state().start(epoch);
+        if cfg!(feature = "measure") {
+            // Boot is long and disturbs nobody: what is measured begins behind it.
+            crate::control::init_measure();
+            core.begin_measure();
+        }
+    };
     // SAFETY: the caller's promise.
-    let core = unsafe { &mut *core };
-    #[cfg(feature = "measure")]
-    crate::control::init_measure();
-    // Boot is long and disturbs nobody: what is measured begins behind it.
-    core.state().start(epoch);
-    core.begin_measure();
-    core.leave()
+    unsafe { entered(core, work) }
 }

@@ -11,8 +11,8 @@
 //!   epoch = now + 1 ms ───────────► begins its first frame at the epoch
 //! ```
 
-use crate::core_block::{CORES_MAX, Core, core_of};
-use crate::refusal::Refusal;
+use crate::core_block::{CORES_MAX, core_of};
+use crate::refusal::{Refusal, same};
 use crate::registers::{clean_to_memory, secure_monitor_call};
 use crate::timer::Clock;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
@@ -40,54 +40,30 @@ static READY: AtomicUsize = AtomicUsize::new(0);
 /// When the first frame begins; 0 until that is known.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
 
-#[cfg(target_arch = "aarch64")]
 unsafe extern "C" {
     /// boot.S.
     #[link_name = "parzelle_secondary"]
     fn secondary();
-    /// boot.S.
+    /// Continues on a core's own stack with its first frame (boot.S).
+    ///
+    /// # Safety
+    /// `core` is this core's, prepared, and nothing on its stack is needed any more.
     #[link_name = "parzelle_run"]
-    fn run_asm(core: u64, epoch: u64) -> !;
-}
-
-/// Where a secondary core begins.
-fn entry() -> u64 {
-    #[cfg(target_arch = "aarch64")]
-    {
-        secondary as *const () as u64
-    }
-    #[cfg(not(target_arch = "aarch64"))]
-    0
-}
-
-/// Continues on a core's own stack with its first frame.
-///
-/// # Safety
-/// `core` is this core's, prepared, and nothing on its stack is needed any more.
-pub(crate) unsafe fn run(core: *mut Core, epoch: u64) -> ! {
-    #[cfg(target_arch = "aarch64")]
-    {
-        // SAFETY: the caller's promise.
-        unsafe { run_asm(core as u64, epoch) }
-    }
-    #[cfg(not(target_arch = "aarch64"))]
-    {
-        let _ = (core, epoch);
-        crate::halt::halt(parzelle_core::machine::Halt::Fail)
-    }
+    pub(crate) fn run(core: u64, epoch: u64) -> !;
 }
 
 /// Starts core `core`, whose block is prepared.
 pub(crate) fn start(core: usize, mpidr: u64, ttbr: u64) -> Result<(), Refusal> {
-    let Some(ticket) = TICKETS.get(core) else { return Err(Refusal::CoreStart { core, status: 0 }) };
+    let Some(ticket) = TICKETS.get(core) else { return Err(Refusal::Missing("a core's ticket")) };
     ticket.ttbr.store(ttbr, Relaxed);
     ticket.stack.store(core_of(core) as u64, Relaxed);
     ticket.number.store(core as u64, Relaxed);
-    let address = core::ptr::from_ref(ticket) as usize;
-    clean_to_memory(address, size_of::<Ticket>());
-    let status = secure_monitor_call(CPU_ON, [mpidr, entry(), address as u64]) as i64;
+    let address = core::ptr::from_ref(ticket) as u64;
+    clean_to_memory(address, size_of::<Ticket>() as u64);
+    let entry = secondary as *const () as u64;
+    let status = secure_monitor_call(CPU_ON, [mpidr, entry, address]);
     // The return code has 32 bits in the older convention.
-    if status as i32 == 0 { Ok(()) } else { Err(Refusal::CoreStart { core, status }) }
+    same("the firmware's answer to the start of core", Some(core), 0, status & 0xffff_ffff)
 }
 
 /// Waits until `count` cores beside this one are ready, then sets the epoch.
@@ -95,7 +71,7 @@ pub(crate) fn agree(count: usize, clock: &Clock) -> Result<u64, Refusal> {
     let limit = clock.now().saturating_add(PATIENCE);
     while READY.load(Acquire) < count {
         if clock.now() > limit {
-            return Err(Refusal::CoreStart { core: READY.load(Relaxed) + 1, status: -1 });
+            same("cores that came up", None, count as u64, READY.load(Relaxed) as u64)?;
         }
         core::hint::spin_loop();
     }

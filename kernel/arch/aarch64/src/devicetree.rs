@@ -4,8 +4,8 @@
 //! What the firmware says of the board (the device tree), held against what the plan says.
 
 use crate::core_block::CORES_MAX;
-use crate::refusal::Refusal;
-use fdt::helpers::AlignedFallibleNode;
+use crate::refusal::{Refusal, same};
+use fdt::nodes::AsNode;
 use fdt::parsing::NoPanic;
 use fdt::parsing::aligned::AlignedParser;
 use fdt::{Fdt, FdtError};
@@ -16,16 +16,15 @@ type Tree<'a> = Fdt<'a, (AlignedParser<'a>, NoPanic)>;
 /// Ranges of RAM that are looked at; boards have a few.
 const RANGES: usize = 16;
 
-/// What boot takes from the device tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Topology {
-    /// The affinities of the cores, in the tree's order.
-    pub(crate) cores: [u64; CORES_MAX],
+impl From<FdtError> for Refusal {
+    fn from(_: FdtError) -> Refusal {
+        Refusal::Missing("a device tree that can be read: this one is damaged")
+    }
 }
 
-/// Holds the board against the plan.
-pub(crate) fn check(words: &[u32], plan: &Plan<'_>) -> Result<Topology, Refusal> {
-    let tree = Fdt::new_fallible(words).map_err(|_| Refusal::DeviceTree("it can't be read"))?;
+/// Holds the board against the plan. Returns the affinities of the cores, in the tree's order.
+pub(crate) fn check(words: &[u32], plan: &Plan<'_>) -> Result<[u64; CORES_MAX], Refusal> {
+    let tree = Fdt::new_fallible(words)?;
     check_memory(&tree, plan.memory())?;
     check_firmware(&tree)?;
     check_irqchip(&tree, plan)?;
@@ -40,26 +39,15 @@ pub(crate) fn total_bytes(magic: u32, size: u32) -> Option<usize> {
     (magic == 0xd00d_feed && size <= MAX).then_some(size as usize)
 }
 
-fn broken(_: FdtError) -> Refusal {
-    Refusal::DeviceTree("it is damaged")
-}
-
-/// Ranges of RAM: the `reg` of every `memory` node at the top.
+/// Ranges of RAM: start and end, from the `reg` of every `memory` node.
 fn ram(tree: &Tree<'_>) -> Result<[(u64, u64); RANGES], Refusal> {
     let mut ranges = [(0, 0); RANGES];
     let mut slots = ranges.iter_mut();
-    let root = tree.find_node("/").map_err(broken)?.ok_or(Refusal::DeviceTree("it has no root"))?;
-    for child in root.children().map_err(broken)?.iter() {
-        let child = child.map_err(broken)?;
-        if child.name().map_err(broken)?.name != "memory" {
-            continue;
-        }
-        let Some(reg) = child.reg().map_err(broken)? else { continue };
-        for entry in reg.iter::<u64, u64>() {
-            let entry = entry.map_err(|_| Refusal::DeviceTree("it has memory of more than 64 bits"))?;
-            if let Some(slot) = slots.next() {
-                *slot = (entry.address, entry.address.saturating_add(entry.len));
-            }
+    for node in tree.find_all_nodes_with_name("memory")? {
+        let Some(reg) = node?.reg()? else { continue };
+        for (entry, slot) in reg.iter::<u64, u64>().zip(&mut slots) {
+            let entry = entry.map_err(|_| Refusal::Missing("memory at addresses of 64 bits at most"))?;
+            *slot = (entry.address, entry.address.saturating_add(entry.len));
         }
     }
     Ok(ranges)
@@ -67,79 +55,50 @@ fn ram(tree: &Tree<'_>) -> Result<[(u64, u64); RANGES], Refusal> {
 
 fn check_memory(tree: &Tree<'_>, records: &[MemoryRecord]) -> Result<(), Refusal> {
     let ram = ram(tree)?;
-    for (index, record) in records.iter().enumerate() {
-        let MemoryRecord { address, bytes, .. } = *record;
-        let end = address.checked_add(bytes);
-        let inside = |&(start, stop): &(u64, u64)| start <= address && end.is_some_and(|end| end <= stop);
-        if bytes > 0 && !ram.iter().any(inside) {
-            return Err(Refusal::Memory { index, address, bytes });
-        }
+    for (index, record) in records.iter().enumerate().filter(|(_, record)| record.bytes > 0) {
+        let holds = |range: &&(u64, u64)| range.0 <= record.address && record.address < range.1;
+        let stop = ram.iter().find(holds).map_or(0, |range| range.1);
+        let end = record.address.saturating_add(record.bytes);
+        same("the end of the RAM that holds memory", Some(index), end, end.min(stop))?;
     }
     Ok(())
 }
 
 fn check_firmware(tree: &Tree<'_>) -> Result<(), Refusal> {
-    let psci = tree.find_node("/psci").map_err(broken)?.ok_or(Refusal::Firmware)?;
-    match psci.raw_property("method").map_err(broken)? {
-        Some(method) if method.value == b"smc\0" => Ok(()),
-        _ => Err(Refusal::Firmware),
-    }
-}
-
-/// The first node that is compatible with one of these.
-fn compatible<'a>(tree: &Tree<'a>, with: &[&str]) -> Result<Option<AlignedFallibleNode<'a>>, Refusal> {
-    tree.all_compatible(with).map_err(broken)?.next().transpose().map_err(broken)
+    let psci = tree.find_node("/psci")?;
+    let method = psci.map(|node| node.raw_property("method")).transpose()?.flatten();
+    let is_smc = method.is_some_and(|method| method.value == b"smc\0");
+    is_smc.then_some(()).ok_or(Refusal::Missing("firmware that is called by smc (PSCI)"))
 }
 
 fn check_irqchip(tree: &Tree<'_>, plan: &Plan<'_>) -> Result<(), Refusal> {
     let system = plan.system;
-    let chips: [(u32, &[&str]); 2] = [(3, &["arm,gic-v3"]), (2, &["arm,cortex-a15-gic", "arm,gic-400"])];
-    let mut found = (0, None);
-    for (version, names) in chips {
-        if let Some(node) = compatible(tree, names)? {
-            found = (version, Some(node));
-        }
-    }
-    let (version, Some(node)) = found else {
-        return Err(Refusal::IrqChip { plan: system.irqchip, found: 0 });
-    };
-    if version != system.irqchip {
-        return Err(Refusal::IrqChip { plan: system.irqchip, found: version });
-    }
-    // GICv3: distributor, redistributors; GICv2: distributor, GICC, GICH, GICV.
     let all = [system.irqchip_base, system.irqchip_cpu, system.irqchip_hyp, system.irqchip_vcpu];
-    let parts = if version == 3 { 2 } else { 4 };
-    let reg = node.reg().map_err(broken)?;
+    // GICv3: distributor, redistributors; GICv2: distributor, GICC, GICH, GICV.
+    let (names, parts): (&[&str], usize) =
+        if system.irqchip == 2 { (&["arm,cortex-a15-gic", "arm,gic-400"], 4) } else { (&["arm,gic-v3"], 2) };
+    let node = tree.all_compatible(names)?.next().transpose()?;
+    let node = node.ok_or(Refusal::Missing("an interrupt controller of the plan's version"))?;
+    let reg = node.reg()?;
     let mut entries = reg.iter().flat_map(|reg| reg.iter::<u64, u64>());
-    for (part, &plan) in all.iter().enumerate().take(parts) {
+    for (part, &wanted) in all.iter().enumerate().take(parts) {
         let found = entries.next().and_then(Result::ok).map_or(0, |entry| entry.address);
-        if found != plan {
-            return Err(Refusal::IrqChipAddress { part, plan, found });
-        }
+        same("the address of the interrupt controller's part", Some(part), wanted, found)?;
     }
     Ok(())
 }
 
-fn cores(tree: &Tree<'_>, wanted: usize) -> Result<Topology, Refusal> {
+fn cores(tree: &Tree<'_>, wanted: usize) -> Result<[u64; CORES_MAX], Refusal> {
     let mut cores = [0; CORES_MAX];
     let mut found = 0;
-    let cpus = tree.find_node("/cpus").map_err(broken)?.ok_or(Refusal::DeviceTree("it has no cpus"))?;
-    for child in cpus.children().map_err(broken)?.iter() {
-        let child = child.map_err(broken)?;
-        if child.name().map_err(broken)?.name != "cpu" {
-            continue;
-        }
-        let Some(reg) = child.raw_property("reg").map_err(broken)? else { continue };
-        let affinity = reg.value.iter().fold(0u64, |sum, &byte| sum << 8 | u64::from(byte));
-        if let Some(slot) = cores.get_mut(found) {
-            *slot = affinity;
-            found += 1;
-        }
+    for (core, slot) in tree.root()?.cpus()?.iter()?.zip(&mut cores) {
+        // `Cpu::reg` panics when the tree is damaged.
+        let Some(reg) = core?.as_node().raw_property("reg")? else { continue };
+        *slot = reg.value.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
+        found += 1;
     }
-    if wanted > found {
-        return Err(Refusal::Cores { plan: wanted, found });
-    }
-    Ok(Topology { cores })
+    same("how many of the plan's cores can be used", None, wanted as u64, wanted.min(found) as u64)?;
+    Ok(cores)
 }
 
 #[cfg(test)]
@@ -234,7 +193,7 @@ mod tests {
         writer.finish()
     }
 
-    fn outcome(words: &[u32], change: impl Fn(&mut parzelle_plan::PlanBuilder)) -> Result<Topology, Refusal> {
+    fn outcome(words: &[u32], change: impl Fn(&mut parzelle_plan::PlanBuilder)) -> Result<[u64; CORES_MAX], Refusal> {
         let mut builder = parzelle_plan::PlanBuilder::default();
         builder.system.irqchip = 3;
         builder.system.irqchip_base = 0x800_0000;
@@ -251,23 +210,27 @@ mod tests {
 
     #[test]
     fn the_right_board_passes() {
-        let topology = outcome(&tree("smc\0"), |_| ()).unwrap();
-        assert_eq!(topology.cores[..2], [0, 1]);
+        let cores = outcome(&tree("smc\0"), |_| ()).unwrap();
+        assert_eq!(cores[..2], [0, 1]);
     }
 
     #[test]
     fn every_difference_has_its_name() {
         let good = tree("smc\0");
-        assert_eq!(outcome(&tree("hvc\0"), |_| ()), Err(Refusal::Firmware));
-        let more = outcome(&good, |plan| plan.cores.push(Default::default()));
-        assert_eq!(more, Err(Refusal::Cores { plan: 3, found: 2 }));
-        let beyond = outcome(&good, |plan| plan.memory[0].bytes += 0x1000);
-        assert!(matches!(beyond, Err(Refusal::Memory { index: 0, .. })));
-        let chip = outcome(&good, |plan| plan.system.irqchip = 2);
-        assert_eq!(chip, Err(Refusal::IrqChip { plan: 2, found: 3 }));
-        let place = outcome(&good, |plan| plan.system.irqchip_cpu = 0);
-        assert_eq!(place, Err(Refusal::IrqChipAddress { part: 1, plan: 0, found: 0x80a_0000 }));
-        assert!(matches!(outcome(&[0; 16], |_| ()), Err(Refusal::DeviceTree(_))));
+        let said = |words: &[u32], change: fn(&mut parzelle_plan::PlanBuilder)| {
+            outcome(words, change).unwrap_err().to_string()
+        };
+        assert!(said(&tree("hvc\0"), |_| ()).contains("called by smc"));
+        let more = said(&good, |plan| plan.cores.push(Default::default()));
+        assert_eq!(more, "how many of the plan's cores can be used: 0x2 instead of 0x3");
+        let beyond = said(&good, |plan| plan.memory[0].bytes += 0x1000);
+        assert_eq!(beyond, "the end of the RAM that holds memory 0: 0x41000000 instead of 0x41001000");
+        let elsewhere = said(&good, |plan| plan.memory[0].address = 0x3fff_f000);
+        assert_eq!(elsewhere, "the end of the RAM that holds memory 0: 0x0 instead of 0x40000000");
+        assert!(said(&good, |plan| plan.system.irqchip = 2).contains("the plan's version"));
+        let place = said(&good, |plan| plan.system.irqchip_cpu = 0);
+        assert_eq!(place, "the address of the interrupt controller's part 1: 0x80a0000 instead of 0x0");
+        assert!(said(&[0; 16], |_| ()).contains("damaged"));
     }
 
     #[test]

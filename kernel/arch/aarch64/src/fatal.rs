@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
 //! Exceptions in the kernel itself, and those that can't be: the module ends. (An SError that comes
-//! while a partition runs is the health table's, see `core_block.rs`.)
+//! while a partition runs or the core idles is the health table's, see `core_block.rs`.)
 
 use crate::console;
 use crate::halt;

@@ -13,6 +13,7 @@
 //! What only decides (syndromes, list registers, PSTATE, the device tree) runs in the tests on the
 //! host; only assembly is left out there.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(not(target_arch = "aarch64"), allow(dead_code, unused_mut, unused_unsafe, unused_variables))]
 
 mod arena;
 mod boot;
@@ -23,7 +24,6 @@ mod core_block;
 mod cores;
 mod devicetree;
 mod fatal;
-mod gicv2;
 mod gicv3;
 mod guest;
 mod halt;
@@ -42,20 +42,16 @@ mod virtual_interrupt;
 pub use boot::{Board, boot};
 
 /// Flags of the image's header: little-endian, 4 KiB pages, near the start of RAM.
-#[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
 const HEADER_FLAGS: u64 = 1 << 1;
 
 /// A block of normal memory in the early table: valid, write-back (MAIR 1), inner shareable,
 /// accessed. In the format of `parzelle_paging::El2`.
 const EARLY_NORMAL: u64 = 1 | 1 << 2 | 1 << 6 | 3 << 8 | 1 << 10;
 /// A block of device memory: valid, MAIR 0, accessed, never executed.
-#[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
 const EARLY_DEVICE: u64 = 1 | 1 << 6 | 1 << 10 | 1 << 54;
 /// TCR_EL2 but for the size of physical addresses: 39 bits, 4 KiB, walks inner shareable, write-back.
-#[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
 const TCR: u64 = 1 << 31 | 1 << 23 | 3 << 12 | 1 << 10 | 1 << 8 | 25;
 /// SCTLR_EL2: MMU, caches; reserved bits.
-#[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
 const SCTLR: u64 = 0x30c5_1835;
 
 #[cfg(target_arch = "aarch64")]

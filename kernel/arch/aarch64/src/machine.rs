@@ -3,16 +3,15 @@
 
 //! The processor as the kernel core sees it.
 
-use crate::context::{self, Context, FP, FP_IS_GUESTS, GUEST, IN_GUEST, SHARED_VMID, host_pstate};
+use crate::context::{self, Context, FP, FP_IS_GUESTS, FpArea, GUEST, IN_GUEST, SHARED_VMID, host_pstate, owns_fp};
 use crate::control::{self, CPTR_FP, CPTR_TRAP};
 use crate::irqchip::IrqChip;
 use crate::memory;
 use crate::registers::{flush_current_vmid, isb};
 use crate::timer::Clock;
 use crate::{console, guest, halt};
-use aarch64_cpu::registers::{CPTR_EL2, VTTBR_EL2};
+use aarch64_cpu::registers::{CPTR_EL2, ELR_EL2, SP_EL0, SPSR_EL2, VTTBR_EL2};
 use core::ptr;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use parzelle_abi::aarch64::{Frame, GuestExit};
 use parzelle_abi::call::Error;
 use parzelle_abi::vcpu_page::{FRAME, VcpuHead};
@@ -38,8 +37,6 @@ pub(crate) struct Processor {
     pub(crate) vcpus: &'static [VcpuRecord],
     pub(crate) clock: Clock,
     pub(crate) chip: IrqChip,
-    /// MPIDRs of the cores, by number.
-    pub(crate) cores: &'static [AtomicU64],
     pub(crate) features: control::Features,
     pub(crate) exit: Exit,
     /// CPTR_EL2 as it is loaded.
@@ -49,19 +46,13 @@ pub(crate) struct Processor {
 }
 
 impl Processor {
-    pub(crate) fn new(
-        vcpus: &'static [VcpuRecord],
-        clock: Clock,
-        chip: IrqChip,
-        cores: &'static [AtomicU64],
-    ) -> Processor {
+    pub(crate) fn new(vcpus: &'static [VcpuRecord], clock: Clock, chip: IrqChip) -> Processor {
         Processor {
             frame: ptr::null_mut(),
             context: ptr::null_mut(),
             vcpus,
             clock,
             chip,
-            cores,
             features: control::Features::read(),
             exit: Exit::default(),
             cptr: control::CPTR_FP,
@@ -97,19 +88,23 @@ impl Processor {
         }
     }
 
+    /// Goes on with this frame, of the context that `flags` say.
+    #[inline(always)]
+    pub(crate) fn return_to(&mut self, frame: *mut Frame, flags: u64) {
+        self.frame = frame;
+        self.allow_fp(owns_fp(flags));
+    }
+
     /// Leaves the current vCPU: its state goes to memory.
     #[inline(always)]
     fn leave(&mut self) {
         let Some(context) = self.context() else { return };
-        let flags = context.flags;
-        if flags & GUEST != 0 {
+        if context.flags & GUEST != 0 {
             guest::unload(self);
         } else {
             context::save_rest(&mut context.frame);
-            if flags & FP != 0 {
-                context.fp.save();
-            }
         }
+        self.move_fp(|area| area.save());
     }
 
     /// Makes a vCPU current.
@@ -117,26 +112,28 @@ impl Processor {
     fn enter(&mut self, to: &VcpuRecord) {
         self.context = to.context as *mut Context;
         let Some(context) = self.context() else { return };
-        let flags = context.flags;
-        let frame = &raw mut context.frame;
+        let (flags, frame) = (context.flags, &raw mut context.frame);
         VTTBR_EL2.set(context.vttbr);
         context::load_rest(&context.frame, context.frame.pstate);
-        if flags & (GUEST | SHARED_VMID | FP) != 0 {
-            if flags & SHARED_VMID != 0 {
-                flush_current_vmid();
-            }
-            if flags & GUEST != 0 {
-                return guest::load(self);
-            }
-            if flags & FP != 0 {
-                self.open_fp();
-                if let Some(context) = self.context() {
-                    context.fp.load();
-                }
+        if flags & SHARED_VMID != 0 {
+            flush_current_vmid();
+        }
+        self.move_fp(|area| area.load());
+        if flags & GUEST != 0 {
+            return guest::load(self);
+        }
+        self.return_to(frame, flags);
+    }
+
+    /// Saves or loads the current vCPU's FP/SIMD registers, if it has any.
+    #[inline(always)]
+    fn move_fp(&mut self, how: fn(&mut FpArea)) {
+        if self.context().is_some_and(|context| context.flags & (FP | FP_IS_GUESTS) != 0) {
+            self.open_fp();
+            if let Some(area) = self.context().and_then(Context::fp_area) {
+                how(area);
             }
         }
-        self.frame = frame;
-        self.allow_fp(flags & FP != 0);
     }
 
     /// The frame of the host context. What lies in registers while it is current stays there.
@@ -145,23 +142,17 @@ impl Processor {
         self.context().map(|context| &mut context.frame)
     }
 
-    /// The physical address of a part of the current vCPU's page.
+    /// The physical address of the current vCPU's page.
     #[inline(always)]
-    pub(crate) fn page(&mut self, offset: u64) -> u64 {
-        self.context().map_or(0, |context| context.page + offset)
-    }
-
-    #[inline(always)]
-    fn write_head(&mut self, field: usize, value: u64) {
-        let page = self.page(0);
-        memory::write_word(page + field as u64, value);
+    fn page(&mut self) -> u64 {
+        self.context().map_or(0, |context| context.page)
     }
 }
 
-/// The offset of a field in the head of the vCPU page.
-macro_rules! field {
-    ($name:ident) => {
-        core::mem::offset_of!(VcpuHead, $name)
+/// Writes fields of the head of a vCPU page.
+macro_rules! write_head {
+    ($page:expr, $($field:ident: $value:expr),+) => {
+        $(memory::write_word($page + core::mem::offset_of!(VcpuHead, $field) as u64, $value);)+
     };
 }
 
@@ -177,8 +168,7 @@ impl Machine for Processor {
     }
 
     fn kick(&mut self, core: u32) {
-        let mpidr = self.cores.get(core as usize).map_or(0, |mpidr| mpidr.load(Relaxed));
-        self.chip.kick(core, mpidr);
+        self.chip.kick(core);
     }
 
     #[inline]
@@ -198,7 +188,7 @@ impl Machine for Processor {
             guest::leave(self, None);
         }
         let clock = self.clock;
-        let page = self.page(0);
+        let page = self.page();
         // Head and frame; what lies behind is between the shim and its guest.
         memory::zero(page, parzelle_abi::vcpu_page::GUEST);
         let head = VcpuHead {
@@ -220,12 +210,10 @@ impl Machine for Processor {
         if flags & (FP | GUEST) != 0 {
             context.flags &= !FP_IS_GUESTS;
             self.open_fp();
-            context::FpArea::clear();
+            FpArea::ZERO.load();
             self.allow_fp(flags & FP != 0);
         }
-        if flags & GUEST != 0 {
-            guest::forget(self);
-        }
+        guest::forget(self);
     }
 
     #[inline(always)]
@@ -238,11 +226,11 @@ impl Machine for Processor {
 
     #[inline(always)]
     fn upcalls_masked(&mut self) -> bool {
-        memory::read_word(self.page(field!(masked) as u64)) != 0
+        memory::read_word(self.page() + core::mem::offset_of!(VcpuHead, masked) as u64) != 0
     }
 
     fn enter_upcall(&mut self, upcall: &Upcall, keep_frame: bool) {
-        let page = self.page(0);
+        let page = self.page();
         let Some(frame) = self.host_frame() else { return };
         if !keep_frame {
             context::save_rest(frame);
@@ -250,35 +238,27 @@ impl Machine for Processor {
         }
         frame.x[0] = upcall.reason as u64;
         frame.x[1] = upcall.events;
-        let rest = Frame {
-            sp: upcall.stack,
-            pc: upcall.entry,
-            tls: aarch64_cpu::registers::Readable::get(&aarch64_cpu::registers::TPIDR_EL0),
-            ..Frame::default()
-        };
-        context::load_rest(&rest, 0);
-        self.write_head(field!(masked), 1);
-        self.write_head(field!(reason), upcall.reason as u64);
-        self.write_head(field!(events), upcall.events);
+        SP_EL0.set(upcall.stack);
+        ELR_EL2.set(upcall.entry);
+        SPSR_EL2.set(0);
+        write_head!(page, masked: 1, reason: upcall.reason as u64, events: upcall.events);
         if let Some(fault) = upcall.fault {
-            self.write_head(field!(error), fault.error as u64);
-            self.write_head(field!(syndrome), fault.syndrome);
-            self.write_head(field!(address), fault.address);
+            write_head!(page, error: fault.error as u64, syndrome: fault.syndrome, address: fault.address);
         }
     }
 
     fn resume_frame(&mut self) {
-        let page = self.page(0);
+        let page = self.page();
         let Some(frame) = self.host_frame() else { return };
         memory::read_words(frame, page + FRAME);
         frame.pstate = host_pstate(frame.pstate);
         context::load_rest(frame, frame.pstate);
-        self.write_head(field!(masked), 0);
+        write_head!(page, masked: 0);
     }
 
     #[inline(always)]
     fn set_window_start(&mut self, start: u64) {
-        self.write_head(field!(window_start), start);
+        write_head!(self.page(), window_start: start);
     }
 
     #[inline(always)]

@@ -4,6 +4,8 @@
 //! Memory of partitions and of the plan, by physical address. No references to it exist: whoever
 //! else has it mapped may write at any time. So: assembly, or volatile words.
 
+use crate::mmio::Mmio;
+use crate::registers::assembly;
 use parzelle_abi::aarch64::Frame;
 use parzelle_plan::QuiesceRecord;
 
@@ -23,13 +25,11 @@ pub(crate) fn write_word(address: u64, value: u64) {
 
 /// Copies between ranges that do not overlap, of any alignment.
 #[inline]
-#[cfg_attr(not(target_arch = "aarch64"), allow(unused_variables))]
 pub(crate) fn copy(to: u64, from: u64, bytes: u64) {
     // SAFETY: the kernel core has proved that both ranges are memory of the plan; EL2 maps them
     // as normal memory, in which no alignment is needed.
-    #[cfg(target_arch = "aarch64")]
     unsafe {
-        core::arch::asm!(
+        assembly!(
             "subs {n}, {n}, #32",
             "b.lo 3f",
             "2: ldp {a}, {b}, [{from}], #16",
@@ -52,10 +52,9 @@ pub(crate) fn copy(to: u64, from: u64, bytes: u64) {
             "b.ne 6b",
             "7:",
             n = inout(reg) bytes => _, from = inout(reg) from => _, to = inout(reg) to => _,
-            a = out(reg) _, b = out(reg) _, c = out(reg) _, d = out(reg) _,
-            options(nostack)
-        )
-    };
+            a = out(reg) _, b = out(reg) _, c = out(reg) _, d = out(reg) _
+        );
+    }
 }
 
 /// Writes kernel data to a range.
@@ -67,13 +66,11 @@ pub(crate) fn write(to: u64, bytes: &[u8]) {
 /// Fills a range with zeros; both ends are multiples of 512 bytes. One instruction for 64 bytes on
 /// processors whose DC ZVA block has that size (all of Arm's own; DCZID_EL0, Arm ARM D24.2.33).
 #[inline]
-#[cfg_attr(not(target_arch = "aarch64"), allow(unused_variables))]
 pub(crate) fn zero(to: u64, bytes: u64) {
     // SAFETY: the callers name memory of the plan that EL2 maps writable, as normal memory, and
     // nobody refers to.
-    #[cfg(target_arch = "aarch64")]
     unsafe {
-        core::arch::asm!(
+        assembly!(
             "cbz {n}, 4f",
             "mrs {line}, dczid_el0",
             "cmp {line}, #4",
@@ -95,31 +92,24 @@ pub(crate) fn zero(to: u64, bytes: u64) {
             "subs {n}, {n}, {line}",
             "b.hi 3b",
             "4:",
-            n = inout(reg) bytes => _, to = inout(reg) to => _, line = out(reg) _,
-            options(nostack)
-        )
-    };
+            n = inout(reg) bytes => _, to = inout(reg) to => _, line = out(reg) _
+        );
+    }
 }
 
 /// Makes a frame all zero, without a call to `memset`.
 #[inline]
 pub(crate) fn zero_frame(frame: &mut Frame) {
     const { assert!(size_of::<Frame>() == 35 * 8) };
-    #[cfg(target_arch = "aarch64")]
     // SAFETY: 17 pairs and one word are the 35 words of the frame, which the reference owns.
     unsafe {
-        core::arch::asm!(
+        assembly!(
             ".rept 17",
             "stp xzr, xzr, [{to}], #16",
             ".endr",
             "str xzr, [{to}]",
-            to = inout(reg) core::ptr::from_mut(frame) => _,
-            options(nostack)
-        )
-    };
-    #[cfg(not(target_arch = "aarch64"))]
-    {
-        *frame = Frame::default();
+            to = inout(reg) core::ptr::from_mut(frame) => _
+        );
     }
 }
 
@@ -138,15 +128,13 @@ pub(crate) fn read_words(frame: &mut Frame, from: u64) {
 /// Performs a write that silences a device.
 pub(crate) fn quiesce(write: &QuiesceRecord) {
     let QuiesceRecord { address, value, width, .. } = *write;
+    // SAFETY: the plan names a device register that EL2 maps, and its width.
+    let device = unsafe { Mmio::new(address) };
     match width {
-        // SAFETY: the plan names a device register that EL2 maps, and its width.
-        1 => unsafe { core::ptr::write_volatile(address as *mut u8, value as u8) },
-        // SAFETY: as above.
-        2 => unsafe { core::ptr::write_volatile(address as *mut u16, value as u16) },
-        // SAFETY: as above.
-        4 => unsafe { core::ptr::write_volatile(address as *mut u32, value as u32) },
-        // SAFETY: as above.
-        8 => unsafe { core::ptr::write_volatile(address as *mut u64, value) },
+        1 => device.write(0, value as u8),
+        2 => device.write(0, value as u16),
+        4 => device.write(0, value as u32),
+        8 => device.write(0, value),
         _ => {}
     }
 }

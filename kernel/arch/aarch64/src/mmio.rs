@@ -5,7 +5,14 @@
 
 use core::ptr;
 
-/// A block of 32-bit device registers.
+/// Widths of registers; the type of what is read or written decides, and must be named.
+pub(crate) trait Word: Copy {}
+impl Word for u8 {}
+impl Word for u16 {}
+impl Word for u32 {}
+impl Word for u64 {}
+
+/// A block of device registers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mmio(usize);
 
@@ -26,36 +33,25 @@ impl Mmio {
 
     /// Reads a register.
     #[inline(always)]
-    pub(crate) fn read(self, offset: usize) -> u32 {
-        // SAFETY: see `new`.
-        unsafe { ptr::read_volatile((self.0 + offset) as *const u32) }
+    pub(crate) fn read<T: Word>(self, offset: usize) -> T {
+        // SAFETY: see `new`; every value of a word is valid.
+        unsafe { ptr::read_volatile((self.0 + offset) as *const T) }
     }
 
     /// Writes a register.
     #[inline(always)]
-    pub(crate) fn write(self, offset: usize, value: u32) {
+    pub(crate) fn write<T: Word>(self, offset: usize, value: T) {
         // SAFETY: see `new`.
-        unsafe { ptr::write_volatile((self.0 + offset) as *mut u32, value) }
+        unsafe { ptr::write_volatile((self.0 + offset) as *mut T, value) }
     }
 
-    /// Writes one byte of a register that allows it.
-    #[inline(always)]
-    pub(crate) fn write_byte(self, offset: usize, value: u8) {
-        // SAFETY: see `new`.
-        unsafe { ptr::write_volatile((self.0 + offset) as *mut u8, value) }
-    }
-
-    /// Writes a register of 64 bits.
-    #[inline(always)]
-    pub(crate) fn write_long(self, offset: usize, value: u64) {
-        // SAFETY: see `new`.
-        unsafe { ptr::write_volatile((self.0 + offset) as *mut u64, value) }
-    }
-
-    /// Reads a register of 64 bits.
-    #[inline(always)]
-    pub(crate) fn read_long(self, offset: usize) -> u64 {
-        // SAFETY: see `new`.
-        unsafe { ptr::read_volatile((self.0 + offset) as *const u64) }
+    /// Waits until bits of a register are clear; not for ever: then it is taken as it is.
+    pub(crate) fn settle(self, offset: usize, bits: u32) {
+        const PATIENCE: u32 = 1_000_000;
+        for _ in 0..PATIENCE {
+            if self.read::<u32>(offset) & bits == 0 {
+                return;
+            }
+        }
     }
 }

@@ -2,7 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
 //! System registers that `aarch64-cpu` does not have, and the few instructions that are no register
-//! accesses. On the host (where this crate's tests run) reads give 0 and writes do nothing.
+//! accesses. On the host (where this crate's tests run) reads give 0 and all others do nothing.
+
+/// Assembly on the processor, nothing on the host.
+macro_rules! assembly {
+    ($($part:tt)+) => {
+        #[cfg(target_arch = "aarch64")]
+        {
+            core::arch::asm!($($part)+, options(nostack))
+        }
+    };
+}
+pub(crate) use assembly;
 
 /// Declares registers: name, name for the assembler, what it is.
 macro_rules! system_registers {
@@ -14,7 +25,7 @@ macro_rules! system_registers {
         impl $name {
             /// Reads the register.
             #[inline(always)]
-            pub(crate) fn get() -> u64 {
+            pub(crate) fn get(&self) -> u64 {
                 #[cfg(target_arch = "aarch64")]
                 {
                     let value: u64;
@@ -29,14 +40,10 @@ macro_rules! system_registers {
 
             /// Writes the register.
             #[inline(always)]
-            #[cfg_attr(not(target_arch = "aarch64"), allow(unused_variables))]
-            pub(crate) fn set(value: u64) {
+            pub(crate) fn set(&self, value: u64) {
                 // SAFETY: none of these registers changes what the kernel itself may access:
                 // they govern lower levels, interrupts and counters.
-                #[cfg(target_arch = "aarch64")]
-                unsafe {
-                    core::arch::asm!(concat!("msr ", $asm, ", {}"), in(reg) value, options(nostack))
-                };
+                unsafe { assembly!(concat!("msr ", $asm, ", {}"), in(reg) value) };
             }
         }
     )+ };
@@ -99,8 +106,6 @@ system_registers! {
     ApgaHi "S3_0_C2_C3_1",
     /// Instruction set features 2 (PAC by QARMA3), by number: old assemblers don't know it.
     IdAa64Isar2 "S3_0_C0_C6_2",
-    /// Memory model features 4 (E2H0).
-    IdAa64Mmfr4 "S3_0_C0_C7_4",
 }
 
 /// Declares instructions without operands.
@@ -110,8 +115,7 @@ macro_rules! instructions {
         #[inline(always)]
         pub(crate) fn $name() {
             // SAFETY: barriers, hints and TLB maintenance change no memory and no rights.
-            #[cfg(target_arch = "aarch64")]
-            unsafe { core::arch::asm!($asm, options(nostack)) };
+            unsafe { assembly!($asm) };
         }
     )+ };
 }
@@ -131,67 +135,58 @@ instructions! {
     flush_all "dsb ish\n tlbi alle2\n tlbi alle1\n ic iallu\n dsb ish\n isb",
 }
 
+/// Sleeps until an interrupt or an SError is pending, masked or not. Takes the SError, if it is one:
+/// returns its syndrome, 0 for none. Nobody is current meanwhile, so ELR_EL2 and SPSR_EL2 are free.
+pub(crate) fn idle() -> u64 {
+    let mut syndrome = 0;
+    // SAFETY: the vector of SErrors in EL2 (trap.S) writes the syndrome to x0 and returns.
+    unsafe { assembly!("wfi", "msr daifclr, #4", "isb", "msr daifset, #4", inout("x0") syndrome) };
+    syndrome
+}
+
 /// Cleans and invalidates the data caches for a range, to the point of coherency, so that a core
 /// without caches sees it.
-#[cfg_attr(not(target_arch = "aarch64"), allow(unused_variables))]
-pub(crate) fn clean_to_memory(address: usize, bytes: usize) {
-    #[cfg(target_arch = "aarch64")]
+pub(crate) fn clean_to_memory(address: u64, bytes: u64) {
     for line in (address..address.saturating_add(bytes)).step_by(16) {
         // SAFETY: cleaning a line changes no data; the caller names mapped memory.
-        unsafe { core::arch::asm!("dc civac, {}", in(reg) line, options(nostack)) };
+        unsafe { assembly!("dc civac, {}", in(reg) line) };
     }
     dsb_sy();
 }
 
 /// Translates an address as a load at EL1 would, with the guest's stage 1; returns PAR_EL1.
-#[cfg_attr(not(target_arch = "aarch64"), allow(unused_variables))]
 pub(crate) fn translate_stage1(address: u64) -> u64 {
-    #[cfg(target_arch = "aarch64")]
-    {
-        let (result, kept): (u64, u64);
-        // SAFETY: AT only writes PAR_EL1, which is put back: it may hold a result of the guest's.
-        unsafe {
-            core::arch::asm!(
-                "mrs {kept}, par_el1",
-                "at s1e1r, {address}",
-                "isb",
-                "mrs {result}, par_el1",
-                "msr par_el1, {kept}",
-                address = in(reg) address,
-                kept = out(reg) kept,
-                result = out(reg) result,
-                options(nostack)
-            )
-        };
-        let _ = kept;
-        result
+    let mut result = address;
+    // SAFETY: AT only writes PAR_EL1, which is put back: it may hold a result of the guest's.
+    unsafe {
+        assembly!(
+            "mrs {kept}, par_el1",
+            "at s1e1r, {result}",
+            "isb",
+            "mrs {result}, par_el1",
+            "msr par_el1, {kept}",
+            kept = out(reg) _,
+            result = inout(reg) result
+        );
     }
-    #[cfg(not(target_arch = "aarch64"))]
-    1
+    result
 }
 
 /// Calls the firmware (SMC Calling Convention, Arm DEN 0028).
-#[cfg_attr(not(target_arch = "aarch64"), allow(unused_variables))]
 pub(crate) fn secure_monitor_call(function: u64, arguments: [u64; 3]) -> u64 {
-    #[cfg(target_arch = "aarch64")]
-    {
-        let [first, second, third] = arguments;
-        let result;
-        // SAFETY: the device tree says that there is firmware that answers PSCI calls by SMC; it
-        // keeps to the convention, which leaves x18–x30 alone.
-        unsafe {
-            core::arch::asm!(
-                "smc #0",
-                inout("x0") function => result,
-                inout("x1") first => _, inout("x2") second => _, inout("x3") third => _,
-                out("x4") _, out("x5") _, out("x6") _, out("x7") _, out("x8") _, out("x9") _,
-                out("x10") _, out("x11") _, out("x12") _, out("x13") _, out("x14") _,
-                out("x15") _, out("x16") _, out("x17") _,
-                options(nostack)
-            )
-        };
-        result
+    let [first, second, third] = arguments;
+    let mut result = function;
+    // SAFETY: the device tree says that there is firmware that answers PSCI calls by SMC; it keeps
+    // to the convention, which leaves x18–x30 alone: less than a C function does.
+    unsafe {
+        assembly!(
+            "smc #0",
+            inout("x0") result,
+            in("x1") first,
+            in("x2") second,
+            in("x3") third,
+            clobber_abi("C")
+        );
     }
-    #[cfg(not(target_arch = "aarch64"))]
-    u64::MAX
+    result
 }

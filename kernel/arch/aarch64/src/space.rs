@@ -4,8 +4,8 @@
 //! Page tables: the kernel's own, and stage 2 of every space.
 
 use crate::context::{Context, FP, FpArea, GUEST, SHARED_VMID};
-use crate::guest;
-use crate::refusal::Refusal;
+use crate::guest::GuestContext;
+use crate::refusal::{Refusal, same};
 use parzelle_abi::PAGE;
 use parzelle_abi::aarch64::Frame;
 use parzelle_paging::{Access, Arena, El2, GuestStage2, MapError, Mapping, Memory, Pa, Stage2, Tables, map};
@@ -145,11 +145,9 @@ pub(crate) unsafe fn partitions(tables: &mut Arena<'_>, plan: &Plan<'_>, wide_vm
         let host = root(SPACE_HOST)?;
         let guest = if has_guest { root(SPACE_GUEST)? } else { 0 };
         for &number in plan.partition_vcpus().get(partition.vcpus.range()).unwrap_or(&[]) {
-            let refused = Refusal::Context { vcpu: number as usize };
-            let vcpu = vcpus.get(number as usize).ok_or(refused)?;
-            if !vcpu.context.is_multiple_of(PAGE) || vcpu.context == 0 {
-                return Err(refused);
-            }
+            let vcpu = vcpus.get(number as usize).ok_or(Refusal::Missing("a vCPU of a partition"))?;
+            let page = vcpu.context.next_multiple_of(PAGE).max(PAGE);
+            same("the page of the context of vCPU", Some(number as usize), page, vcpu.context)?;
             let is_guest = vcpu.flags & VCPU_GUEST != 0 && has_guest;
             let second = vcpu.context + PAGE;
             let flag = |condition, flag| if condition { flag } else { 0 };
@@ -159,13 +157,13 @@ pub(crate) unsafe fn partitions(tables: &mut Arena<'_>, plan: &Plan<'_>, wide_vm
                 flags: flag(vcpu.flags & VCPU_FP != 0, FP) | flag(is_guest, GUEST) | flag(vmids.shared, SHARED_VMID),
                 page: vcpu.page,
                 guest: flag(is_guest, second),
-                fp: FpArea::zero(),
+                fp: FpArea::ZERO,
             };
             // SAFETY: the caller's promise; the page is aligned.
             unsafe { (vcpu.context as *mut Context).write(context) };
             if is_guest {
-                // SAFETY: as above.
-                unsafe { guest::init(second, guest) };
+                // SAFETY: as above: the page behind.
+                unsafe { (second as *mut GuestContext).write(GuestContext::reset(guest)) };
             }
         }
     }

@@ -12,7 +12,6 @@ pub(crate) mod class {
     /// FP/SIMD, trapped by CPTR_EL2.
     pub(crate) const FP: u64 = 0x07;
     /// SVC in AArch64.
-    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
     pub(crate) const SVC: u64 = 0x15;
     /// Fetch from below.
     pub(crate) const FETCH: u64 = 0x20;

@@ -72,7 +72,7 @@ impl Clock {
         if at == NEVER {
             stop();
         } else {
-            CnthpCval::set(self.ticks(at));
+            CnthpCval.set(self.ticks(at));
             CNTHP_CTL_EL2.set(1);
         }
     }

@@ -4,7 +4,7 @@
 //! The arena of kernel objects: typed slices, taken one after the other and never given back.
 
 use core::mem::{align_of, size_of};
-use parzelle_abi::trace::{TraceHeader, TraceRecord};
+use core::sync::atomic::AtomicU64;
 use parzelle_core::machine::Arena;
 use zerocopy::FromZeros;
 
@@ -70,20 +70,14 @@ impl Arena for Memory {
         Some(unsafe { core::slice::from_raw_parts_mut(first, count) })
     }
 
-    fn trace(&mut self, address: u64, bytes: u64) -> Option<(&'static mut TraceHeader, &'static mut [TraceRecord])> {
-        let head = size_of::<TraceHeader>() as u64;
-        let at = self.window.wrapping_add(address);
-        if !address.is_multiple_of(64) || bytes < head {
+    fn trace(&mut self, address: u64, bytes: u64) -> Option<&'static [AtomicU64]> {
+        if !address.is_multiple_of(64) {
             return None;
         }
-        let count = (bytes - head) / size_of::<TraceRecord>() as u64;
-        let header = at as *mut TraceHeader;
-        let records = at.wrapping_add(head) as *mut TraceRecord;
-        // SAFETY: aligned; the plan's ring, by the contract of `new`. Any bytes are a header.
-        let header = unsafe { &mut *header };
-        // SAFETY: as above, behind the header. Partitions can read it, but none can write.
-        let records = unsafe { core::slice::from_raw_parts_mut(records, count as usize) };
-        Some((header, records))
+        let at = self.window.wrapping_add(address) as *const AtomicU64;
+        // SAFETY: aligned; the plan's ring, by the contract of `new`. Whoever reads it expects it to
+        // change.
+        Some(unsafe { core::slice::from_raw_parts(at, bytes as usize / 8) })
     }
 }
 

@@ -4,7 +4,7 @@
 //! The saved registers of a vCPU: the first bytes of its context page.
 //!
 //! ```text
-//!   0    r15 … rax        saved by the entry (trap.S)
+//!   0    rax … r15        saved by the entry (trap.S)
 //!   120  vector │ error │ rip │ cs │ rflags │ rsp │ ss      pushed by the processor and the stub
 //!   176  bases of FS and GS                                 saved at a switch
 //!   512  FP and SIMD registers (FXSAVE)                     saved at a switch, with the FP flag
@@ -14,54 +14,44 @@
 
 use crate::descriptors::{USER_CODE, USER_DATA};
 use crate::registers::sanitised;
-use parzelle_abi::x86_64::Frame;
+use core::mem::offset_of;
+use zerocopy::FromBytes;
 
 /// [`Context::vector`] of a context that entered by `syscall`: rcx and r11 are lost, and it is
 /// left by `sysret`.
 pub const SYSCALL: u64 = 0x100;
 /// [`Context::vector`] of a context that the kernel has made: it is left by `iret`.
 pub const MADE: u64 = 0x101;
+/// [`Context::vector`] of [`WAITING`], which stands for no context at all.
+pub const IDLE: u64 = 0x102;
 /// Bytes of a user half: addresses at or above are not canonical there.
 pub const USER_END: u64 = 1 << 47;
 /// Where a return to a bad address is sent instead: canonical, and above all that a plan may map
 /// (`layout::END` of the interface), so the partition faults there, not the kernel.
 const NOWHERE: u64 = 1 << 46;
 
-/// The registers.
-#[derive(Clone, Copy, Debug, Default)]
+/// The registers. The general ones stand as in the interface's `Frame`, so that they are copied as
+/// one block.
+#[derive(Clone, Copy, Debug, Default, FromBytes)]
 #[repr(C)]
 pub struct Context {
-    /// r15.
-    pub r15: u64,
-    /// r14.
-    pub r14: u64,
-    /// r13.
-    pub r13: u64,
-    /// r12.
-    pub r12: u64,
-    /// r11.
-    pub r11: u64,
-    /// r10: the fourth argument of a call.
-    pub r10: u64,
-    /// r9.
-    pub r9: u64,
-    /// r8: the fifth argument of a call.
-    pub r8: u64,
-    /// rbp.
-    pub rbp: u64,
-    /// rdi: the first argument.
-    pub rdi: u64,
-    /// rsi: the second argument.
-    pub rsi: u64,
-    /// rdx: the third argument, and a call's value.
-    pub rdx: u64,
-    /// rcx.
-    pub rcx: u64,
-    /// rbx.
-    pub rbx: u64,
     /// rax: a call's number and status.
     pub rax: u64,
-    /// Vector of the exception or interrupt, [`SYSCALL`] or [`MADE`].
+    /// rbx.
+    pub rbx: u64,
+    /// rcx.
+    pub rcx: u64,
+    /// rdx: the third argument, and a call's value.
+    pub rdx: u64,
+    /// rsi: the second argument.
+    pub rsi: u64,
+    /// rdi: the first argument.
+    pub rdi: u64,
+    /// rbp.
+    pub rbp: u64,
+    /// r8–r15: r10 is the fourth argument, r8 the fifth.
+    pub r: [u64; 8],
+    /// Vector of the exception or interrupt, [`SYSCALL`], [`MADE`] or [`IDLE`].
     pub vector: u64,
     /// Its error code.
     pub error: u64,
@@ -80,6 +70,18 @@ pub struct Context {
     /// Base of GS, likewise.
     pub gs: u64,
 }
+
+/// Bytes of the general registers, here and in a `Frame`.
+pub const GENERAL: usize = offset_of!(Context, vector);
+/// Where the part ends that the processor and the entry save.
+pub const SAVED: u64 = offset_of!(Context, fs) as u64;
+
+/// What a core returns to that has nothing to do.
+pub static WAITING: Context = {
+    let mut context: Context = zerocopy::transmute!([0u64; size_of::<Context>() / 8]);
+    context.vector = IDLE;
+    context
+};
 
 /// Where the FP registers lie in the page.
 pub const FP: u64 = 512;
@@ -102,80 +104,23 @@ pub static FP_CLEAN: FpArea = {
 impl Context {
     /// Makes the context of a vCPU that starts.
     pub fn fresh(entry: u64, stack: u64, arguments: [u64; 2]) -> Context {
-        Context {
-            rdi: arguments[0],
-            rsi: arguments[1],
-            rip: target(entry),
-            rsp: stack,
-            rflags: sanitised(0),
-            vector: MADE,
-            cs: u64::from(USER_CODE),
-            ss: u64::from(USER_DATA),
-            ..Context::default()
-        }
-    }
-
-    /// The registers as the partition sees them in its vCPU page.
-    pub fn frame(&self, tls: u64, gs: u64) -> Frame {
-        // After `syscall` these two hold what the processor leaves in them.
-        let (rcx, r11) = if self.vector == SYSCALL { (self.rip, self.rflags) } else { (self.rcx, self.r11) };
-        Frame {
-            rax: self.rax,
-            rbx: self.rbx,
-            rcx,
-            rdx: self.rdx,
-            rsi: self.rsi,
-            rdi: self.rdi,
-            rbp: self.rbp,
-            r: [self.r8, self.r9, self.r10, r11, self.r12, self.r13, self.r14, self.r15],
-            sp: self.rsp,
-            pc: self.rip,
-            flags: self.rflags,
-            tls,
-            gs,
-        }
-    }
-
-    /// Takes the registers from a frame that a partition has written: anything may stand there.
-    /// The bases are the caller's, see [`base`].
-    pub fn set_frame(&mut self, frame: &Frame) {
-        let [r8, r9, r10, r11, r12, r13, r14, r15] = frame.r;
-        *self = Context {
-            r15,
-            r14,
-            r13,
-            r12,
-            r11,
-            r10,
-            r9,
-            r8,
-            rbp: frame.rbp,
-            rdi: frame.rdi,
-            rsi: frame.rsi,
-            rdx: frame.rdx,
-            rcx: frame.rcx,
-            rbx: frame.rbx,
-            rax: frame.rax,
-            vector: MADE,
-            error: 0,
-            rip: target(frame.pc),
-            cs: u64::from(USER_CODE),
-            rflags: sanitised(frame.flags),
-            rsp: frame.sp,
-            ss: u64::from(USER_DATA),
-            fs: 0,
-            gs: 0,
-        };
+        let mut context = Context { cs: u64::from(USER_CODE), ss: u64::from(USER_DATA), ..Context::default() };
+        context.enter(entry, stack, arguments);
+        context
     }
 
     /// Enters an upcall handler: stack and program counter, and the first two arguments. The other
     /// registers keep their values; the handler's stack is aligned as after a call.
     pub fn enter(&mut self, entry: u64, stack: u64, arguments: [u64; 2]) {
-        self.rdi = arguments[0];
-        self.rsi = arguments[1];
-        self.rip = target(entry);
-        self.rsp = stack;
-        self.rflags = sanitised(0);
+        [self.rdi, self.rsi] = arguments;
+        self.leave_for(entry, stack, 0);
+    }
+
+    /// Goes on elsewhere. A partition may have written what is asked for: anything may stand there.
+    pub fn leave_for(&mut self, pc: u64, sp: u64, flags: u64) {
+        self.rip = target(pc);
+        self.rsp = sp;
+        self.rflags = sanitised(flags);
         self.vector = MADE;
     }
 }
@@ -194,35 +139,29 @@ pub const fn base(asked: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registers::flags;
-    use core::mem::{offset_of, size_of};
+    use parzelle_abi::x86_64::Frame;
 
     #[test]
     fn the_page_is_laid_out_as_the_entry_pushes() {
-        assert_eq!(offset_of!(Context, vector), 15 * 8);
-        assert_eq!(offset_of!(Context, fs) % 16, 0, "the processor aligns its pushes to 16");
-        assert_eq!(offset_of!(Context, fs), 176);
+        assert_eq!(GENERAL, 15 * 8);
+        assert_eq!(SAVED % 16, 0, "the processor aligns its pushes to 16");
+        assert_eq!(SAVED, 176);
         assert!(size_of::<Context>() as u64 <= FP);
         const { assert!(FP + 512 <= parzelle_abi::PAGE) };
     }
 
     #[test]
-    fn a_frame_comes_back_as_it_was() {
-        let mut context = Context::fresh(0x1000, 0x2000, [7, 8]);
-        context.r12 = 12;
-        context.rflags |= flags::DF;
-        let frame = context.frame(0x30, 0x40);
-        let mut back = Context::default();
-        back.set_frame(&frame);
-        assert_eq!(format!("{context:?}"), format!("{back:?}"));
-        assert_eq!((frame.tls, frame.gs), (0x30, 0x40));
+    fn the_general_registers_stand_as_in_a_frame() {
+        assert_eq!(offset_of!(Context, rdi), offset_of!(Frame, rdi));
+        assert_eq!(offset_of!(Context, rbp), offset_of!(Frame, rbp));
+        assert_eq!(offset_of!(Context, r), offset_of!(Frame, r));
+        assert_eq!(GENERAL, offset_of!(Frame, sp));
     }
 
     #[test]
     fn nothing_hostile_survives() {
-        let frame = Frame { pc: u64::MAX, flags: u64::MAX, sp: 1 << 63, ..Frame::default() };
-        let mut context = Context::default();
-        context.set_frame(&frame);
+        let mut context = Context::fresh(0, 0, [0; 2]);
+        context.leave_for(u64::MAX, 1 << 63, u64::MAX);
         assert!(context.rip < USER_END && context.rip >= parzelle_abi::info::layout::END);
         assert_eq!(context.rflags, sanitised(u64::MAX));
         assert_eq!(context.cs, 0x2b);

@@ -3,11 +3,11 @@
 
 //! Starting cores: the others wake up one after the other, then all begin at the same time.
 
-use crate::boot::{BootWindow, Refusal, symbol};
+use crate::boot::{BootWindow, Refusal, System, symbol};
 use crate::descriptors::{Gate, Gdt, STAR, TASK, TablePointer};
 use crate::instructions as cpu;
-use crate::irqchip::Wake;
-use crate::layout::{PAGE, TRAMPOLINE, physical};
+use crate::irqchip::{INIT, STARTUP};
+use crate::layout::{PAGE, TRAMPOLINE};
 use crate::machine::{Core, Module};
 use crate::percore::PerCore;
 use crate::registers::{apic_base, cr0, efer, flags, msr};
@@ -27,21 +27,20 @@ const PATIENCE: u64 = 1_000_000_000;
 const TO_EPOCH: u64 = 1_000_000;
 
 /// What a core that wakes up needs.
-struct Waking {
-    module: &'static Module,
-    blocks: &'static [u64],
-}
-
-static WAKING: Once<Waking> = Once::new();
+static WAKING: Once<System> = Once::new();
 /// Cores that are there.
 static AWAKE: AtomicU32 = AtomicU32::new(0);
 /// When time begins; [`NEVER`] until all are there.
 static EPOCH: AtomicU64 = AtomicU64::new(NEVER);
 
+fn silent(core: u32) -> Refusal {
+    Refusal::Differs("cores that answer", u64::from(core) + 1, u64::from(core))
+}
+
 fn wait(module: &Module, nanoseconds: u64, done: impl Fn() -> bool) -> bool {
-    let end = module.clock.now().saturating_add(nanoseconds);
+    let end = module.timer.clock.now().saturating_add(nanoseconds);
     while !done() {
-        if module.clock.now() >= end {
+        if module.timer.clock.now() >= end {
             return false;
         }
         core::hint::spin_loop();
@@ -54,31 +53,27 @@ fn wait(module: &Module, nanoseconds: u64, done: impl Fn() -> bool) -> bool {
 ///
 /// # Errors
 /// A core that doesn't answer.
-pub(crate) fn wake(memory: &BootWindow, module: &'static Module, blocks: &'static [u64]) -> Result<(), Refusal> {
+pub(crate) fn wake(memory: &BootWindow, system: System) -> Result<(), Refusal> {
     quiet_pic();
-    WAKING.call_once(|| Waking { module, blocks });
+    let System { module, blocks } = *WAKING.call_once(|| system);
     let Some((&own, others)) = blocks.split_first() else {
-        return Err(Refusal::Silent(0));
+        return Err(silent(0));
     };
-    if !others.is_empty() {
-        put_code(memory)?;
-    }
+    let local = module.timer.local;
     for (index, &block) in others.iter().enumerate() {
         let core = index as u32 + 1;
-        put_words(memory, block)?;
-        let Some(&apic) = module.apics.get(core as usize) else {
-            return Err(Refusal::Silent(core));
-        };
+        let apic = module.apics.get(core as usize).filter(|_| put_code(memory, block));
+        let apic = *apic.ok_or(silent(core))?;
         let there = || AWAKE.load(Acquire) == core;
-        module.local.wake(apic, Wake::Init);
+        local.wake(apic, INIT);
         wait(module, AFTER_INIT, || false);
-        let start = Wake::Start((TRAMPOLINE / PAGE) as u8);
-        module.local.wake(apic, start);
+        let start = STARTUP + (TRAMPOLINE / PAGE) as u32;
+        local.wake(apic, start);
         if !wait(module, AFTER_START, there) {
-            module.local.wake(apic, start);
-            if !wait(module, PATIENCE, there) {
-                return Err(Refusal::Silent(core));
-            }
+            local.wake(apic, start);
+        }
+        if !wait(module, PATIENCE, there) {
+            return Err(silent(core));
         }
     }
     set_up(module, own);
@@ -98,48 +93,42 @@ fn quiet_pic() {
     }
 }
 
-fn put_code(memory: &BootWindow) -> Result<(), Refusal> {
+/// Copies the trampoline to where cores wake up, for the core with that block.
+fn put_code(memory: &BootWindow, block: u64) -> bool {
     let length = symbol::trampoline_end() - symbol::trampoline();
     // SAFETY: the trampoline lies in the image's constants.
     let code = unsafe { core::slice::from_raw_parts(symbol::trampoline() as *const u8, length as usize) };
+    let word = TRAMPOLINE + (symbol::trampoline_block() - symbol::trampoline());
     // SAFETY: the page is left free by the plan and by the firmware; no core runs there now.
-    if unsafe { memory.put(TRAMPOLINE, code) } { Ok(()) } else { Err(Refusal::Silent(0)) }
-}
-
-fn put_words(memory: &BootWindow, block: u64) -> Result<(), Refusal> {
-    let at = TRAMPOLINE + (symbol::trampoline_words() - symbol::trampoline());
-    // SAFETY: the block is the other core's, which sleeps.
-    let stack = unsafe { (*(block as *const PerCore)).stack_top };
-    let words = [physical(symbol::root()), stack, block, parzelle_secondary as *const () as u64];
-    let bytes = words.map(u64::to_le_bytes);
-    // SAFETY: as in `put_code`.
-    if unsafe { memory.put(at, bytes.as_flattened()) } { Ok(()) } else { Err(Refusal::Silent(0)) }
+    let put = |at, bytes: &[u8]| unsafe { memory.put(at, bytes) };
+    put(TRAMPOLINE, code) && put(word, &block.to_le_bytes())
 }
 
 /// Another core's first Rust: `block` is its block.
 ///
 /// # Safety
 /// Only for the trampoline.
+#[unsafe(no_mangle)]
 unsafe extern "C" fn parzelle_secondary(block: u64) -> ! {
     let Some(waking) = WAKING.get() else {
         cpu::stop();
     };
     set_up(waking.module, block);
     AWAKE.fetch_add(1, Release);
-    run(waking.module, block)
+    run(block)
 }
 
 /// Agrees with the others on when time begins, and begins.
-pub(crate) fn begin(module: &'static Module) -> ! {
-    EPOCH.store(module.clock.now() + TO_EPOCH, Release);
-    match WAKING.get().and_then(|waking| waking.blocks.first()) {
-        Some(&block) => run(module, block),
+pub(crate) fn begin(system: System) -> ! {
+    EPOCH.store(system.module.timer.clock.now() + TO_EPOCH, Release);
+    match system.blocks.first() {
+        Some(&block) => run(block),
         None => cpu::stop(),
     }
 }
 
 /// Waits for the epoch to be known, starts the core's state and leaves for its first vCPU.
-fn run(_module: &'static Module, block: u64) -> ! {
+fn run(block: u64) -> ! {
     let epoch = loop {
         match EPOCH.load(Acquire) {
             NEVER => core::hint::spin_loop(),
@@ -154,20 +143,8 @@ fn run(_module: &'static Module, block: u64) -> ! {
     // What is measured begins with the first entry.
     core.machine.begin();
     let context = crate::trap::exit(core);
-    leave(context)
-}
-
-#[cfg(all(target_arch = "x86_64", target_os = "none"))]
-fn leave(context: u64) -> ! {
-    unsafe extern "C" {
-        fn parzelle_leave(context: u64) -> !;
-    }
-    // SAFETY: GS is this core's block, and the context that of its current vCPU.
-    unsafe { parzelle_leave(context) }
-}
-
-#[cfg(not(all(target_arch = "x86_64", target_os = "none")))]
-fn leave(_context: u64) -> ! {
+    // SAFETY: GS is this core's block.
+    unsafe { cpu::leave(context as u64) };
     cpu::stop()
 }
 
@@ -177,7 +154,7 @@ fn set_up(module: &'static Module, block: u64) {
     // SAFETY: the kernel's root maps all that this code uses: image, arena, both APICs.
     unsafe { cpu::write_cr3(module.root) };
     // SAFETY: bits that CPUID tells of.
-    unsafe { cpu::write_cr4(module.cr4) };
+    unsafe { cpu::write_cr4(module.features.cr4) };
     // SAFETY: what the kernel runs with; no vCPU with FP registers is current.
     unsafe { cpu::write_cr0(cr0::KERNEL | cr0::TS) };
     // SAFETY: no breakpoints.
@@ -206,7 +183,7 @@ fn set_up(module: &'static Module, block: u64) {
         // SAFETY: switches it on where it is.
         unsafe { cpu::write_msr(msr::APIC_BASE, base | apic_base::ENABLE) };
     }
-    module.local.begin(module.timer);
+    module.timer.local.begin(module.timer.deadline);
 }
 
 fn load_tables(block: u64) {

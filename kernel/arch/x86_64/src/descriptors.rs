@@ -78,9 +78,9 @@ pub const NO_PORTS: u16 = u16::MAX;
 #[repr(C, packed(4))]
 pub struct Tss {
     reserved0: u32,
-    /// Stacks by privilege level: level 0 is where an interrupt of user mode saves.
-    pub stacks: [u64; 3],
-    reserved1: u64,
+    /// The stack of privilege level 0: where an interrupt of user mode saves.
+    pub stack: u64,
+    reserved1: [u64; 3],
     /// The stacks that gates name, from 1 on.
     pub ist: [u64; 7],
     reserved2: u64,
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn task_segment_is_laid_out_as_in_the_manual() {
-        assert_eq!(offset_of!(Tss, stacks), 4);
+        assert_eq!(offset_of!(Tss, stack), 4);
         assert_eq!(offset_of!(Tss, ist), 0x24);
         assert_eq!(offset_of!(Tss, map), 0x66);
         assert_eq!(Tss::MAP, 0x68);

@@ -16,13 +16,11 @@ pub(crate) struct Measure {
 
 impl Measure {
     /// The kernel was entered when the counter showed `ticks`.
-    #[inline]
     pub(crate) fn begin(&mut self, ticks: u64) {
         self.begun = ticks;
     }
 
     /// The kernel is left.
-    #[inline]
     pub(crate) fn end(&mut self, ticks: u64) {
         let passed = ticks.wrapping_sub(self.begun) + AROUND;
         self.longest = self.longest.max(passed);

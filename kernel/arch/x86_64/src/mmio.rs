@@ -23,7 +23,6 @@ impl Registers {
     }
 
     /// Reads the register at byte `offset` (below 4096).
-    #[inline]
     pub(crate) fn read(self, offset: u16) -> u32 {
         let at = self.0.wrapping_byte_add(usize::from(offset & 0xffc));
         // SAFETY: in the page, by the contract of `new`.
@@ -31,7 +30,6 @@ impl Registers {
     }
 
     /// Writes the register at byte `offset` (below 4096).
-    #[inline]
     pub(crate) fn write(self, offset: u16, value: u32) {
         let at = self.0.wrapping_byte_add(usize::from(offset & 0xffc));
         // SAFETY: in the page, by the contract of `new`.

@@ -5,13 +5,14 @@
 //! from another core. So each word is read once and written once, volatile, and no reference to
 //! the page exists.
 
+use crate::context::{Context, GENERAL, SYSCALL, base};
 use crate::instructions as cpu;
 use core::mem::offset_of;
 use parzelle_abi::PAGE;
 use parzelle_abi::vcpu_page::{FRAME, HEAD, VcpuHead};
 use parzelle_abi::x86_64::Frame;
 use parzelle_core::machine::Upcall;
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use zerocopy::IntoBytes;
 
 /// The page.
 #[derive(Clone, Copy)]
@@ -28,30 +29,18 @@ impl VcpuPage {
     }
 
     /// The word at `offset` (a multiple of 8 in the page; it is made one).
-    #[inline]
     fn word(self, offset: u64) -> *mut u64 {
         self.0.wrapping_byte_add((offset & (PAGE - 8)) as usize)
     }
 
-    #[inline]
     fn read(self, offset: u64) -> u64 {
         // SAFETY: in the page, by the contract of `new`.
         unsafe { self.word(offset).read_volatile() }
     }
 
-    #[inline]
     fn write(self, offset: u64, value: u64) {
         // SAFETY: in the page, by the contract of `new`.
         unsafe { self.word(offset).write_volatile(value) };
-    }
-
-    /// Writes a structure of words.
-    fn put<T: IntoBytes + Immutable>(self, offset: u64, value: &T) {
-        let bytes = value.as_bytes();
-        let (words, _) = bytes.as_chunks::<8>();
-        for (index, word) in words.iter().enumerate() {
-            self.write(offset + 8 * index as u64, u64::from_le_bytes(*word));
-        }
     }
 
     /// Zeroes head and frame. What lies behind is a guest's context, which there is none of here.
@@ -62,11 +51,13 @@ impl VcpuPage {
 
     /// Writes the head.
     pub(crate) fn set_head(self, head: &VcpuHead) {
-        self.put(HEAD, head);
+        let (words, _) = head.as_bytes().as_chunks();
+        for (index, word) in words.iter().enumerate() {
+            self.write(HEAD + 8 * index as u64, u64::from_le_bytes(*word));
+        }
     }
 
     /// Whether upcalls are masked.
-    #[inline]
     pub(crate) fn masked(self) -> bool {
         self.read(HEAD + offset_of!(VcpuHead, masked) as u64) != 0
     }
@@ -95,17 +86,31 @@ impl VcpuPage {
     }
 
     /// Writes the interrupted frame.
-    pub(crate) fn set_frame(self, frame: &Frame) {
-        self.put(FRAME, frame);
+    pub(crate) fn set_frame(self, registers: &Context, [tls, gs]: [u64; 2]) {
+        let general = core::ptr::from_ref(registers).cast();
+        // SAFETY: the page, by the contract of `new`; a part of it.
+        unsafe { cpu::copy(self.word(FRAME).cast(), general, GENERAL) };
+        let write = |field: usize, value| self.write(FRAME + field as u64, value);
+        if registers.vector == SYSCALL {
+            // What the processor leaves in rcx and r11.
+            write(offset_of!(Frame, rcx), registers.rip);
+            write(offset_of!(Frame, r) + 8 * (11 - 8), registers.rflags);
+        }
+        write(offset_of!(Frame, sp), registers.rsp);
+        write(offset_of!(Frame, pc), registers.rip);
+        write(offset_of!(Frame, flags), registers.rflags);
+        write(offset_of!(Frame, tls), tls);
+        write(offset_of!(Frame, gs), gs);
     }
 
-    /// Reads the frame, each word once: the copy can be trusted to stay, not to make sense.
-    pub(crate) fn frame(self) -> Frame {
-        let mut words = [0u64; size_of::<Frame>() / 8];
-        for (index, word) in words.iter_mut().enumerate() {
-            *word = self.read(FRAME + 8 * index as u64);
-        }
-        Frame::read_from_bytes(words.as_bytes()).unwrap_or_default()
+    /// Reads the frame, each word once: anything may stand there. Returns the bases to load.
+    pub(crate) fn frame(self, registers: &mut Context) -> [u64; 2] {
+        let general = core::ptr::from_mut(registers).cast();
+        // SAFETY: a part of the page, by the contract of `new`, to words of the kernel's own.
+        unsafe { cpu::copy(general, self.word(FRAME).cast(), GENERAL) };
+        let read = |field: usize| self.read(FRAME + field as u64);
+        registers.leave_for(read(offset_of!(Frame, pc)), read(offset_of!(Frame, sp)), read(offset_of!(Frame, flags)));
+        [base(read(offset_of!(Frame, tls))), base(read(offset_of!(Frame, gs)))]
     }
 }
 
@@ -131,9 +136,11 @@ mod tests {
         });
         assert!(page.masked());
         page.set_masked(0);
-        let frame = Frame { pc: 7, gs: 9, ..Frame::default() };
-        page.set_frame(&frame);
-        assert_eq!(page.frame().as_bytes(), frame.as_bytes());
+        let registers = Context { rip: 7, rsp: 3, r: [2; 8], vector: SYSCALL, ..Context::default() };
+        page.set_frame(&registers, [8, 9]);
+        let mut back = Context { ss: 5, ..Context::default() };
+        assert_eq!(page.frame(&mut back), [8, 9]);
+        assert_eq!((back.rip, back.rsp, back.ss), (7, 3, 5));
         assert_eq!(&memory[..6], [0, 1, 5, 5, 14, 99]);
         assert_eq!(memory[FRAME as usize / 8 + size_of::<Frame>() / 8 - 1], 9);
         assert_eq!(memory[FRAME as usize / 8 + size_of::<Frame>() / 8], 0xff, "not the kernel's");

@@ -4,31 +4,48 @@
 //! The block of a core: what the entry finds by GS, the core's descriptor tables and stacks.
 //!
 //! While a partition runs, its own base is in GS and the block's address waits in
-//! IA32_KERNEL_GS_BASE; each entry from user mode swaps them first. NMI, #MC, #DB and #DF may come
-//! in between, so they have stacks of their own and find the block on top of these, not by GS.
+//! IA32_KERNEL_GS_BASE; each entry from user mode swaps them first. NMI, #MC and #DB may come in
+//! between, and #DF when the kernel's stack is used up; so they have stacks of their own, and find
+//! out by the code segment where they came from. Below each stack lies a page that is never mapped:
+//!
+//! ```text
+//!   the arena begins with   │ - │ kernel │ - │ NMI #MC #DB │ - │ #DF │   for each core
+//! ```
+//! NMI, #MC and #DB share one, because one that comes on top of another comes in the kernel, which is
+//! the end anyway.
 
 use crate::descriptors::{self, Gdt, Tss};
+use crate::layout::PAGE;
 use core::mem::offset_of;
+use core::ops::Range;
+use parzelle_plan::Plan;
 use zerocopy::FromZeros;
 
-/// Bytes of the stack that the kernel runs on.
-pub(crate) const STACK: usize = 16 * 1024;
-/// Bytes of a stack for one of the exceptions that may come at any time.
-pub(crate) const IST: usize = 4096;
-/// How many exceptions have such stacks: NMI, #MC, #DB, #DF.
-pub(crate) const ISTS: usize = 4;
+/// Bytes of the stacks: the one that the kernel runs on, then those that gates name.
+const STACKS: [u64; 3] = [4 * PAGE, PAGE, PAGE];
+/// Bytes of all stacks of a core, with the pages below.
+pub(crate) const STACKS_BYTES: u64 = STACKS[0] + STACKS[1] + STACKS[2] + STACKS.len() as u64 * PAGE;
 
-/// A stack.
-#[derive(FromZeros)]
-#[repr(C, align(16))]
-pub(crate) struct Stack<const BYTES: usize>([u8; BYTES]);
+/// The stacks of the core whose stacks begin at `base`.
+pub(crate) fn stacks(base: u64) -> [Range<u64>; STACKS.len()] {
+    let mut end = base;
+    STACKS.map(|bytes| {
+        let start = end + PAGE;
+        end = start + bytes;
+        start..end
+    })
+}
+
+/// Where the stacks of all cores lie (physical), [`STACKS_BYTES`] for each.
+pub(crate) fn all_stacks(plan: &Plan<'_>) -> Range<u64> {
+    let start = plan.system.arena;
+    start..start.saturating_add(plan.cores().len() as u64 * STACKS_BYTES)
+}
 
 /// The block.
 #[derive(FromZeros)]
 #[repr(C, align(64))]
 pub(crate) struct PerCore {
-    /// The current vCPU's context, in the private window of the loaded root; 0 = none.
-    pub(crate) frame: u64,
     /// The user's stack pointer, for a few instructions at a call's entry.
     pub(crate) user_sp: u64,
     /// Top of the kernel's stack.
@@ -39,33 +56,21 @@ pub(crate) struct PerCore {
     pub(crate) number: u64,
     /// The core's descriptor table.
     pub(crate) gdt: Gdt,
-    /// Its task segment.
+    /// Its task segment: its stack for level 0 is where the current vCPU's registers are saved.
     pub(crate) tss: Tss,
-    /// The stacks of the exceptions that may come at any time.
-    pub(crate) ist: [Stack<IST>; ISTS],
-    /// The stack.
-    pub(crate) stack: Stack<STACK>,
 }
 
 impl PerCore {
-    /// Makes zeros the block of core `number`: fills in the addresses, which depend on where it
-    /// lies, so it must not move any more.
-    pub(crate) fn settle(&mut self, number: u64) {
+    /// Makes zeros the block of core `number`, whose stacks begin at `base`: fills in addresses,
+    /// also the block's own, so it must not move any more.
+    pub(crate) fn settle(&mut self, number: u64, base: u64) {
+        let [kernel, any, double] = stacks(base).map(|stack| stack.end);
         self.number = number;
+        self.stack_top = kernel;
+        self.gdt = descriptors::gdt(core::ptr::from_mut(self) as u64 + offset_of!(PerCore, tss) as u64);
         self.tss.close();
-        let at = core::ptr::from_mut(self) as u64;
-        self.stack_top = at + (offset_of!(PerCore, stack) + STACK) as u64;
-        self.gdt = descriptors::gdt(at + offset_of!(PerCore, tss) as u64);
-        let mut tops = [0; 7];
-        for (index, (stack, top)) in self.ist.iter_mut().zip(&mut tops).enumerate() {
-            // Two words on top: the block's address, and one that keeps the alignment.
-            *top = at + (offset_of!(PerCore, ist) + (index + 1) * IST - 16) as u64;
-            if let Some(word) = stack.0.get_mut(IST - 16..IST - 8) {
-                word.copy_from_slice(&at.to_le_bytes());
-            }
-        }
-        self.tss.ist = tops;
-        self.tss.stacks = [self.stack_top; 3];
+        self.tss.stack = kernel;
+        self.tss.ist = [any, double, 0, 0, 0, 0, 0];
     }
 }
 
@@ -74,20 +79,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exceptions_find_the_block_on_top_of_their_stacks() {
-        let mut block = PerCore::new_box_zeroed().unwrap();
-        block.settle(3);
-        let at = &raw const *block as u64;
-        let tops = block.tss.ist;
-        for top in tops.iter().take(ISTS) {
-            assert_eq!(top % 16, 0);
-            let offset = (top - at) as usize;
-            assert!(offset + 16 <= size_of::<PerCore>());
-            // SAFETY: the address lies in the block, which is alive.
-            let word = unsafe { *(*top as *const u64) };
-            assert_eq!(word, at);
-        }
-        assert_eq!(block.stack_top % 16, 0);
-        assert_eq!(block.stack_top, at + (offset_of!(PerCore, stack) + STACK) as u64);
+    fn stacks_lie_apart_and_fill_their_room() {
+        let [kernel, any, double] = stacks(0x1000);
+        assert_eq!(kernel, 0x2000..0x6000);
+        assert_eq!(any.start, kernel.end + PAGE);
+        assert_eq!(double.start, any.end + PAGE);
+        assert_eq!(double.end, 0x1000 + STACKS_BYTES);
     }
 }

@@ -27,14 +27,7 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    /// Closes all ports.
-    #[inline]
-    pub(crate) fn close(&mut self, segment: &mut Tss) {
-        segment.map = NO_PORTS;
-    }
-
     /// Opens the ports of a partition, and only those.
-    #[inline]
     pub(crate) fn open(&mut self, segment: &mut Tss, ports: &'static [IoPortsRecord]) {
         if ports.is_empty() {
             segment.map = NO_PORTS;

@@ -28,12 +28,8 @@ const FULL_RESET: u8 = 0x06;
 /// Ends the module.
 pub(crate) fn halt(how: Halt) -> ! {
     match how {
-        Halt::Stop => {
-            off(WELL);
-        }
-        Halt::Fail => {
-            off(FAILED);
-        }
+        Halt::Stop => off(WELL),
+        Halt::Fail => off(FAILED),
         Halt::Reset => {
             // SAFETY: the module ends here, on purpose.
             unsafe { out8(RESET_CONTROL, SYSTEM_RESET) };

@@ -84,14 +84,8 @@ pub mod efer {
 
 /// IA32_APIC_BASE.
 pub mod apic_base {
-    /// This is the core that booted.
-    pub const BSP: u64 = 1 << 8;
-    /// x2APIC mode.
-    pub const EXTD: u64 = 1 << 10;
     /// The local APIC is on.
     pub const ENABLE: u64 = 1 << 11;
-    /// Where its registers are.
-    pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 }
 
 /// RFLAGS.

@@ -14,11 +14,12 @@
 
 use crate::boot::Refusal;
 use crate::layout::{BOOT_WINDOW, COMMON_SLOT, PAGE, WINDOW, common, private};
+use crate::percore::{self, STACKS_BYTES};
 use core::ops::Range;
 use parzelle_abi::info::layout::END;
 use parzelle_abi::info::{NAME, Name};
 use parzelle_paging::{Access, LongMode, Mapping, Memory, Pa, Subtree, Tables, link, map, subtree, translate};
-use parzelle_plan::{DEVICE, EXECUTE, NONE, Plan, SPACE_HOST, WRITE};
+use parzelle_plan::{DEVICE, EXECUTE, KernelMapRecord, NONE, Plan, SPACE_HOST, WRITE};
 
 /// The parts of the kernel's image, as physical ranges that begin and end at pages.
 #[derive(Clone, Debug)]
@@ -35,19 +36,50 @@ fn name(text: &str) -> Name {
     Name::new(text).unwrap_or(Name([0; NAME]))
 }
 
-/// Maps a physical range at `window` + address.
-fn put(tables: &mut impl Tables, root: Pa, what: Name, mapping: &Mapping) -> Result<(), Refusal> {
-    let end = mapping.pa.0.checked_add(mapping.len);
-    if end.is_none_or(|end| end > WINDOW) {
-        return Err(Refusal::Window { name: what, address: mapping.pa.0 });
+/// What may be done with a range, and how the caches see it.
+type Rights = (Access, Memory);
+
+const READ: Rights = (Access::READ, Memory::Normal);
+const READ_EXECUTE: Rights = (Access::READ_EXECUTE, Memory::Normal);
+const READ_WRITE: Rights = (Access::READ_WRITE, Memory::Normal);
+const REGISTERS: Rights = (Access::READ_WRITE, Memory::Device);
+
+/// Maps a physical range at `va`.
+fn put(t: &mut impl Tables, root: Pa, what: Name, va: u64, pa: Range<u64>, rights: Rights) -> Result<(), Refusal> {
+    if pa.end > WINDOW {
+        return Err(Refusal::reach(what, pa.start));
     }
-    map::<LongMode>(tables, root, mapping).map_err(|error| Refusal::Map { name: what, error })
+    let (access, memory) = rights;
+    let mapping = Mapping { va, pa: Pa(pa.start), len: pa.end.saturating_sub(pa.start), access, memory };
+    if mapping.len == 0 {
+        Ok(())
+    } else {
+        map::<LongMode>(t, root, &mapping).map_err(|error| Refusal::Map(what, error))
+    }
 }
 
-fn rights(access: u32) -> (Access, Memory) {
+/// Maps what the plan wants the kernel to see of `partition` ([`NONE`]: of all) through `window`.
+fn put_kernel_maps(
+    tables: &mut impl Tables,
+    root: Pa,
+    records: &[KernelMapRecord],
+    partition: u32,
+    window: fn(u64) -> u64,
+) -> Result<(), Refusal> {
+    for record in records.iter().filter(|record| record.partition == partition) {
+        let rights = rights(record.access & !EXECUTE);
+        put(tables, root, name("kernel map"), window(record.address), range(record.address, record.bytes), rights)?;
+    }
+    Ok(())
+}
+
+fn range(address: u64, bytes: u64) -> Range<u64> {
+    address..address.saturating_add(bytes)
+}
+
+fn rights(access: u32) -> Rights {
     let rights = Access { read: true, write: access & WRITE != 0, execute: access & EXECUTE != 0, user: false };
-    let memory = if access & DEVICE != 0 { Memory::Device } else { Memory::Normal };
-    (rights, memory)
+    (rights, if access & DEVICE != 0 { Memory::Device } else { Memory::Normal })
 }
 
 /// Builds the root without a partition.
@@ -55,38 +87,31 @@ fn rights(access: u32) -> (Access, Memory) {
 /// # Errors
 /// A mapping that is refused.
 pub fn kernel(plan: &Plan<'_>, image: &Image, tables: &mut impl Tables) -> Result<Pa, Refusal> {
-    let root = tables.alloc().ok_or(Refusal::Arena("the kernel's root"))?;
+    let root = tables.alloc().ok_or(Refusal::room("the kernel's root"))?;
     let system = plan.system;
     let rest = image.data.end..system.image.saturating_add(system.image_bytes).next_multiple_of(PAGE);
-    let arena = system.arena..system.arena.saturating_add(system.arena_bytes);
-    let page = |at: u64| at..at.saturating_add(PAGE);
+    // The arena begins with the cores' stacks, between pages that are never mapped.
+    let stacks = percore::all_stacks(plan);
     let own = [
-        ("kernel code", image.text.clone(), Access::READ_EXECUTE, Memory::Normal),
-        ("kernel constants", image.constants.clone(), Access::READ, Memory::Normal),
-        ("kernel data", image.data.clone(), Access::READ_WRITE, Memory::Normal),
-        ("plan and programs", rest, Access::READ, Memory::Normal),
-        ("kernel objects", arena, Access::READ_WRITE, Memory::Normal),
-        ("local APIC", page(system.irqchip_base), Access::READ_WRITE, Memory::Device),
-        ("IO-APIC", page(system.irqchip_cpu), Access::READ_WRITE, Memory::Device),
+        ("kernel code", image.text.clone(), READ_EXECUTE),
+        ("kernel constants", image.constants.clone(), READ),
+        ("kernel data", image.data.clone(), READ_WRITE),
+        ("plan and programs", rest, READ),
+        ("kernel objects", stacks.end..system.arena.saturating_add(system.arena_bytes), READ_WRITE),
+        ("local APIC", range(system.irqchip_base, PAGE), REGISTERS),
+        ("IO-APIC", range(system.irqchip_cpu, PAGE), REGISTERS),
     ];
-    for (what, range, access, memory) in own {
-        if range.is_empty() {
-            continue;
-        }
-        let mapping =
-            Mapping { va: common(range.start), pa: Pa(range.start), len: range.end - range.start, access, memory };
-        put(tables, root, name(what), &mapping)?;
+    let stacks = stacks.step_by(STACKS_BYTES as usize).flat_map(percore::stacks);
+    let stacks = stacks.map(|stack| ("kernel stack", stack, READ_WRITE));
+    for (what, range, rights) in own.into_iter().chain(stacks) {
+        put(tables, root, name(what), common(range.start), range, rights)?;
     }
-    for record in plan.kernel_maps().iter().filter(|record| record.partition == NONE) {
-        let (access, memory) = rights(record.access & !EXECUTE);
-        let mapping = Mapping { va: common(record.address), pa: Pa(record.address), len: record.bytes, access, memory };
-        put(tables, root, name("common kernel map"), &mapping)?;
-    }
+    put_kernel_maps(tables, root, plan.kernel_maps(), NONE, common)?;
     // What silences a device must be reachable whoever is current.
     for write in plan.quiesces() {
         let port = write.width & crate::power::QUIESCE_PORT != 0;
         if !port && translate::<LongMode>(tables, root, common(write.address)).is_none() {
-            return Err(Refusal::Quiesce(write.address));
+            return Err(Refusal::Named(name("a quiesce write"), write.address, "has no common kernel map"));
         }
     }
     Ok(root)
@@ -97,7 +122,7 @@ pub fn kernel(plan: &Plan<'_>, image: &Image, tables: &mut impl Tables) -> Resul
 /// # Errors
 /// When `root` was not built by [`kernel`].
 pub fn shared(tables: &impl Tables, root: Pa) -> Result<Subtree, Refusal> {
-    subtree::<LongMode>(tables, root, COMMON_SLOT).ok_or(Refusal::Arena("the kernel's half"))
+    subtree::<LongMode>(tables, root, COMMON_SLOT).ok_or(Refusal::room("the kernel's half"))
 }
 
 /// Builds the root of partition `index`.
@@ -105,34 +130,22 @@ pub fn shared(tables: &impl Tables, root: Pa) -> Result<Subtree, Refusal> {
 /// # Errors
 /// A mapping that is refused.
 pub fn partition(plan: &Plan<'_>, index: usize, kernel: Subtree, tables: &mut impl Tables) -> Result<Pa, Refusal> {
-    let root = tables.alloc().ok_or(Refusal::Arena("a partition's root"))?;
-    link::<LongMode>(tables, root, kernel).map_err(|error| Refusal::Map { name: name("the kernel's half"), error })?;
+    let root = tables.alloc().ok_or(Refusal::room("a partition's root"))?;
+    link::<LongMode>(tables, root, kernel).map_err(|error| Refusal::Map(name("the kernel's half"), error))?;
     let Some(record) = plan.partitions().get(index) else {
         return Ok(root);
     };
     let regions = plan.regions().get(record.regions.range()).unwrap_or(&[]);
     for region in regions.iter().filter(|region| region.space == SPACE_HOST) {
-        let end = region.address.checked_add(region.bytes);
-        if end.is_none_or(|end| end > END) {
-            return Err(Refusal::Window { name: region.name, address: region.address });
+        if range(region.address, region.bytes).end > END {
+            return Err(Refusal::reach(region.name, region.address));
         }
         let (access, memory) = rights(region.access);
-        let mapping = Mapping {
-            va: region.address,
-            pa: Pa(region.physical),
-            len: region.bytes,
-            access: access.for_user(),
-            memory,
-        };
-        put(tables, root, region.name, &mapping)?;
+        let physical = range(region.physical, region.bytes);
+        put(tables, root, region.name, region.address, physical, (access.for_user(), memory))?;
     }
     let maps = plan.kernel_maps().get(record.kernel_maps.range()).unwrap_or(&[]);
-    for record in maps.iter().filter(|record| record.partition == index as u32) {
-        let (access, memory) = rights(record.access & !EXECUTE);
-        let mapping =
-            Mapping { va: private(record.address), pa: Pa(record.address), len: record.bytes, access, memory };
-        put(tables, root, name("private kernel map"), &mapping)?;
-    }
+    put_kernel_maps(tables, root, maps, index as u32, private)?;
     Ok(root)
 }
 
@@ -142,9 +155,8 @@ pub fn partition(plan: &Plan<'_>, index: usize, kernel: Subtree, tables: &mut im
 /// The first range that lies beyond.
 pub fn check_reach(plan: &Plan<'_>) -> Result<(), Refusal> {
     for memory in plan.memory() {
-        let end = memory.address.checked_add(memory.bytes);
-        if end.is_none_or(|end| end > BOOT_WINDOW) {
-            return Err(Refusal::Window { name: memory.name, address: memory.address });
+        if range(memory.address, memory.bytes).end > BOOT_WINDOW {
+            return Err(Refusal::reach(memory.name, memory.address));
         }
     }
     Ok(())
@@ -154,7 +166,7 @@ pub fn check_reach(plan: &Plan<'_>) -> Result<(), Refusal> {
 mod tests {
     use super::*;
     use parzelle_paging::{Arena, Frame, audit, leaves};
-    use parzelle_plan::{KernelMapRecord, PartitionRecord, PlanBuilder, READ, RegionRecord, Span};
+    use parzelle_plan::{CoreRecord, PartitionRecord, PlanBuilder, READ, RegionRecord, Span};
     use zerocopy::IntoBytes;
 
     const IMAGE: u64 = 0x20_0000;
@@ -247,20 +259,37 @@ mod tests {
     }
 
     #[test]
+    fn below_each_stack_nothing_is_mapped() {
+        let mut two = builder();
+        two.cores = vec![CoreRecord::default(); 2];
+        with_plan(&two, |plan, tables| {
+            let root = kernel(plan, &image(), tables).unwrap();
+            let mapped = |pa: u64| translate::<LongMode>(tables, root, common(pa)).is_some();
+            for core in 0..2 {
+                for stack in percore::stacks(0x100_0000 + core * STACKS_BYTES) {
+                    assert!(!mapped(stack.start - 1) && !mapped(stack.start - PAGE));
+                    assert!(mapped(stack.start) && mapped(stack.end - 1));
+                }
+            }
+            assert!(mapped(0x100_0000 + 2 * STACKS_BYTES), "kernel objects");
+        });
+    }
+
+    #[test]
     fn what_lies_too_high_is_refused() {
         let mut high = builder();
         high.regions[1].address = END;
         with_plan(&high, |plan, tables| {
             let root = kernel(plan, &image(), tables).unwrap();
             let tree = shared(tables, root).unwrap();
-            assert!(matches!(partition(plan, 1, tree, tables), Err(Refusal::Window { .. })));
+            assert!(matches!(partition(plan, 1, tree, tables), Err(Refusal::Named(..))));
         });
         let mut far = builder();
         far.kernel_maps[0].address = WINDOW;
         with_plan(&far, |plan, tables| {
             let root = kernel(plan, &image(), tables).unwrap();
             let tree = shared(tables, root).unwrap();
-            assert!(matches!(partition(plan, 0, tree, tables), Err(Refusal::Window { .. })));
+            assert!(matches!(partition(plan, 0, tree, tables), Err(Refusal::Named(..))));
         });
     }
 }

@@ -6,7 +6,10 @@
 //! All conversions are a multiplication and a shift by 32; the factors are made once, at boot,
 //! from frequencies that were measured against the ACPI timer (`boot::calibrate`).
 
-use crate::instructions::read_tsc;
+use crate::instructions::{read_tsc, write_msr};
+use crate::irqchip::Local;
+use crate::registers::msr;
+use parzelle_abi::NEVER;
 
 /// Nanoseconds per second.
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -30,17 +33,19 @@ impl Clock {
     }
 
     /// The time at which the counter shows `ticks`.
-    #[inline]
     pub(crate) const fn at(&self, ticks: u64) -> u64 {
         ((ticks.wrapping_sub(self.zero) as u128 * self.scale as u128) >> 32) as u64
     }
 
     /// The time.
-    #[inline]
     pub(crate) fn now(&self) -> u64 {
         self.at(read_tsc())
     }
 }
+
+/// The longest wait that is counted, in nanoseconds: what is farther comes early, and the alarm is
+/// set again then. So the product below has room for timers of up to 7.9 GHz.
+const FAR: u64 = 1 << 29;
 
 /// Ticks per nanosecond of a timer, 32 bits behind the point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,22 +57,38 @@ impl Rate {
         Rate(((frequency as u128) << 32).div_ceil(SECOND as u128) as u64)
     }
 
-    /// The ticks that `nanoseconds` take, rounded up: an alarm is never early by calculation.
-    #[inline]
-    pub(crate) const fn ticks(self, nanoseconds: u64) -> u64 {
-        let product = nanoseconds as u128 * self.0 as u128 + u32::MAX as u128;
-        let ticks = product >> 32;
-        if ticks > u64::MAX as u128 { u64::MAX } else { ticks as u64 }
+    /// The ticks that `nanoseconds` take, rounded up (an alarm is never early by calculation), at
+    /// least 1.
+    pub(crate) fn ticks(self, nanoseconds: u64) -> u64 {
+        let product = nanoseconds.min(FAR).wrapping_mul(self.0).wrapping_add(u64::from(u32::MAX));
+        (product >> 32).max(1)
     }
+}
 
-    /// The count for a timer of 32 bits: at least 1; what is too far comes early, and the alarm is
-    /// set again then.
-    #[inline]
-    pub(crate) const fn count(self, nanoseconds: u64) -> u32 {
-        match self.ticks(nanoseconds) {
-            0 => 1,
-            far if far > u32::MAX as u64 => u32::MAX,
-            near => near as u32,
+/// How a core tells the time and is woken. All cores have the same numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timer {
+    /// The clock of the module.
+    pub(crate) clock: Clock,
+    /// The alarm's rate.
+    pub(crate) rate: Rate,
+    /// The alarm compares with the time-stamp counter; else it counts down.
+    pub(crate) deadline: bool,
+    /// The local APIC of whoever asks.
+    pub(crate) local: Local,
+}
+
+impl Timer {
+    /// Sets the alarm; [`NEVER`] stops it.
+    pub(crate) fn arm(&self, at: u64) {
+        let now = read_tsc();
+        let count = if at == NEVER { 0 } else { self.rate.ticks(at.saturating_sub(self.clock.at(now))) };
+        if self.deadline {
+            let deadline = if count == 0 { 0 } else { now.wrapping_add(count) };
+            // SAFETY: `deadline` is chosen only where CPUID tells of this register.
+            unsafe { write_msr(msr::TSC_DEADLINE, deadline) };
+        } else {
+            self.local.set_count(count as u32);
         }
     }
 }
@@ -103,8 +124,9 @@ mod tests {
         assert_eq!(clock.at(1000), 0);
         assert_eq!(clock.at(u64::MAX), u64::MAX - 1000);
         assert_eq!(Rate::new(SECOND).ticks(123_456_789), 123_456_789);
-        assert_eq!(Rate::new(SECOND).count(0), 1);
-        assert_eq!(Rate::new(SECOND).count(u64::MAX), u32::MAX);
+        assert_eq!(Rate::new(SECOND).ticks(0), 1);
+        assert_eq!(Rate::new(SECOND).ticks(u64::MAX), FAR, "comes early");
+        assert!(Rate::new(7_900_000_000).ticks(FAR) <= u64::from(u32::MAX), "the timer has 32 bits");
     }
 
     #[test]
@@ -126,7 +148,7 @@ mod tests {
         }
 
         #[test]
-        fn an_alarm_is_not_early(frequency in 1_000_000u64..10_000_000_000, wait in 0u64..1 << 40) {
+        fn an_alarm_is_not_early(frequency in 1_000_000u64..7_900_000_000, wait in 1u64..FAR) {
             let clock = Clock::new(0, frequency);
             let ticks = Rate::new(frequency).ticks(wait);
             // The clock's factor is rounded down by less than 2⁻³² per tick.

@@ -4,7 +4,7 @@
 # Entry and exit. Offsets are those of `Context` (context.rs) and `PerCore` (percore.rs).
 #
 #   syscall ────────► parzelle_entry_call ──► parzelle_call ──┐
-#   interrupt, fault ► stub ─► entry_trap ──► parzelle_trap ──┼─► leave: rax = context, or 0 = idle
+#   interrupt, fault ► stub ─► entry_trap ──► parzelle_trap ──┼─► leave: rax = context
 #   NMI #MC #DB #DF ─► stub ─► entry_any ──► entry_save (#DB and NMI below the kernel), or the end
 #
 # Whether to swap GS depends on where an entry came from; an lfence on both ways keeps the processor
@@ -12,95 +12,82 @@
 
 .section .text.trap, "ax"
 
-# The general registers, in the order of `Context`.
+# The general registers, so that they lie as in `Context`.
 .macro push_registers
-    .irp register, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+    .irp register, r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax
     push \register
     .endr
 .endm
 
 # --- Calls -----------------------------------------------------------------------------------
-# rcx = user rip, r11 = user flags, GS = the user's, rsp = the user's. Interrupts are masked.
+# rcx = user rip, r11 = user flags, GS = the user's, rsp = the user's. Interrupts are masked. The
+# processor has pushed nothing; SAVE is where it would have begun.
 .balign 64
 .global parzelle_entry_call
 parzelle_entry_call:
     swapgs
     mov gs:[{USER_SP}], rsp
-    mov rsp, gs:[{FRAME}]
-    mov [rsp + {RIP}], rcx
-    mov [rsp + {RFLAGS}], r11
+    mov rsp, gs:[{SAVE}]
+    mov [rsp + {RIP} - {SAVED}], rcx
+    mov [rsp + {RFLAGS} - {SAVED}], r11
     mov rcx, gs:[{USER_SP}]
-    mov [rsp + {RSP}], rcx
-    mov dword ptr [rsp + {VECTOR}], {SYSCALL}
-    mov [rsp + {R15}], r15
-    mov [rsp + {R14}], r14
-    mov [rsp + {R13}], r13
-    mov [rsp + {R12}], r12
-    mov [rsp + {R10}], r10
-    mov [rsp + {R9}], r9
-    mov [rsp + {R8}], r8
-    mov [rsp + {RBP}], rbp
-    mov [rsp + {RDI}], rdi
-    mov [rsp + {RSI}], rsi
-    mov [rsp + {RDX}], rdx
-    mov [rsp + {RBX}], rbx
+    mov [rsp + {RSP} - {SAVED}], rcx
+    mov dword ptr [rsp + {VECTOR} - {SAVED}], {SYSCALL}
+    mov [rsp + 8 * 1 - {SAVED}], rbx
+    mov [rsp + 8 * 3 - {SAVED}], rdx
+    mov [rsp + 8 * 4 - {SAVED}], rsi
+    mov [rsp + 8 * 5 - {SAVED}], rdi
+    mov [rsp + 8 * 6 - {SAVED}], rbp
+    mov [rsp + 8 * 7 - {SAVED}], r8
+    mov [rsp + 8 * 8 - {SAVED}], r9
+    mov [rsp + 8 * 9 - {SAVED}], r10
+    mov [rsp + 8 * 11 - {SAVED}], r12
+    mov [rsp + 8 * 12 - {SAVED}], r13
+    mov [rsp + 8 * 13 - {SAVED}], r14
+    mov [rsp + 8 * 14 - {SAVED}], r15
     mov rdi, gs:[{CORE}]
     mov rsi, rax
     mov rsp, gs:[{STACK_TOP}]
     call parzelle_call
 
-# --- Return ----------------------------------------------------------------------------------
+# --- Return: rax = context ---------------------------------------------------------------------
 leave:
-    test rax, rax
-    jz idle
     mov rsp, rax
     cmp dword ptr [rsp + {VECTOR}], {SYSCALL}
     jne leave_full
-    # By sysret, which must not see an address that isn't canonical.
+    # By sysret, which must not see an address that isn't canonical. It can't: the call was made
+    # where something is mapped, which ends far below (trap.rs).
     mov rcx, [rsp + {RIP}]
-    mov rax, rcx
-    shr rax, 47
-    jnz leave_full
     mov r11, [rsp + {RFLAGS}]
-    mov r15, [rsp + {R15}]
-    mov r14, [rsp + {R14}]
-    mov r13, [rsp + {R13}]
-    mov r12, [rsp + {R12}]
-    mov r10, [rsp + {R10}]
-    mov r9, [rsp + {R9}]
-    mov r8, [rsp + {R8}]
-    mov rbp, [rsp + {RBP}]
-    mov rdi, [rsp + {RDI}]
-    mov rsi, [rsp + {RSI}]
-    mov rdx, [rsp + {RDX}]
-    mov rbx, [rsp + {RBX}]
-    mov rax, [rsp + {RAX}]
+    mov rbx, [rsp + 8 * 1]
+    mov rdx, [rsp + 8 * 3]
+    mov rsi, [rsp + 8 * 4]
+    mov rdi, [rsp + 8 * 5]
+    mov rbp, [rsp + 8 * 6]
+    mov r8, [rsp + 8 * 7]
+    mov r9, [rsp + 8 * 8]
+    mov r10, [rsp + 8 * 9]
+    mov r12, [rsp + 8 * 11]
+    mov r13, [rsp + 8 * 12]
+    mov r14, [rsp + 8 * 13]
+    mov r15, [rsp + 8 * 14]
+    mov rax, [rsp]
     mov rsp, [rsp + {RSP}]
     swapgs
     sysretq
 
 leave_full:
-    # An address that isn't canonical (a call from the last bytes of the lower half) would make
-    # iret fault here: the partition is sent where nothing is mapped.
+    cmp dword ptr [rsp + {VECTOR}], {IDLE}
+    je idle
+    # An address that isn't canonical would make iret fault here: the partition is sent where
+    # nothing is mapped.
     mov rcx, [rsp + {RIP}]
     shr rcx, 47
     jnz leave_nowhere
 leave_pops:
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop r11
-    pop r10
-    pop r9
-    pop r8
-    pop rbp
-    pop rdi
-    pop rsi
-    pop rdx
-    pop rcx
-    pop rbx
-    pop rax
+    .irp register, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+    pop \register
+    .endr
     add rsp, 16
     swapgs
     iretq
@@ -117,7 +104,7 @@ idle:
     hlt
     jmp idle
 
-# The first entry of a core, from Rust: rdi = context or 0. GS is the core's block.
+# The first entry of a core, from Rust: rdi = context. GS is the core's block.
 .global parzelle_leave
 parzelle_leave:
     mov rax, rdi
@@ -151,7 +138,7 @@ entry_kernel:
     call parzelle_trap
     jmp leave
 
-# On a stack of its own, above ss: the block's address.
+# On a stack of its own.
 entry_any:
     test byte ptr [rsp + 24], 3
     jz entry_end
@@ -166,12 +153,13 @@ entry_copy:
     lfence
     push rax
     push rcx
-    mov rax, gs:[{FRAME}]
+    mov rax, gs:[{SAVE}]
+    sub rax, {SAVED} - {VECTOR}
     .irp word, 0, 1, 2, 3, 4, 5, 6
     mov rcx, [rsp + 16 + \word * 8]
-    mov [rax + {VECTOR} + \word * 8], rcx
+    mov [rax + \word * 8], rcx
     .endr
-    lea rcx, [rax + {VECTOR}]
+    mov rcx, rax
     mov rax, [rsp + 8]
     push rcx
     mov rcx, [rsp + 8]

@@ -6,24 +6,26 @@
 //! The three functions here are the unsafe shell: each turns what the assembly hands over into a
 //! reference and calls the safe kernel core at once. Interrupts stay masked from entry to exit.
 
-use crate::context::Context;
+use crate::context::{Context, WAITING};
 use crate::descriptors::Gate;
 use crate::fault;
-use crate::instructions::read_cr2;
+use crate::instructions::cr2;
 use crate::irqchip::{KICK, LINES, SPURIOUS, TIMER};
 use crate::machine::Core;
-#[cfg(all(target_arch = "x86_64", target_os = "none"))]
+#[cfg(target_os = "none")]
 use crate::percore::PerCore;
 use spin::Once;
 
-#[cfg(all(target_arch = "x86_64", target_os = "none"))]
+#[cfg(target_os = "none")]
 core::arch::global_asm!(
     include_str!("trap.S"),
     USER_SP = const core::mem::offset_of!(PerCore, user_sp),
-    FRAME = const core::mem::offset_of!(PerCore, frame),
+    SAVE = const core::mem::offset_of!(PerCore, tss) + core::mem::offset_of!(crate::descriptors::Tss, stack),
     CORE = const core::mem::offset_of!(PerCore, core),
     STACK_TOP = const core::mem::offset_of!(PerCore, stack_top),
+    SAVED = const crate::context::SAVED,
     SYSCALL = const crate::context::SYSCALL,
+    IDLE = const crate::context::IDLE,
     EXCEPTIONS = const fault::EXCEPTIONS,
     DB = const fault::DB,
     NMI = const fault::NMI,
@@ -31,31 +33,16 @@ core::arch::global_asm!(
     RIP = const core::mem::offset_of!(Context, rip),
     RFLAGS = const core::mem::offset_of!(Context, rflags),
     RSP = const core::mem::offset_of!(Context, rsp),
-    RAX = const core::mem::offset_of!(Context, rax),
-    RBX = const core::mem::offset_of!(Context, rbx),
-    RDX = const core::mem::offset_of!(Context, rdx),
-    RSI = const core::mem::offset_of!(Context, rsi),
-    RDI = const core::mem::offset_of!(Context, rdi),
-    RBP = const core::mem::offset_of!(Context, rbp),
-    R8 = const core::mem::offset_of!(Context, r8),
-    R9 = const core::mem::offset_of!(Context, r9),
-    R10 = const core::mem::offset_of!(Context, r10),
-    R12 = const core::mem::offset_of!(Context, r12),
-    R13 = const core::mem::offset_of!(Context, r13),
-    R14 = const core::mem::offset_of!(Context, r14),
-    R15 = const core::mem::offset_of!(Context, r15),
 );
 
 /// The gates, the same for all cores.
 static GATES: Once<[Gate; 256]> = Once::new();
 
-/// Which stack of its own an exception has: 0 = none.
+/// Which stack of its own an exception has (`percore`): 0 = none.
 const fn stack_of(vector: u64) -> u8 {
     match vector {
-        fault::NMI => 1,
-        fault::MC => 2,
-        fault::DB => 3,
-        fault::DF => 4,
+        fault::NMI | fault::MC | fault::DB => 1,
+        fault::DF => 2,
         _ => 0,
     }
 }
@@ -70,20 +57,19 @@ pub(crate) fn gates(stubs: u64) -> &'static [Gate; 256] {
     })
 }
 
-/// The context to go on with, or 0 to wait for an interrupt. While a core has nothing to do, the
-/// latest vCPU stays loaded: it will often be the next one, too.
-#[inline]
-pub(crate) fn exit(core: &mut Core) -> u64 {
+/// The context to go on with. While a core has nothing to do, the latest vCPU stays loaded: it will
+/// often be the next one, too.
+pub(crate) fn exit(core: &mut Core) -> *const Context {
     let context = core.machine.end();
-    if core.current().is_some() { context } else { 0 }
+    if core.current().is_some() { context } else { &raw const WAITING }
 }
 
-/// A kernel call: returns the context to go on with, or 0 to wait for an interrupt.
+/// A kernel call: returns the context to go on with.
 ///
 /// # Safety
 /// Only for the entry: `core` is this core's state, and nobody else uses it until this returns.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn parzelle_call(core: *mut Core, number: u64) -> u64 {
+unsafe extern "C" fn parzelle_call(core: *mut Core, number: u64) -> *const Context {
     // SAFETY: see above; interrupts are masked, so no other entry makes a second reference.
     let core = unsafe { &mut *core };
     core.machine.begin();
@@ -97,14 +83,14 @@ unsafe extern "C" fn parzelle_call(core: *mut Core, number: u64) -> u64 {
 /// # Safety
 /// As [`parzelle_call`].
 #[unsafe(no_mangle)]
-unsafe extern "C" fn parzelle_trap(core: *mut Core, vector: u64) -> u64 {
+unsafe extern "C" fn parzelle_trap(core: *mut Core, vector: u64) -> *const Context {
     // SAFETY: see above; interrupts are masked, so no other entry makes a second reference.
     let core = unsafe { &mut *core };
     core.machine.begin();
     match vector {
         0..fault::EXCEPTIONS => {
-            let (error, rip) = core.machine.cause();
-            let fault = fault::decode(vector, error, rip, read_cr2());
+            let registers = core.machine.registers();
+            let fault = fault::decode(vector, registers.error, registers.rip, read_cr2());
             // An NMI is no partition's doing: what comes of it the module's health table says.
             if vector == fault::NMI { core.on_module_error(fault) } else { core.on_fault(fault) }
         }
@@ -141,17 +127,22 @@ unsafe extern "C" fn parzelle_end(registers: *const Context) -> ! {
     crate::fatal::exception(registers, read_cr2())
 }
 
+fn read_cr2() -> u64 {
+    // SAFETY: it only reads.
+    unsafe { cr2() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_may_come_at_any_time_has_a_stack_of_its_own() {
-        let stacks: Vec<u8> = (0..256).map(stack_of).filter(|&stack| stack != 0).collect();
-        assert_eq!(stacks.len(), crate::percore::ISTS);
-        for vector in [fault::NMI, fault::MC, fault::DB, fault::DF] {
-            assert_ne!(stack_of(vector), 0);
+        for vector in [fault::NMI, fault::MC, fault::DB] {
+            assert_eq!(stack_of(vector), 1);
         }
+        assert_eq!(stack_of(fault::DF), 2);
+        assert_eq!((0..256).filter(|&vector| stack_of(vector) != 0).count(), 4);
         assert_eq!(gates(0x1000)[3], Gate::new(0x1030, 0));
     }
 }

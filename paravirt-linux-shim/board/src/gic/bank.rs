@@ -38,6 +38,8 @@ pub(super) struct Bank {
     pub(super) edge: u32,
     /// In a list register of a vCPU that runs.
     pub(super) held: u32,
+    /// Of these, those whose end makes the guest leave.
+    watched: u32,
     /// Pending or active on behalf of a physical interrupt that the guest has to end.
     pub(super) linked: u32,
     pub(super) priority: [u8; 32],
@@ -61,6 +63,7 @@ impl Bank {
             active: 0,
             edge: 0,
             held: 0,
+            watched: 0,
             linked: 0,
             priority: [0; 32],
             fixed: 0,
@@ -106,9 +109,18 @@ impl Bank {
         self.pending() & self.enabled & self.group1 & !self.held & !one_more
     }
 
+    /// What happened again since it went into a list register, and nobody will look at before the
+    /// guest leaves for some other reason: its vCPU has to be told.
+    pub(super) fn again(&self) -> u32 {
+        let again = (self.latch & self.once()) | (self.line & !self.once() & !self.watched);
+        again & self.held & self.enabled & self.group1
+    }
+
     /// An interrupt goes into a list register. What is pending once is pending there now.
-    pub(super) fn give(&mut self, bit: u32, pending: bool) {
+    /// `watched`: the guest leaves when it ends it.
+    pub(super) fn give(&mut self, bit: u32, pending: bool, watched: bool) {
         self.held |= bit;
+        self.watched = if watched { self.watched | bit } else { self.watched & !bit };
         if pending {
             self.latch &= !(bit & self.once());
         }

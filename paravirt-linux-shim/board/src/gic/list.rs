@@ -66,6 +66,15 @@ impl Gic {
         self.enabled && (private || self.shared.iter().any(|one| one.deliverable_to(vcpu) != 0))
     }
 
+    /// Tells whether `vcpu`, which may be in the guest, would see more if it left and were entered
+    /// again: an interrupt waits that isn't in a list register, or one that is has happened again.
+    #[must_use]
+    pub fn has_news(&self, vcpu: usize) -> bool {
+        let private = self.redistributors.get(vcpu).is_some_and(|one| one.bank.again() != 0);
+        let shared = || self.shared.iter().any(|one| one.only(one.bank.again(), |bit| one.has(vcpu, bit)) != 0);
+        self.is_deliverable(vcpu) || (self.enabled && (private || shared()))
+    }
+
     /// Tells whether nothing is pending, raised or being handled that `vcpu` could see: then
     /// [`Gic::fill`] has nothing to give. The usual case, so it is worth a short way.
     #[must_use]
@@ -96,7 +105,7 @@ impl Gic {
                 shared.owner[bit as usize] = vcpu as u8;
             }
             if let Some(bank) = self.bank_of(vcpu, register.intid) {
-                bank.give(1 << bit, register.state.is_pending());
+                bank.give(1 << bit, register.state.is_pending(), register.eoi_maintenance);
             }
         }
         used
@@ -128,7 +137,12 @@ impl Gic {
 impl Shared {
     /// The interrupts of this bank that `vcpu` handles.
     fn active_on(&self, vcpu: usize) -> u32 {
-        self.only(self.bank.active, |bit| usize::from(self.owner[bit]) == vcpu)
+        self.only(self.bank.active, |bit| self.has(vcpu, bit))
+    }
+
+    /// Tells whether `vcpu` is the last that was given this interrupt.
+    fn has(&self, vcpu: usize, bit: usize) -> bool {
+        usize::from(self.owner[bit]) == vcpu
     }
 
     /// The interrupts of this bank that want to be delivered to `vcpu`.

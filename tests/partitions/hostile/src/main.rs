@@ -20,7 +20,10 @@ mod page;
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use parzelle_rt::abi::health::Mode;
+use parzelle_rt::abi::info::MAGIC;
 use parzelle_rt::arch::frame_for;
+use parzelle_rt::health;
 use parzelle_rt::upcall::{self, Registration, Stack, Upcall};
 use parzelle_rt::{Error, Once, Partition, Volatile};
 use test_support::progress::{BREACHES, CALLS, GARBAGE, LOGGED, MEMORY, PRIVILEGED, STARTS};
@@ -36,11 +39,23 @@ static SEED: AtomicU64 = AtomicU64::new(0);
 parzelle_rt::entry!(main);
 
 fn main() -> Result<(), Error> {
-    let progress = Partition::get().shared("progress")?.memory();
+    let me = Partition::get();
+    if me.header().magic != MAGIC {
+        astray();
+    }
+    let progress = me.shared("progress")?.memory();
     SEED.store(0x1234_5678_9abc ^ add(&progress, STARTS, 1) << 32, Relaxed);
     page::save();
     parzelle_rt::ready()?;
     attack(0)
+}
+
+/// Leaves an entry that is no start: a random call named `_start` as the handler of upcalls, and the
+/// next upcall has come here, with registers that name no information pages.
+fn astray() -> ! {
+    // If even that is refused, `watch` loses its patience.
+    let _ = health::set_mode(Mode::WarmStart);
+    parzelle_rt::idle()
 }
 
 /// Adds to a counter in shared memory; returns what it was.

@@ -105,7 +105,7 @@ impl Acpi {
 }
 
 /// A little-endian number of `length` (at most 8) bytes; 0 where there is none.
-fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
+pub(super) fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
     let field = at.checked_add(length).and_then(|end| bytes.get(at..end));
     field.unwrap_or(&[]).iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
 }

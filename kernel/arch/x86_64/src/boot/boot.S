@@ -15,6 +15,19 @@
     .asciz "Xen"
     .quad parzelle_pvh_physical
 
+.macro enable_long_mode
+    movl ${CR4}, %eax
+    movl %eax, %cr4
+    movl $boot_root_physical, %eax
+    movl %eax, %cr3
+    movl ${EFER}, %ecx
+    rdmsr
+    orl ${EFER_BITS}, %eax
+    wrmsr
+    movl ${CR0}, %eax
+    movl %eax, %cr0
+.endm
+
 .section .text.boot, "ax"
 .code32
 .global parzelle_pvh
@@ -58,22 +71,14 @@ parzelle_pvh:
     addl $8, %edi
     loop 2b
 
-    movl ${CR4}, %eax
-    movl %eax, %cr4
-    movl $boot_root_physical, %eax
-    movl %eax, %cr3
-    movl ${EFER}, %ecx
-    rdmsr
-    orl ${EFER_BITS}, %eax
-    wrmsr
-    movl ${CR0}, %eax
-    movl %eax, %cr0
+    enable_long_mode
     lgdtl boot_gdt_pointer_physical
     ljmpl $8, $boot_long_physical
 boot_stop:
     hlt
     jmp boot_stop
 
+# No segment but the stack's matters in long mode, until Rust sets them up.
 .code64
 .global boot_long
 boot_long:
@@ -82,11 +87,6 @@ boot_long:
 boot_high:
     movl $16, %eax
     movl %eax, %ss
-    xorl %eax, %eax
-    movl %eax, %ds
-    movl %eax, %es
-    movl %eax, %fs
-    movl %eax, %gs
     leaq boot_stack(%rip), %rsp
     movl %esi, %edi
     xorl %ebp, %ebp
@@ -103,7 +103,7 @@ boot_gdt_pointer:
     .word 23
     .long boot_gdt_physical
 
-# --- Copied to TRAMPOLINE, with the words at its end filled in --------------------------------
+# --- Copied to TRAMPOLINE, with the word at its end filled in --------------------------------
 .balign 16
 .global parzelle_trampoline
 parzelle_trampoline:
@@ -113,51 +113,31 @@ parzelle_trampoline:
     movw %cs, %ax
     movw %ax, %ds
     lgdtl trampoline_pointer - parzelle_trampoline
-    movl ${CR4}, %eax
-    movl %eax, %cr4
-    movl trampoline_root - parzelle_trampoline, %eax
-    movl %eax, %cr3
-    movl ${EFER}, %ecx
-    rdmsr
-    orl ${EFER_BITS}, %eax
-    wrmsr
-    movl ${CR0}, %eax
-    movl %eax, %cr0
+    enable_long_mode
     ljmpl $8, ${TRAMPOLINE} + trampoline_long - parzelle_trampoline
 .code64
 trampoline_long:
     movl $16, %eax
     movl %eax, %ss
-    xorl %eax, %eax
-    movl %eax, %ds
-    movl %eax, %es
-    movl %eax, %fs
-    movl %eax, %gs
     xorl %ebp, %ebp
-    movq trampoline_stack(%rip), %rsp
-    movq trampoline_block(%rip), %rdi
-    movq trampoline_entry(%rip), %rax
-    callq *%rax
-    ud2
-.balign 8
-trampoline_gdt:
-    .quad 0, {CODE}, {DATA}
+    movq parzelle_trampoline_block(%rip), %rdi
+    movabsq $boot_second, %rax
+    jmpq *%rax
 trampoline_pointer:
     .word 23
-    .long {TRAMPOLINE} + trampoline_gdt - parzelle_trampoline
+    .long boot_gdt_physical
 .balign 8
-.global parzelle_trampoline_words
-parzelle_trampoline_words:
-trampoline_root:
-    .quad 0
-trampoline_stack:
-    .quad 0
-trampoline_block:
-    .quad 0
-trampoline_entry:
+.global parzelle_trampoline_block
+parzelle_trampoline_block:
     .quad 0
 .global parzelle_trampoline_end
 parzelle_trampoline_end:
+
+.section .text.boot, "ax"
+boot_second:
+    movq {STACK_TOP}(%rdi), %rsp
+    call parzelle_secondary
+    ud2
 
 .section .bss.boot, "aw", @nobits
 .balign 4096

@@ -4,23 +4,25 @@
 //! From the plan to what the machine runs on: kernel objects, roots, the cores' blocks.
 
 use super::acpi::Acpi;
-use super::calibrate::Clocks;
 use super::features::Features;
 use super::physical::BootWindow;
 use super::{Refusal, find};
 use crate::arena::Memory;
+use crate::context::Context;
 use crate::irqchip::IoApic;
 use crate::layout::{COMMON, PAGE, common, private};
-use crate::machine::{Core, Module, Processor, Slot};
+use crate::machine::{Core, FLAG_FP, FLAG_PORTS, Module, Processor, Slot};
 use crate::mmio::Registers;
-use crate::percore::PerCore;
+use crate::percore::{self, PerCore, STACKS_BYTES};
 use crate::space::{self, Image};
+use crate::timer::Timer;
 use parzelle_core::CoreState;
 use parzelle_core::machine::Arena as _;
 use parzelle_paging::{Arena as Frames, Frame, Pa};
 use parzelle_plan::{Plan, VCPU_FP};
 
 /// What was built.
+#[derive(Clone, Copy)]
 pub(crate) struct System {
     /// What all cores share.
     pub(crate) module: &'static Module,
@@ -36,42 +38,32 @@ pub(crate) fn build(
     image: &Image,
     acpi: &Acpi,
     count: usize,
-    clocks: Clocks,
-    features: &Features,
+    timer: Timer,
+    features: Features,
 ) -> Result<System, Refusal> {
     zero(plan, memory)?;
     let system = plan.system;
+    let objects = percore::all_stacks(plan).end;
+    let bytes = system.arena_bytes.saturating_sub(objects - system.arena);
     // SAFETY: the plan gives these ranges to the kernel alone; `check_memory` has seen that they
-    // are RAM, and both the boot root and the kernel's map them.
-    let mut arena = unsafe { Memory::new(system.arena, system.arena_bytes, COMMON) };
-    let roots = roots(plan, image, &mut arena)?;
-    let (kernel, partitions) = roots;
+    // are RAM, and both the boot root and the kernel's map them. The stacks lie before.
+    let mut arena = unsafe { Memory::new(objects, bytes, COMMON) };
+    let (kernel, partitions) = roots(plan, image, &mut arena)?;
     let slots = arena
         .take(plan.vcpus().len(), |_, index| Some(slot(plan, index, kernel, partitions)))
-        .ok_or(Refusal::Arena("vCPUs"))?;
+        .ok_or(Refusal::room("vCPUs"))?;
     // The core that runs this has number 0.
-    let boot_apic = clocks.local.id();
+    let boot_apic = timer.local.id();
     let mut others = acpi.apics().iter().copied().filter(|&apic| apic != boot_apic);
     let apics = arena
         .take(count, |_, core| match core {
             0 => Some(boot_apic),
             _ => others.next(),
         })
-        .ok_or(Refusal::Arena("cores"))?;
+        .ok_or(Refusal::room("cores"))?;
     let io = io_apic(plan, apics, &mut arena)?;
-    let module = Module {
-        slots,
-        root: kernel,
-        clock: clocks.clock,
-        timer: clocks.timer,
-        rate: clocks.rate,
-        local: clocks.local,
-        io,
-        apics,
-        fsgsbase: features.fsgsbase,
-        cr4: features.cr4,
-    };
-    let module: &'static Module = arena.put(module).ok_or(Refusal::Arena("the module"))?;
+    let module = Module { slots, root: kernel, timer, io, apics, features };
+    let module: &'static Module = arena.put(module).ok_or(Refusal::room("the module"))?;
     let blocks = cores(plan, module, count, &mut arena)?;
     Ok(System { module, blocks })
 }
@@ -85,7 +77,7 @@ fn zero(plan: &Plan<'_>, memory: &BootWindow) -> Result<(), Refusal> {
     for (name, address, bytes) in ranges.chain(contexts) {
         // SAFETY: memory of partitions, none of which runs yet.
         if !unsafe { memory.zero(address, bytes) } {
-            return Err(Refusal::Window { name, address });
+            return Err(Refusal::reach(name, address));
         }
     }
     Ok(())
@@ -97,7 +89,7 @@ fn roots(plan: &Plan<'static>, image: &Image, arena: &mut Memory) -> Result<(u64
     let count = (system.tables_bytes / PAGE) as usize;
     let first = common(system.tables) as *const Frame;
     if !system.tables.is_multiple_of(PAGE) {
-        return Err(Refusal::Arena("page tables: it begins in the middle of a page"));
+        return Err(Refusal::room("page tables: it begins in the middle of a page"));
     }
     // SAFETY: RAM that the plan gives to the kernel alone, aligned, mapped by the boot root. Any
     // bytes are a frame. The reference ends with boot; the roots stay.
@@ -105,7 +97,7 @@ fn roots(plan: &Plan<'static>, image: &Image, arena: &mut Memory) -> Result<(u64
     let mut tables = Frames::new(frames, Pa(system.tables));
     let kernel = space::kernel(plan, image, &mut tables)?;
     let shared = space::shared(&tables, kernel)?;
-    let mut refusal = Refusal::Arena("roots");
+    let mut refusal = Refusal::room("roots");
     let roots =
         arena.take(plan.partitions().len(), |_, index| match space::partition(plan, index, shared, &mut tables) {
             Ok(root) => Some(root.0),
@@ -123,13 +115,14 @@ fn roots(plan: &Plan<'static>, image: &Image, arena: &mut Memory) -> Result<(u64
 fn slot(plan: &Plan<'static>, index: usize, kernel: u64, roots: &[u64]) -> Slot {
     let vcpu = plan.vcpus().get(index).copied().unwrap_or_default();
     let partition = plan.partitions().get(vcpu.partition as usize);
-    let ports = partition.and_then(|partition| plan.io_ports().get(partition.io_ports.range()));
+    let ports = partition.and_then(|partition| plan.io_ports().get(partition.io_ports.range())).unwrap_or(&[]);
+    let flag = |flag, has| if has { flag } else { 0 };
     Slot {
         root: roots.get(vcpu.partition as usize).copied().unwrap_or(kernel),
         context: private(vcpu.context),
         page: private(vcpu.page),
-        fp: vcpu.flags & VCPU_FP != 0,
-        ports: ports.unwrap_or(&[]),
+        flags: flag(FLAG_FP, vcpu.flags & VCPU_FP != 0) | flag(FLAG_PORTS, !ports.is_empty()),
+        ports,
     }
 }
 
@@ -140,14 +133,14 @@ fn io_apic(plan: &Plan<'_>, apics: &[u8], arena: &mut Memory) -> Result<IoApic, 
     find::check_lines(plan, count)?;
     let lines = arena
         .take(count as usize, |_, line| Some(IoApic::line(find::line(plan, apics, line as u32))))
-        .ok_or(Refusal::Arena("interrupt lines"))?;
+        .ok_or(Refusal::room("interrupt lines"))?;
     Ok(IoApic::new(registers, lines))
 }
 
 // What the tool adds to the arena for this crate: 64 KiB for a core, 64 bytes for a vCPU and for a
 // partition (whose root is all that is kept of it).
 const _: () = {
-    assert!(size_of::<PerCore>() + size_of::<Core>() + 1024 <= 64 << 10);
+    assert!(STACKS_BYTES as usize + size_of::<PerCore>() + size_of::<Core>() + 1024 <= 64 << 10);
     assert!(size_of::<Slot>() <= 64);
 };
 
@@ -159,18 +152,22 @@ fn cores(
     arena: &mut Memory,
 ) -> Result<&'static [u64], Refusal> {
     let booted = parzelle_core::boot(*plan, arena).map_err(Refusal::Core)?;
-    let blocks = arena.take(count, |_, _| Some(0u64)).ok_or(Refusal::Arena("cores"))?;
+    let blocks = arena.take(count, |_, _| Some(0u64)).ok_or(Refusal::room("cores"))?;
     for (number, (data, at)) in booted.cores.iter_mut().zip(blocks.iter_mut()).enumerate() {
-        let block = arena.zeroed::<PerCore>().ok_or(Refusal::Arena("a core's stacks"))?;
-        block.settle(number as u64);
+        let block = arena.zeroed::<PerCore>().ok_or(Refusal::room("a core's block"))?;
+        let stacks = common(plan.system.arena) + number as u64 * STACKS_BYTES;
+        block.settle(number as u64, stacks);
+        let context = arena.put(Context::default()).ok_or(Refusal::room("a core's context"))?;
+        let context = core::ptr::from_mut(context) as u64;
+        let idle = Slot { root: module.root, context, page: 0, flags: 0, ports: &[] };
+        let idle = arena.put(idle).ok_or(Refusal::room("a core's slot"))?;
         *at = core::ptr::from_mut(block) as u64;
         // The processor owns the block from here on; the entry reads and writes its first words,
         // between the processor's turns.
         let owned = *at as *mut PerCore;
         // SAFETY: taken from the arena just now; `block` isn't used any more.
-        let processor = Processor::new(module, unsafe { &mut *owned });
-        let state =
-            arena.put(CoreState::new(booted.shared, data, processor)).ok_or(Refusal::Arena("a core's state"))?;
+        let processor = Processor::new(module, unsafe { &mut *owned }, idle);
+        let state = arena.put(CoreState::new(booted.shared, data, processor)).ok_or(Refusal::room("a core's state"))?;
         let state = core::ptr::from_mut(state) as u64;
         // SAFETY: no core uses the block yet; the processor keeps its reference asleep.
         unsafe { (*owned).core = state };

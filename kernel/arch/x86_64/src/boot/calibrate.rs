@@ -6,14 +6,14 @@
 //! Both ends of the measurement are edges of the ACPI timer, so the error is what one read of its
 //! port takes. 20 ms give 15 ppm at one tick of doubt.
 
-use super::Refusal;
 use super::acpi::Acpi;
 use super::features::Features;
+use super::{FIRMWARE, Refusal};
 use crate::instructions::{in32, read_tsc};
-use crate::irqchip::{Local, LocalTimer};
+use crate::irqchip::Local;
 use crate::layout::common;
 use crate::mmio::Registers;
-use crate::timer::{ACPI_TIMER, Clock, Rate, frequency, rounded};
+use crate::timer::{ACPI_TIMER, Clock, Rate, Timer, frequency, rounded};
 use parzelle_plan::Plan;
 
 /// Ticks of the ACPI timer to measure for: 20 ms.
@@ -21,26 +21,15 @@ const INTERVAL: u64 = ACPI_TIMER / 50;
 /// Reads after which a timer that doesn't move is given up.
 const PATIENCE: u32 = 10_000_000;
 
-/// What was measured.
-#[derive(Clone, Copy)]
-pub(crate) struct Clocks {
-    /// The clock of the module.
-    pub(crate) clock: Clock,
-    /// Which timer there is.
-    pub(crate) timer: LocalTimer,
-    /// Its rate.
-    pub(crate) rate: Rate,
-    /// The local APIC.
-    pub(crate) local: Local,
-}
+const STANDS_STILL: Refusal = Refusal::Sentence("the clock can't be measured:", "the ACPI timer stands still");
 
 /// A counter behind a port that wraps.
-struct Timer {
+struct Reference {
     port: u16,
     mask: u32,
 }
 
-impl Timer {
+impl Reference {
     fn read(&self) -> u32 {
         // SAFETY: reading the ACPI timer changes nothing.
         (unsafe { in32(self.port) }) & self.mask
@@ -53,20 +42,20 @@ impl Timer {
 }
 
 /// Measures. Leaves the local timer stopped.
-pub(crate) fn measure(plan: &Plan<'_>, acpi: &Acpi, features: &Features) -> Result<Clocks, Refusal> {
+pub(crate) fn measure(plan: &Plan<'_>, acpi: &Acpi, features: &Features) -> Result<Timer, Refusal> {
     // SAFETY: the address was compared with the firmware's; the boot root and all later roots map it.
     let registers = unsafe { Registers::new(common(plan.system.irqchip_base)) };
     let local = Local::new(registers);
-    let (port, wide) = acpi.timer.ok_or(Refusal::Firmware("FADT names no ACPI timer"))?;
-    let timer = Timer { port, mask: if wide { u32::MAX } else { 0xff_ffff } };
-    local.begin(LocalTimer::Count);
+    let (port, wide) = acpi.timer.ok_or(Refusal::Sentence(FIRMWARE, "FADT names no ACPI timer"))?;
+    let timer = Reference { port, mask: if wide { u32::MAX } else { 0xff_ffff } };
+    local.begin(false);
     local.count_down();
-    let first = timer.edge(timer.read()).ok_or(Refusal::Clock)?;
+    let first = timer.edge(timer.read()).ok_or(STANDS_STILL)?;
     let (ticks, count) = (read_tsc(), local.count());
     let mut last = first;
     let mut passed = 0u64;
     while passed < INTERVAL {
-        let now = timer.edge(last).ok_or(Refusal::Clock)?;
+        let now = timer.edge(last).ok_or(STANDS_STILL)?;
         passed += u64::from(now.wrapping_sub(last) & timer.mask);
         last = now;
     }
@@ -75,9 +64,8 @@ pub(crate) fn measure(plan: &Plan<'_>, acpi: &Acpi, features: &Features) -> Resu
     let counter = rounded(frequency(ticks_end.wrapping_sub(ticks), passed));
     let local_timer = rounded(frequency(u64::from(count.wrapping_sub(count_end)), passed));
     if counter < 1_000_000 || (local_timer < 100_000 && !features.deadline) {
-        return Err(Refusal::Clock);
+        return Err(STANDS_STILL);
     }
-    let (kind, rate) =
-        if features.deadline { (LocalTimer::Deadline, counter) } else { (LocalTimer::Count, local_timer) };
-    Ok(Clocks { clock: Clock::new(ticks, counter), timer: kind, rate: Rate::new(rate), local })
+    let rate = if features.deadline { counter } else { local_timer };
+    Ok(Timer { clock: Clock::new(ticks, counter), rate: Rate::new(rate), deadline: features.deadline, local })
 }

@@ -4,7 +4,7 @@
 //! What the processor can do, and how the kernel sets it up (Intel SDM, Vol. 2A, CPUID).
 
 use super::Refusal;
-use crate::instructions::{Cpuid, cpuid};
+use crate::instructions as cpu;
 use crate::registers::cr4;
 
 /// What was found of things that some processors have.
@@ -20,38 +20,40 @@ pub(crate) struct Features {
 
 /// Looks, and refuses what can't run the kernel.
 pub(crate) fn probe() -> Result<Features, Refusal> {
-    let leaves = cpuid(0, 0).eax;
-    let basic = cpuid(1, 0);
-    let more = if leaves >= 7 { cpuid(7, 0) } else { Cpuid::default() };
-    let extended = cpuid(0x8000_0001, 0);
-    decide(basic, more, extended)
+    // SAFETY: asking changes nothing.
+    let cpuid = |leaf| unsafe { cpu::cpuid(leaf) };
+    let [leaves, ..] = cpuid(0);
+    decide(cpuid(1), if leaves >= 7 { cpuid(7) } else { [0; 4] }, cpuid(0x8000_0001))
 }
 
-fn decide(basic: Cpuid, more: Cpuid, extended: Cpuid) -> Result<Features, Refusal> {
+/// Decides by EAX, EBX, ECX and EDX of leaves 1, 7 and 8000_0001.
+fn decide(basic: [u32; 4], more: [u32; 4], extended: [u32; 4]) -> Result<Features, Refusal> {
+    let [_, _, basic_c, basic_d] = basic;
+    let [_, more_b, more_c, _] = more;
+    let [.., extended_d] = extended;
     let needed = [
-        (basic.edx, 4, "time-stamp counter"),
-        (basic.edx, 5, "model-specific registers"),
-        (basic.edx, 9, "local APIC"),
-        (basic.edx, 24, "FXSAVE"),
-        (basic.edx, 26, "SSE2"),
-        (extended.edx, 11, "syscall instruction"),
-        (extended.edx, 20, "execute-disable bit"),
+        (basic_d, 4, "time-stamp counter"),
+        (basic_d, 5, "model-specific registers"),
+        (basic_d, 9, "local APIC"),
+        (basic_d, 24, "FXSAVE"),
+        (basic_d, 26, "SSE2"),
+        (extended_d, 11, "syscall instruction"),
+        (extended_d, 20, "execute-disable bit"),
     ];
     for (word, bit, name) in needed {
         if word >> bit & 1 == 0 {
-            return Err(Refusal::Processor(name));
+            return Err(Refusal::Sentence("the processor has no", name));
         }
     }
-    let fsgsbase = more.ebx & 1 != 0;
     let mut control = cr4::KERNEL;
     for (word, bit, flag) in
-        [(basic.edx, 7, cr4::MCE), (more.ebx, 0, cr4::FSGSBASE), (more.ebx, 7, cr4::SMEP), (more.ecx, 2, cr4::UMIP)]
+        [(basic_d, 7, cr4::MCE), (more_b, 0, cr4::FSGSBASE), (more_b, 7, cr4::SMEP), (more_c, 2, cr4::UMIP)]
     {
         if word >> bit & 1 != 0 {
             control |= flag;
         }
     }
-    Ok(Features { cr4: control, fsgsbase, deadline: basic.ecx >> 24 & 1 != 0 })
+    Ok(Features { cr4: control, fsgsbase: more_b & 1 != 0, deadline: basic_c >> 24 & 1 != 0 })
 }
 
 #[cfg(test)]
@@ -60,15 +62,15 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_and_what_is_there_is_used() {
-        let basic = Cpuid { edx: 1 << 4 | 1 << 5 | 1 << 9 | 1 << 24 | 1 << 26, ..Cpuid::default() };
-        let extended = Cpuid { edx: 1 << 11 | 1 << 20, ..Cpuid::default() };
-        let plain = decide(basic, Cpuid::default(), extended).unwrap();
+        let bits = 1 << 4 | 1 << 5 | 1 << 9 | 1 << 24 | 1 << 26;
+        let (basic, checked) = ([0, 0, 0, bits], [0, 0, 0, bits | 1 << 7]);
+        let extended = [0, 0, 0, 1 << 11 | 1 << 20];
+        let plain = decide(basic, [0; 4], extended).unwrap();
         assert_eq!(plain.cr4, cr4::KERNEL);
         assert!(!plain.fsgsbase && !plain.deadline);
-        let more = Cpuid { ebx: 1 | 1 << 7, ecx: 1 << 2, ..Cpuid::default() };
-        let checked = Cpuid { edx: basic.edx | 1 << 7, ..basic };
-        let rich = decide(checked, more, extended).unwrap();
+        let rich = decide(checked, [0, 1 | 1 << 7, 1 << 2, 0], extended).unwrap();
         assert_eq!(rich.cr4, cr4::KERNEL | cr4::MCE | cr4::FSGSBASE | cr4::SMEP | cr4::UMIP);
-        assert!(matches!(decide(basic, more, Cpuid::default()), Err(Refusal::Processor("syscall instruction"))));
+        let refused = decide(basic, [0; 4], [0; 4]).unwrap_err();
+        assert_eq!(refused.to_string(), "the processor has no syscall instruction");
     }
 }

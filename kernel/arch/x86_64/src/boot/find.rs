@@ -3,10 +3,10 @@
 
 //! The plan, and whether it is for this machine.
 
-use super::Refusal;
 use super::acpi::Acpi;
 use super::physical::Physical;
 use super::pvh::StartInfo;
+use super::{FIRMWARE, Refusal};
 use crate::irqchip::Planned;
 use crate::layout::PAGE;
 use crate::ports::{self, PORTS_MAX};
@@ -14,13 +14,14 @@ use crate::space;
 use parzelle_abi::info::Name;
 use parzelle_plan::{ARCH_X86_64, LINE_EDGE, NONE, Plan, PlanError, digest};
 
+const NO_RAM: &str = "has no RAM: build for a board with less, or start it with more";
+const CHANGED: &str = "has a wrong digest: the image was changed";
+
 /// Reads the plan that begins at physical address `at`; returns its digest, too.
 pub(crate) fn plan(memory: &impl Physical, at: u64) -> Result<(Plan<'static>, u64), Refusal> {
-    let nothing = Refusal::Plan(PlanError::Magic);
-    let head = memory.bytes(at, Plan::HEADER_BYTES as u64).ok_or(nothing)?;
-    let bytes = Plan::total_bytes(head)?;
-    let whole = memory.bytes(at, bytes).ok_or(Refusal::Plan(PlanError::Truncated { needed: bytes, found: 0 }))?;
-    let plan = Plan::read(whole)?;
+    let head = memory.bytes(at, Plan::HEADER_BYTES as u64).ok_or(PlanError::Magic)?;
+    let needed = Plan::total_bytes(head)?;
+    let plan = Plan::read(memory.bytes(at, needed).ok_or(PlanError::Truncated { needed, found: 0 })?)?;
     let (words, _) = head.as_chunks::<8>();
     let digest = words.get(1).map_or(0, |word| u64::from_le_bytes(*word));
     Ok((plan, digest))
@@ -29,10 +30,10 @@ pub(crate) fn plan(memory: &impl Physical, at: u64) -> Result<(Plan<'static>, u6
 /// Architecture and board.
 pub(crate) fn check_identity(plan: &Plan<'_>, board: &'static str) -> Result<(), Refusal> {
     if plan.system.arch != ARCH_X86_64 {
-        return Err(Refusal::Arch(plan.system.arch));
+        return Err(Refusal::Differs("ELF machine", u64::from(plan.system.arch), u64::from(ARCH_X86_64)));
     }
     if plan.system.board.as_str() != board {
-        return Err(Refusal::Board { plan: plan.system.board, board });
+        return Err(Refusal::Board(plan.system.board, board));
     }
     Ok(())
 }
@@ -50,7 +51,7 @@ pub(crate) fn check_memory(plan: &Plan<'_>, info: &StartInfo) -> Result<(), Refu
     let planned = plan.memory().iter().map(|record| (record.name, record.address, record.bytes));
     for (name, address, bytes) in own.into_iter().chain(planned) {
         if !info.is_ram(address, bytes) {
-            return Err(Refusal::Memory { name, address, bytes });
+            return Err(Refusal::Named(name, address, NO_RAM));
         }
     }
     Ok(())
@@ -62,7 +63,7 @@ pub(crate) fn check_ports(plan: &Plan<'_>) -> Result<(), Refusal> {
         let ranges = plan.io_ports().get(partition.io_ports.range()).unwrap_or(&[]);
         let count = ports::count(ranges);
         if count > PORTS_MAX {
-            return Err(Refusal::Ports { name: partition.name, count });
+            return Err(Refusal::Differs("most I/O ports of a partition", count, PORTS_MAX));
         }
     }
     Ok(())
@@ -73,7 +74,7 @@ pub(crate) fn check_segments(plan: &Plan<'_>, memory: &impl Physical) -> Result<
     for segment in plan.segments() {
         let bytes = memory.bytes(segment.address, segment.bytes);
         if bytes.map(digest) != Some(segment.digest) {
-            return Err(Refusal::Segment(segment.name));
+            return Err(Refusal::Named(segment.name, segment.address, CHANGED));
         }
     }
     Ok(())
@@ -83,13 +84,16 @@ pub(crate) fn check_segments(plan: &Plan<'_>, memory: &impl Physical) -> Result<
 pub(crate) fn check_controllers(plan: &Plan<'_>, acpi: &Acpi) -> Result<usize, Refusal> {
     let count = plan.cores().len();
     if count > acpi.apics().len() || count == 0 {
-        return Err(Refusal::Cores { plan: count as u32, found: acpi.apics().len() as u32 });
+        return Err(Refusal::Differs("number of cores", count as u64, acpi.apics().len() as u64));
     }
-    let io = acpi.io.ok_or(Refusal::Firmware("MADT names no IO-APIC for line 0"))?;
+    let io = acpi.io.ok_or(Refusal::Sentence(FIRMWARE, "MADT names no IO-APIC for line 0"))?;
     let system = plan.system;
-    for (what, plan, found) in [("local APIC", system.irqchip_base, acpi.local), ("IO-APIC", system.irqchip_cpu, io)] {
+    for (what, plan, found) in [
+        ("address of the local APIC", system.irqchip_base, acpi.local),
+        ("address of the IO-APIC", system.irqchip_cpu, io),
+    ] {
         if plan != found || plan % PAGE != 0 {
-            return Err(Refusal::Controller { what, plan, found });
+            return Err(Refusal::Differs(what, plan, found));
         }
     }
     Ok(count)
@@ -105,7 +109,7 @@ pub(crate) fn line(plan: &Plan<'_>, apics: &[u8], line: u32) -> Option<Planned> 
 /// Refuses lines that the IO-APIC doesn't have.
 pub(crate) fn check_lines(plan: &Plan<'_>, lines: u32) -> Result<(), Refusal> {
     match plan.lines().iter().find(|record| record.line >= lines && record.line != NONE) {
-        Some(record) => Err(Refusal::Line { line: record.line, lines }),
+        Some(record) => Err(Refusal::Differs("interrupt line, of how many", u64::from(record.line), u64::from(lines))),
         None => Ok(()),
     }
 }

@@ -6,7 +6,7 @@
 use crate::layout::{PAGE, physical};
 use crate::space::Image;
 
-#[cfg(all(target_arch = "x86_64", target_os = "none"))]
+#[cfg(target_os = "none")]
 core::arch::global_asm!(
     include_str!("boot.S"),
     CR0 = const crate::registers::cr0::KERNEL,
@@ -15,6 +15,7 @@ core::arch::global_asm!(
     EFER_BITS = const crate::registers::efer::LME | crate::registers::efer::NXE | crate::registers::efer::SCE,
     CODE = const crate::descriptors::gdt(0)[1],
     DATA = const crate::descriptors::gdt(0)[2],
+    STACK_TOP = const core::mem::offset_of!(crate::percore::PerCore, stack_top),
     TRAMPOLINE = const crate::layout::TRAMPOLINE,
     options(att_syntax)
 );
@@ -22,14 +23,14 @@ core::arch::global_asm!(
 macro_rules! symbols {
     ($($(#[$doc:meta])* $name:ident = $symbol:ident;)+) => {
         /// Addresses (virtual) of symbols.
-        #[cfg(all(target_arch = "x86_64", target_os = "none"))]
+        #[cfg(target_os = "none")]
         pub(crate) mod symbol {
             unsafe extern "C" { $(safe static $symbol: u8;)+ }
             $($(#[$doc])* pub(crate) fn $name() -> u64 { &raw const $symbol as u64 })+
         }
 
         /// Stand-ins for the host.
-        #[cfg(not(all(target_arch = "x86_64", target_os = "none")))]
+        #[cfg(not(target_os = "none"))]
         pub(crate) mod symbol {
             $($(#[$doc])* pub(crate) fn $name() -> u64 { 0 })+
         }
@@ -51,8 +52,8 @@ symbols! {
     tables_end = __boot_tables_end;
     /// Code for other cores.
     trampoline = parzelle_trampoline;
-    /// The words in it.
-    trampoline_words = parzelle_trampoline_words;
+    /// The word in it.
+    trampoline_block = parzelle_trampoline_block;
     /// Its end.
     trampoline_end = parzelle_trampoline_end;
     /// Where `syscall` leads.

@@ -23,6 +23,8 @@ mod physical;
 mod pvh;
 mod refusal;
 
+pub(crate) use build::System;
+pub(crate) use features::Features;
 pub(crate) use image::symbol;
 pub(crate) use physical::BootWindow;
 pub use refusal::Refusal;
@@ -34,6 +36,9 @@ use acpi::Acpi;
 use core::convert::Infallible;
 use parzelle_core::machine::Halt;
 use pvh::StartInfo;
+
+const NO_START_INFO: Refusal = Refusal::Sentence("there is no PVH start info;", "load the image by its PVH note");
+const FIRMWARE: &str = "the firmware's";
 
 /// A board.
 pub struct Board {
@@ -55,18 +60,18 @@ fn begin(board: &Board, start_info: u64) -> Result<Infallible, Refusal> {
     // SAFETY: `boot.S` has just loaded the boot root; other cores sleep.
     let memory = unsafe { BootWindow::new() };
     let features = features::probe()?;
-    let info = StartInfo::read(&memory, start_info).ok_or(Refusal::StartInfo)?;
+    let info = StartInfo::read(&memory, start_info).ok_or(NO_START_INFO)?;
     let image = image::image();
     let (plan, digest) = find::plan(&memory, image.data.end)?;
     find::check_identity(&plan, board.name)?;
     find::check_memory(&plan, &info)?;
     find::check_segments(&plan, &memory)?;
     find::check_ports(&plan)?;
-    let acpi = Acpi::read(&memory, info.rsdp).map_err(Refusal::Firmware)?;
+    let acpi = Acpi::read(&memory, info.rsdp).map_err(|what| Refusal::Sentence(FIRMWARE, what))?;
     let count = find::check_controllers(&plan, &acpi)?;
-    let clock = calibrate::measure(&plan, &acpi, &features)?;
-    let system = build::build(&plan, &memory, &image, &acpi, count, clock, &features)?;
-    cores::wake(&memory, system.module, system.blocks)?;
+    let timer = calibrate::measure(&plan, &acpi, &features)?;
+    let system = build::build(&plan, &memory, &image, &acpi, count, timer, features)?;
+    cores::wake(&memory, system)?;
     print(format_args!(
         "parzelle: {} on {}: {} partitions, {} cores, plan digest {:016x}\n",
         plan.system.name.as_str(),
@@ -75,5 +80,5 @@ fn begin(board: &Board, start_info: u64) -> Result<Infallible, Refusal> {
         plan.cores().len(),
         digest,
     ));
-    cores::begin(system.module)
+    cores::begin(system)
 }

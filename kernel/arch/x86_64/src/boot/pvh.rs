@@ -3,60 +3,39 @@
 
 //! What a PVH loader hands over (`xen/include/public/arch-x86/hvm/start_info.h`).
 
+use super::acpi::number;
 use super::physical::Physical;
-use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 /// `XEN_HVM_START_MAGIC_VALUE`.
-const MAGIC: u32 = 0x336e_c578;
+const MAGIC: u64 = 0x336e_c578;
 /// Entry type: RAM that we may use.
-const RAM: u32 = 1;
+const RAM: u64 = 1;
 /// More entries than firmware ever gives.
-const ENTRIES_MAX: u32 = 256;
+const ENTRIES_MAX: u64 = 256;
 
-#[derive(FromBytes, Immutable, KnownLayout)]
-#[repr(C)]
-struct Raw {
-    magic: u32,
-    version: u32,
-    flags: u32,
-    modules: u32,
-    module_list: u64,
-    command_line: u64,
-    rsdp: u64,
-    map: u64,
-    map_entries: u32,
-    reserved: u32,
-}
-
-/// An entry of the memory map.
-#[derive(Clone, Copy, Debug, FromBytes, Immutable, KnownLayout)]
-#[repr(C)]
-struct Entry {
-    address: u64,
-    bytes: u64,
-    kind: u32,
-    reserved: u32,
-}
+/// Bytes of the start info, version 1, and of an entry of the memory map.
+const BYTES: u64 = 56;
+const ENTRY: u64 = 24;
 
 /// The start info.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StartInfo {
     /// Where ACPI's root pointer lies; 0 if the loader doesn't know.
     pub(crate) rsdp: u64,
-    map: &'static [Entry],
+    /// Entries: address, bytes, kind (32 bits), 32 bits that mean nothing.
+    map: &'static [u8],
 }
 
 impl StartInfo {
     /// Reads the start info at `address`. `None` if it isn't one, or has no memory map.
     pub(crate) fn read(memory: &impl Physical, address: u64) -> Option<StartInfo> {
-        let bytes = memory.bytes(address, size_of::<Raw>() as u64)?;
-        let raw = Raw::read_from_bytes(bytes).ok()?;
-        if raw.magic != MAGIC || raw.version == 0 || raw.map_entries > ENTRIES_MAX {
+        let bytes = memory.bytes(address, BYTES)?;
+        let [magic, version, entries] = [0, 4, 48].map(|at| number(bytes, at, 4));
+        if magic != MAGIC || version == 0 || entries > ENTRIES_MAX {
             return None;
         }
-        let length = u64::from(raw.map_entries) * size_of::<Entry>() as u64;
-        let map = <[Entry]>::ref_from_bytes(memory.bytes(raw.map, length)?).ok()?;
-        Some(StartInfo { rsdp: raw.rsdp, map })
+        let map = memory.bytes(number(bytes, 40, 8), entries * ENTRY)?;
+        Some(StartInfo { rsdp: number(bytes, 32, 8), map })
     }
 
     /// Whether the whole range is RAM. Entries may touch one another, in any order.
@@ -70,9 +49,13 @@ impl StartInfo {
             if at >= end {
                 return true;
             }
-            let holds = |entry: &&Entry| entry.kind == RAM && entry.address <= at && at - entry.address < entry.bytes;
-            match self.map.iter().find(holds) {
-                Some(entry) => at = entry.address.saturating_add(entry.bytes),
+            let here = |entry: &[u8]| {
+                let (address, bytes) = (number(entry, 0, 8), number(entry, 8, 8));
+                let holds = number(entry, 16, 4) == RAM && address <= at && at - address < bytes;
+                holds.then(|| address.saturating_add(bytes))
+            };
+            match self.map.chunks_exact(ENTRY as usize).find_map(here) {
+                Some(end) => at = end,
                 None => return false,
             }
         }
@@ -85,9 +68,9 @@ mod tests {
     use super::*;
 
     fn info(map: &[(u64, u64, u32)]) -> StartInfo {
-        let entries: Vec<Entry> =
-            map.iter().map(|&(address, bytes, kind)| Entry { address, bytes, kind, reserved: 0 }).collect();
-        StartInfo { rsdp: 0, map: entries.leak() }
+        let words: Vec<u64> =
+            map.iter().flat_map(|&(address, bytes, kind)| [address, bytes, u64::from(kind)]).collect();
+        StartInfo { rsdp: 0, map: zerocopy::IntoBytes::as_bytes(words.leak() as &[u64]) }
     }
 
     #[test]
@@ -115,7 +98,7 @@ mod tests {
     #[test]
     fn what_is_not_start_info_is_refused() {
         let mut words = vec![0u64; 16];
-        words[0] = u64::from(MAGIC) | 1 << 32;
+        words[0] = MAGIC | 1 << 32;
         words[4] = 0x1234;
         words[5] = 56;
         words[6] = 1;

@@ -119,7 +119,6 @@ impl IoApic {
     }
 
     /// Closes an entry that is open: only the word with the mask bit.
-    #[inline]
     fn close(&self, line: u32, state: u32) {
         let low = entry(line, state & STATE_EDGE != 0, true);
         let registers = self.registers.lock();
@@ -129,7 +128,6 @@ impl IoApic {
 
     /// Takes an interrupt and ends it: the line that asks, or `None` if its owner shall not hear
     /// it now.
-    #[inline]
     pub(crate) fn acknowledge(&self, vector: u64, local: Local) -> Option<u32> {
         let line = vector.wrapping_sub(LINES) as u32;
         let step = self.lines.get(line as usize).map(|state| {

@@ -42,28 +42,10 @@ const BUSY: u32 = 1 << 12;
 const PATIENCE: u32 = 1000;
 /// Interrupt command: to this core.
 const SELF: u32 = 1 << 18;
-/// Interrupt command: INIT.
-const INIT: u32 = 5 << 8;
-/// Interrupt command: start-up.
-const STARTUP: u32 = 6 << 8;
-
-/// Which timer the local APIC has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LocalTimer {
-    /// One shot: counts down.
-    Count,
-    /// Compares with the time-stamp counter.
-    Deadline,
-}
-
-/// A step of waking another core.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wake {
-    /// Reset.
-    Init,
-    /// Begin in real mode at page `n`.
-    Start(u8),
-}
+/// Interrupt command: reset.
+pub(crate) const INIT: u32 = 5 << 8;
+/// Interrupt command: begin in real mode at page n; n is added.
+pub(crate) const STARTUP: u32 = 6 << 8;
 
 /// The local APIC of the core that uses this.
 #[derive(Clone, Copy, Debug)]
@@ -77,8 +59,9 @@ impl Local {
         Local { registers }
     }
 
-    /// Switches the APIC on, all local sources masked but NMI and the timer.
-    pub(crate) fn begin(self, timer: LocalTimer) {
+    /// Switches the APIC on, all local sources masked but NMI and the timer, which counts or
+    /// compares with the time-stamp counter.
+    pub(crate) fn begin(self, deadline: bool) {
         let r = self.registers;
         r.write(SPURIOUS_VECTOR, ENABLE | SPURIOUS as u32);
         for masked in [LVT_THERMAL, LVT_COUNTERS, LVT_PIN0, LVT_ERROR] {
@@ -87,14 +70,11 @@ impl Local {
         r.write(LVT_PIN1, NMI);
         r.write(TIMER_DIVIDE, BY_ONE);
         r.write(TIMER_INITIAL, 0);
-        let mode = match timer {
-            LocalTimer::Count => 0,
-            LocalTimer::Deadline => DEADLINE,
-        };
-        r.write(LVT_TIMER, mode | TIMER as u32);
+        r.write(LVT_TIMER, if deadline { DEADLINE } else { 0 } | TIMER as u32);
         // The mode is set by a store, deadlines by WRMSR, which nothing else orders (SDM Vol. 3A,
         // §11.5.4.1).
-        cpu::mfence();
+        // SAFETY: a barrier changes nothing.
+        unsafe { cpu::mfence() };
         r.write(TASK_PRIORITY, 0);
     }
 
@@ -111,7 +91,6 @@ impl Local {
     }
 
     /// Sets the count after which the timer interrupts; 0 stops it.
-    #[inline]
     pub(crate) fn set_count(self, count: u32) {
         self.registers.write(TIMER_INITIAL, count);
     }
@@ -122,13 +101,11 @@ impl Local {
     }
 
     /// Ends the interrupt that is being served.
-    #[inline]
     pub(crate) fn end(self) {
         self.registers.write(END, 0);
     }
 
     /// Waits until the latest command has left: a new one would overwrite it.
-    #[inline]
     fn settle(self) {
         for _ in 0..PATIENCE {
             if self.registers.read(COMMAND_LOW) & BUSY == 0 {
@@ -138,12 +115,15 @@ impl Local {
         }
     }
 
+    fn send(self, apic: u8, command: u32) {
+        self.registers.write(COMMAND_HIGH, u32::from(apic) << 24);
+        self.registers.write(COMMAND_LOW, ASSERT | command);
+    }
+
     /// Kicks the core whose APIC has this number.
-    #[inline]
     pub(crate) fn kick(self, apic: u8) {
         self.settle();
-        self.registers.write(COMMAND_HIGH, u32::from(apic) << 24);
-        self.registers.write(COMMAND_LOW, ASSERT | KICK as u32);
+        self.send(apic, KICK as u32);
     }
 
     /// Interrupts this core with `vector`.
@@ -152,14 +132,9 @@ impl Local {
         self.registers.write(COMMAND_LOW, SELF | ASSERT | u32::from(vector));
     }
 
-    /// Wakes another core, one step (SDM Vol. 3A, §9.4.4).
-    pub(crate) fn wake(self, apic: u8, step: Wake) {
-        let command = match step {
-            Wake::Init => INIT,
-            Wake::Start(page) => STARTUP | u32::from(page),
-        };
-        self.registers.write(COMMAND_HIGH, u32::from(apic) << 24);
-        self.registers.write(COMMAND_LOW, ASSERT | command);
+    /// Wakes another core, one step: [`INIT`] or [`STARTUP`] (SDM Vol. 3A, §9.4.4).
+    pub(crate) fn wake(self, apic: u8, step: u32) {
+        self.send(apic, step);
         self.settle();
     }
 }

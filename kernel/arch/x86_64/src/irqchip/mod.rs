@@ -14,7 +14,7 @@ mod io;
 mod local;
 
 pub(crate) use io::{IoApic, Planned};
-pub(crate) use local::{Local, LocalTimer, Wake};
+pub(crate) use local::{INIT, Local, STARTUP};
 
 /// The vector of line 0.
 pub(crate) const LINES: u64 = 0x30;
