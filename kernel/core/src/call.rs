@@ -130,8 +130,11 @@ impl<M: Machine> CoreState<M> {
         if number == SELF || number == u64::from(own.number) {
             return Ok(own);
         }
-        let target = bounded(self.shared.partitions, number)?;
-        if rights.iter().any(|&kind| own.may(kind, target.number)) { Ok(target) } else { Err(Error::NotPermitted) }
+        let target = u32::try_from(number).map_err(|_| Error::NoSuchObject)?;
+        if !rights.iter().any(|&kind| own.may(kind, target)) {
+            return Err(Error::NotPermitted);
+        }
+        bounded(self.shared.partitions, number)
     }
 
     fn status(&self, caller: &Vcpu, partition: u64) -> Reply {

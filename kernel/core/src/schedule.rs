@@ -321,14 +321,11 @@ impl<M: Machine> CoreState<M> {
     pub(crate) fn rearm(&mut self) {
         let data = &*self.data;
         let mut at = data.window.end.min(data.window.queue.deadlines.earliest());
+        let (urgent, background) = (data.urgent.earliest(), data.background.deadlines.earliest());
         match data.current {
             // Deadlines of time partition 0 matter to a window only if they may end in going before.
-            Some(own) if !own.queue.is_background() => {
-                if own.outranked != 0 {
-                    at = at.min(data.urgent.earliest());
-                }
-            }
-            _ if data.window.slack => at = at.min(data.urgent.earliest()).min(data.background.deadlines.earliest()),
+            Some(own) if !own.queue.is_background() => at = at.min(if own.outranked != 0 { urgent } else { NEVER }),
+            _ if data.window.slack => at = at.min(urgent).min(background),
             _ => {}
         }
         if let Some(vcpu) = data.current
