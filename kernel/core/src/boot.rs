@@ -11,10 +11,12 @@ use crate::partition::{Partition, WindowCount};
 use crate::port::Channel;
 use crate::ready::ReadySet;
 use crate::trace::Trace;
-use crate::vcpu::{Entry, Mailbox, Start, State, Vcpu};
+use crate::vcpu::{Counter, Mailbox, Start, State, Vcpu, task};
+use core::cell::Cell;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use parzelle_abi::NEVER;
-use parzelle_plan::{CoreRecord, NONE, Plan, QueueRecord, Span, VcpuRecord};
+use parzelle_plan::{CoreRecord, NONE, Plan, VcpuRecord};
 use spin::mutex::TicketMutex;
 
 /// Why a plan is refused: what, where, and what would be right.
@@ -56,136 +58,182 @@ pub fn boot(plan: Plan<'static>, arena: &mut impl Arena) -> Result<Booted, Refus
 }
 
 fn objects(plan: Plan<'static>, arena: &mut impl Arena) -> Option<Booted> {
-    let channels = arena.take(plan.channels().len(), |arena, index| {
-        Some(TicketMutex::new(Channel::new(arena, plan.channels().get(index)?)?))
-    })?;
-    let cores = arena.take(plan.cores().len(), |arena, index| {
-        let vcpus = plan.cores().get(index)?.vcpus.count as usize;
+    let cores: &'static [CoreShared] = arena.take(plan.cores().len(), |arena, number| {
+        let vcpus = plan.cores().get(number)?.vcpus.count as usize;
         let inbox = arena.take(vcpus.div_ceil(64), |_, _| Some(AtomicU64::new(0)))?;
-        Some(CoreShared { queue: AtomicU32::new(0), floor: AtomicU32::new(u32::MAX), inbox })
+        Some(CoreShared { number: number as u32, queue: AtomicU32::new(0), floor: AtomicU32::new(u32::MAX), inbox })
     })?;
-    let shared = arena.take(1, |arena, _| {
+    let shared: &'static [Shared] = arena.take(1, |arena, _| {
         Some(Shared {
             plan,
-            partitions: arena.take(plan.partitions().len(), |_, _| Some(Partition::default()))?,
-            channels,
-            mailboxes: arena.take(plan.vcpus().len(), |_, _| Some(Mailbox::default()))?,
+            partitions: arena.take(plan.partitions().len(), |_, number| Partition::new(&plan, number))?,
+            channels: arena.take(plan.channels().len(), |arena, index| Channel::new(&plan, arena, index))?,
+            mailboxes: arena.take(plan.vcpus().len(), |_, number| mailbox(&plan, cores, number))?,
             windows: arena.take(plan.queues().len(), |_, _| Some(WindowCount::default()))?,
             cores,
             schedule: AtomicU64::new(u64::from(plan.system.first_schedule) << 48),
         })
     })?;
     let shared = shared.first()?;
-    let cores = arena
-        .take(plan.cores().len(), |arena, number| core_data(plan, arena, number as u32, plan.cores().get(number)?))?;
+    let cores = arena.take(cores.len(), |arena, number| core_data(shared, arena, number))?;
     Some(Booted { shared, cores })
 }
 
-fn core_data(plan: Plan<'static>, arena: &mut impl Arena, number: u32, core: &CoreRecord) -> Option<CoreData> {
+fn mailbox(plan: &Plan<'static>, cores: &'static [CoreShared], number: usize) -> Option<Mailbox> {
+    let vcpu = plan.vcpus().get(number)?;
+    let home = plan.cores().get(vcpu.core as usize)?;
+    let [used, sent, received, wake_ups] = [(); 4].map(|()| Counter::default());
+    Some(Mailbox {
+        pending: AtomicU64::new(0),
+        requests: AtomicU32::new(0),
+        start: TicketMutex::new(Start::default()),
+        core: cores.get(vcpu.core as usize)?,
+        local: (number as u32).checked_sub(home.vcpus.first)?,
+        queue: vcpu.queue.checked_sub(home.queues.first)?,
+        priority: vcpu.priority,
+        used,
+        sent,
+        received,
+        wake_ups,
+    })
+}
+
+fn core_data(shared: &'static Shared, arena: &mut impl Arena, number: usize) -> Option<CoreData> {
+    let plan = &shared.plan;
+    let core = plan.cores().get(number)?;
     let records = plan.vcpus().get(core.vcpus.range())?;
-    let queues = plan.queues().get(core.queues.range())?;
-    let lines = lines(plan, arena, core)?;
+    let home = |line: &parzelle_plan::LineRecord| {
+        let local = line.vcpu.checked_sub(core.vcpus.first)?;
+        Some((local as usize, records.get(local as usize)?.queue - core.queues.first))
+    };
+    // The lines that vCPUs here hear, sorted by queue: (queue, vCPU, index in the plan).
+    let heard = plan.lines().iter().enumerate();
+    let heard = heard.filter_map(|(index, line)| home(line).map(|(local, queue)| (queue, local, index)));
+    let mut all = heard.clone();
+    let order = arena.take(heard.clone().count(), |_, _| all.next())?;
+    order.sort_unstable();
+
+    let queues: &'static [Queue] =
+        arena.take(core.queues.count as usize, |arena, index| queue(shared, arena, core, index as u32, order))?;
+    let background = queues.first()?;
+    // Time partition 0 is sorted by priority: those that may go before a window come first.
+    let lowest = records.iter().filter(|vcpu| vcpu.queue != core.queues.first).map(|vcpu| vcpu.priority).min();
+    let outranking = |priority: u32| {
+        records.iter().filter(|vcpu| vcpu.queue == core.queues.first && vcpu.priority > priority).count() as u32
+    };
+    let urgent: &'static [Deadlines] =
+        arena.take(1, |arena, _| Deadlines::new(arena, lowest.map_or(0, outranking) as usize))?;
+    let urgent = urgent.first()?;
+    let vcpus: &'static [Vcpu] = arena.take(records.len(), |_, local| {
+        let record = records.get(local)?;
+        let queue = queues.get((record.queue - core.queues.first) as usize)?;
+        let slot = local as u32 - queue.vcpus.start;
+        let outranked = if queue.is_background() { 0 } else { outranking(record.priority) };
+        let may_go_first = queue.is_background() && slot < lowest.map_or(0, outranking);
+        Some(Vcpu {
+            record,
+            number: core.vcpus.first + local as u32,
+            partition: shared.partitions.get(record.partition as usize)?,
+            mailbox: shared.mailboxes.get(core.vcpus.first as usize + local)?,
+            queue,
+            slot,
+            class: class(records, local, queue.vcpus.start),
+            outranked,
+            deadlines: if may_go_first { urgent } else { &queue.deadlines },
+            state: Cell::new(State::Stopped),
+            tasks: Cell::new(task::START),
+            limited: record.budget != 0,
+            horizon: match (record.budget, queue.is_background(), outranked) {
+                (0, true, _) => 0,
+                (0, false, 0) => 1,
+                (0, false, _) => 2,
+                _ => 3,
+            },
+            interest: Cell::new(0),
+            upcall_interest: Cell::new(0),
+            guest_interest: Cell::new(0),
+            upcall: Cell::new((0, 0)),
+            deadline: Cell::new(NEVER),
+            timer: Cell::new(NEVER),
+            budget_left: Cell::new(record.budget),
+            period_start: Cell::new(0),
+            start: Cell::new(Start::default()),
+            region_hint: Cell::new(0),
+        })
+    })?;
+    let lines: &'static [Line] = arena.take(order.len(), |_, place| {
+        let &(_, local, index) = order.get(place)?;
+        let record = plan.lines().get(index)?;
+        let vcpu = vcpus.get(local)?;
+        Some(Line { number: record.line, index: index as u32, vcpu, event: record.event, open: Cell::new(false) })
+    })?;
     let limit = lines.iter().map(|line| line.number as usize + 1).max().unwrap_or(0);
-    let places = arena.take(limit, |_, number| {
+    let line_places = arena.take(limit, |_, number| {
         Some(lines.iter().position(|line| line.number as usize == number).map_or(u16::MAX, |place| place as u16))
     })?;
-    let vcpus = arena.take(records.len(), |_, local| Some(vcpu(records, queues, core, local)))?;
-    let queues =
-        arena.take(queues.len(), |arena, index| queue(arena, queues.get(index)?, core, index as u32, lines))?;
     let trace = if core.trace_bytes == 0 { None } else { Some(arena.trace(core.trace, core.trace_bytes)?) };
     Some(CoreData {
-        number,
+        core: shared.cores.get(number)?,
         first_vcpu: core.vcpus.first,
-        first_queue: core.queues.first,
         vcpus,
         queues,
+        background,
+        urgent,
         lines,
-        line_places: places,
+        line_places,
         trace: Trace::new(trace),
-        window: Window::NONE,
+        window: Window {
+            schedule: plan.system.first_schedule,
+            frame: u64::MAX,
+            frame_start: NEVER,
+            start: NEVER,
+            end: NEVER,
+            queue: background,
+            slack: false,
+            rest: &[],
+        },
         current: None,
         loaded: None,
         since: 0,
         armed: NEVER,
-        reschedule: false,
-        attend: false,
+        due: 0,
         floor: u32::MAX,
-        urgent: false,
-        jobs: arena.take(plan.partitions().len(), |_, _| Some(Job { progress: 0, listed: false, next: NONE }))?,
+        jobs: arena.take(shared.partitions.len(), |_, _| Some(Job { progress: 0, listed: false, next: NONE }))?,
         working: 0,
-        begun: false,
-        changes: Span::default(),
+        changes: &[],
     })
 }
 
-fn vcpu(records: &[VcpuRecord], queues: &[QueueRecord], core: &CoreRecord, local: usize) -> Vcpu {
-    let record = records.get(local).copied().unwrap_or_default();
-    let queue = record.queue.saturating_sub(core.queues.first);
-    let first = queues.get(queue as usize).map_or(0, |queue| queue.vcpus.first - core.vcpus.first);
-    let equal = |other: &VcpuRecord| other.queue == record.queue && other.priority == record.priority;
-    let class_first = records.iter().position(equal).unwrap_or(local) as u32;
-    let class_last = records.iter().rposition(equal).unwrap_or(local) as u32;
-    Vcpu {
-        state: State::Stopped,
-        entry: Entry::Fresh,
-        number: core.vcpus.first + local as u32,
-        partition: record.partition,
-        slot: local as u32 - first,
-        queue,
-        priority: record.priority,
-        class: (class_first - first, class_last - first),
-        interest: 0,
-        guest_interest: 0,
-        upcall_entry: 0,
-        upcall_stack: 0,
-        upcall_interest: 0,
-        deadline: NEVER,
-        timer: NEVER,
-        budget: record.budget,
-        period: record.period,
-        budget_left: record.budget,
-        period_start: 0,
-        start: Start::default(),
-        region_hint: 0,
-        window_news: false,
-    }
-}
-
-fn queue(arena: &mut impl Arena, record: &QueueRecord, core: &CoreRecord, index: u32, lines: &[Line]) -> Option<Queue> {
-    let count = record.vcpus.count as usize;
-    let begin = lines.iter().position(|line| line.queue == index).unwrap_or(0) as u32;
-    let end = lines.iter().rposition(|line| line.queue == index).map_or(begin, |last| last as u32 + 1);
-    Some(Queue {
-        first: record.vcpus.first - core.vcpus.first,
-        count: record.vcpus.count,
-        ready: ReadySet::new(arena, count)?,
-        deadlines: Deadlines::new(arena, count)?,
-        cursor: 0,
-        lines: (begin, end),
-        work: NONE,
-    })
-}
-
-/// The lines that this core's vCPUs hear, sorted by queue.
-fn lines(plan: Plan<'static>, arena: &mut impl Arena, core: &CoreRecord) -> Option<&'static mut [Line]> {
-    let home = |vcpu: u32| {
-        let local = core.vcpus.range().contains(&(vcpu as usize));
-        let queue = plan.vcpus().get(vcpu as usize).map_or(0, |vcpu| vcpu.queue);
-        local.then(|| queue.saturating_sub(core.queues.first))
+/// The first and the last place in its queue, which begins at `first`, with a vCPU's priority.
+fn class(records: &[VcpuRecord], local: usize, first: u32) -> (u32, u32) {
+    let equal = |other: &VcpuRecord| {
+        records.get(local).is_some_and(|own| other.queue == own.queue && other.priority == own.priority)
     };
-    let count = plan.lines().iter().filter(|line| home(line.vcpu).is_some()).count();
-    let mut here = plan.lines().iter().enumerate().filter_map(|(index, line)| Some((index, line, home(line.vcpu)?)));
-    let lines = arena.take(count, |_, _| {
-        let (index, line, queue) = here.next()?;
-        Some(Line {
-            number: line.line,
-            index: index as u32,
-            vcpu: line.vcpu - core.vcpus.first,
-            event: line.event,
-            open: false,
-            queue,
-        })
-    })?;
-    lines.sort_unstable_by_key(|line| line.queue);
-    Some(lines)
+    let begin = records.iter().position(equal).unwrap_or(local) as u32;
+    let end = records.iter().rposition(equal).unwrap_or(local) as u32;
+    (begin - first, end - first)
+}
+
+fn queue(
+    shared: &'static Shared,
+    arena: &mut impl Arena,
+    core: &CoreRecord,
+    number: u32,
+    lines: &[(u32, usize, usize)],
+) -> Option<Queue> {
+    let index = core.queues.first + number;
+    let vcpus = shared.plan.queues().get(index as usize)?.vcpus;
+    let first = vcpus.first - core.vcpus.first;
+    let before = |bound: u32| lines.partition_point(|line| line.0 < bound) as u32;
+    Some(Queue {
+        number,
+        index,
+        vcpus: Range { start: first, end: first + vcpus.count },
+        ready: ReadySet::new(arena, vcpus.count as usize)?,
+        deadlines: Deadlines::new(arena, vcpus.count as usize)?,
+        cursor: Cell::new(0),
+        lines: before(number)..before(number + 1),
+        work: Cell::new(NONE),
+        count: shared.windows.get(index as usize)?,
+    })
 }

@@ -5,6 +5,7 @@
 //! it, so that a deadline can be moved or dropped in O(log n) steps.
 
 use crate::machine::Arena;
+use core::cell::Cell;
 use parzelle_abi::NEVER;
 
 #[derive(Clone, Copy)]
@@ -15,10 +16,11 @@ struct Entry {
 
 /// The deadlines of the slots of a queue; at most one per slot.
 pub(crate) struct Deadlines {
-    heap: &'static mut [Entry],
-    /// Where each slot lies in the heap, or `ABSENT`.
-    place: &'static mut [u32],
-    length: usize,
+    heap: &'static [Cell<Entry>],
+    /// Where each slot lies in the heap, or [`ABSENT`].
+    place: &'static [Cell<u32>],
+    length: Cell<usize>,
+    earliest: Cell<u64>,
 }
 
 const ABSENT: u32 = u32::MAX;
@@ -27,83 +29,84 @@ impl Deadlines {
     /// Takes room for `capacity` slots from the arena.
     pub(crate) fn new(arena: &mut impl Arena, capacity: usize) -> Option<Deadlines> {
         Some(Deadlines {
-            heap: arena.take(capacity, |_, _| Some(Entry { time: NEVER, slot: 0 }))?,
-            place: arena.take(capacity, |_, _| Some(ABSENT))?,
-            length: 0,
+            heap: arena.take(capacity, |_, _| Some(Cell::new(Entry { time: NEVER, slot: 0 })))?,
+            place: arena.take(capacity, |_, _| Some(Cell::new(ABSENT)))?,
+            length: Cell::new(0),
+            earliest: Cell::new(NEVER),
         })
     }
 
     /// The earliest deadline.
     #[inline]
     pub(crate) fn earliest(&self) -> u64 {
-        if self.length == 0 { NEVER } else { self.heap.first().map_or(NEVER, |entry| entry.time) }
+        self.earliest.get()
     }
 
     /// Takes the slot with the earliest deadline if that is not after `now`.
-    pub(crate) fn take_due(&mut self, now: u64) -> Option<usize> {
-        if self.earliest() > now || self.length == 0 {
+    #[inline]
+    pub(crate) fn take_due(&self, now: u64) -> Option<usize> {
+        if self.earliest() > now || self.length.get() == 0 {
             return None;
         }
-        let slot = self.heap.first()?.slot as usize;
+        let slot = self.heap.first()?.get().slot as usize;
         self.set(slot, NEVER);
         Some(slot)
     }
 
-    /// Sets the deadline of a slot; [`NEVER`] drops it.
-    pub(crate) fn set(&mut self, slot: usize, time: u64) {
-        let Some(&place) = self.place.get(slot) else { return };
-        match (place == ABSENT, time == NEVER) {
-            (true, true) => {}
-            (true, false) => {
-                let last = self.length;
-                self.length += 1;
-                self.put(last, Entry { time, slot: slot as u32 });
-                self.rise(last);
-            }
-            (false, false) => {
-                let place = place as usize;
-                self.put(place, Entry { time, slot: slot as u32 });
-                let place = self.rise(place);
-                self.sink(place);
-            }
-            (false, true) => {
-                let place = place as usize;
-                self.length -= 1;
-                if let Some(home) = self.place.get_mut(slot) {
-                    *home = ABSENT;
-                }
-                if place < self.length
-                    && let Some(&last) = self.heap.get(self.length)
-                {
-                    self.put(place, last);
-                    let place = self.rise(place);
-                    self.sink(place);
-                }
-            }
+    /// Sets the deadline of a slot; [`NEVER`] drops it. Tells whether that was a change.
+    #[inline]
+    pub(crate) fn set(&self, slot: usize, time: u64) -> bool {
+        let Some(home) = self.place.get(slot) else { return false };
+        let changes = home.get() != ABSENT || time != NEVER;
+        if changes {
+            self.change(home, Entry { time, slot: slot as u32 });
+            self.earliest.set(self.time(0));
         }
+        changes
+    }
+
+    fn change(&self, home: &Cell<u32>, entry: Entry) {
+        let (place, length) = (home.get() as usize, self.length.get());
+        let (place, entry) = if home.get() == ABSENT {
+            self.length.set(length + 1);
+            (length, entry)
+        } else if entry.time != NEVER {
+            (place, entry)
+        } else {
+            // The last one takes the place of the one that goes.
+            self.length.set(length - 1);
+            home.set(ABSENT);
+            match self.heap.get(length - 1) {
+                Some(last) if place < length - 1 => (place, last.get()),
+                _ => return,
+            }
+        };
+        self.put(place, entry);
+        self.sink(self.rise(place));
     }
 
     #[inline]
     fn time(&self, place: usize) -> u64 {
-        if place < self.length { self.heap.get(place).map_or(NEVER, |entry| entry.time) } else { NEVER }
+        if place < self.length.get() { self.heap.get(place).map_or(NEVER, |entry| entry.get().time) } else { NEVER }
     }
 
     #[inline]
-    fn put(&mut self, place: usize, entry: Entry) {
-        if let (Some(cell), Some(home)) = (self.heap.get_mut(place), self.place.get_mut(entry.slot as usize)) {
-            *cell = entry;
-            *home = place as u32;
+    fn put(&self, place: usize, entry: Entry) {
+        if let (Some(cell), Some(home)) = (self.heap.get(place), self.place.get(entry.slot as usize)) {
+            cell.set(entry);
+            home.set(place as u32);
         }
     }
 
-    fn swap(&mut self, a: usize, b: usize) {
-        if let (Some(&first), Some(&second)) = (self.heap.get(a), self.heap.get(b)) {
+    fn swap(&self, a: usize, b: usize) {
+        if let (Some(first), Some(second)) = (self.heap.get(a), self.heap.get(b)) {
+            let (first, second) = (first.get(), second.get());
             self.put(a, second);
             self.put(b, first);
         }
     }
 
-    fn rise(&mut self, mut place: usize) -> usize {
+    fn rise(&self, mut place: usize) -> usize {
         while place > 0 {
             let parent = (place - 1) / 2;
             if self.time(parent) <= self.time(place) {
@@ -115,7 +118,7 @@ impl Deadlines {
         place
     }
 
-    fn sink(&mut self, mut place: usize) {
+    fn sink(&self, mut place: usize) {
         loop {
             let left = 2 * place + 1;
             let least = if self.time(left + 1) < self.time(left) { left + 1 } else { left };
@@ -137,7 +140,7 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_like_a_list_of_times(steps in proptest::collection::vec((0usize..20, 0u64..50, any::<bool>()), 1..300)) {
-            let mut heap = Deadlines::new(&mut Heap::default(), 20).unwrap();
+            let heap = Deadlines::new(&mut Heap::default(), 20).unwrap();
             let mut model = [NEVER; 20];
             for (slot, time, drop) in steps {
                 let time = if drop { NEVER } else { time };

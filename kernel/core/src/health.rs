@@ -14,7 +14,8 @@
 
 use crate::kernel::CoreState;
 use crate::machine::{Fault, Halt, Machine, Upcall};
-use crate::memory::below_stack;
+use crate::partition::Partition;
+use crate::vcpu::Vcpu;
 use core::sync::atomic::Ordering::Relaxed;
 use parzelle_abi::health::{Action, Condition, ErrorId, Mode};
 use parzelle_abi::trace::TraceKind;
@@ -30,121 +31,106 @@ pub(crate) enum Outcome {
     Ends,
 }
 
+/// What a table has for an error. Numbers that mean nothing, which `check` has excluded, stop.
+fn decode(record: ActionRecord) -> Action {
+    Action::from_number(u64::from(record.action)).unwrap_or(Action::Stop)
+}
+
+fn entry(table: &HealthRecord, error: ErrorId) -> ActionRecord {
+    table.actions.get(error as usize).copied().unwrap_or_default()
+}
+
 impl<M: Machine> CoreState<M> {
     /// A fault of the current vCPU.
-    pub(crate) fn report_fault(&mut self, current: u32, mut fault: Fault) {
-        let vcpu = self.data.vcpus.get(current as usize).map_or((0, 0), |vcpu| (vcpu.partition, vcpu.start.stack));
-        if fault.error == ErrorId::MemoryViolation
-            && below_stack(&self.shared.plan, vcpu.0 as usize, vcpu.1, fault.address)
-        {
+    pub(crate) fn report_fault(&mut self, vcpu: &Vcpu, mut fault: Fault) {
+        let stack = vcpu.start.get().stack;
+        if fault.error == ErrorId::MemoryViolation && vcpu.partition.is_below_stack(stack, fault.address) {
             fault.error = ErrorId::StackOverflow;
         }
-        let outcome = self.report(current, fault, true);
-        if outcome == Outcome::Continues
-            && let Some(partition) = self.data.vcpus.get(current as usize).map(|vcpu| vcpu.partition)
-        {
+        if self.report(vcpu, fault, true) == Outcome::Continues {
             // The program cannot go on behind a fault that nobody has handled.
-            self.restart(partition, Mode::Idle, Condition::HealthMonitorRestart);
+            self.stop(vcpu.partition);
         }
     }
 
-    /// Reports an error of the current vCPU's partition and acts.
-    pub(crate) fn report(&mut self, current: u32, fault: Fault, synchronous: bool) -> Outcome {
-        let Some(partition) = self.data.vcpus.get(current as usize).map(|vcpu| vcpu.partition) else {
-            return Outcome::Continues;
-        };
-        let Some(table) = self.table(partition) else { return Outcome::Continues };
-        let mut action = table.actions.get(fault.error as usize).copied().unwrap_or_default();
-        if action.action == Action::Process as u32 {
-            if self.handler(current, fault) {
+    /// Reports an error of the current vCPU's partition and acts. A synchronous error can't be
+    /// ignored: nothing sensible comes behind it.
+    pub(crate) fn report(&mut self, vcpu: &Vcpu, fault: Fault, synchronous: bool) -> Outcome {
+        let partition = vcpu.partition;
+        let mut record = entry(partition.health, fault.error);
+        if decode(record) == Action::Process {
+            if self.handler(vcpu, fault) {
                 self.count(partition, fault, Action::Process);
                 return Outcome::Ends;
             }
-            action = table.otherwise;
+            record = partition.health.otherwise;
         }
-        let decoded = Action::from_number(u64::from(action.action)).unwrap_or(Action::Stop);
-        // A synchronous error can't be ignored: nothing sensible comes behind it.
-        let decoded = match decoded {
+        let action = match decode(record) {
             Action::Ignore | Action::Log | Action::Process if synchronous => Action::Stop,
             other => other,
         };
-        self.count(partition, fault, decoded);
-        self.act(partition, &table, decoded, action.argument)
+        self.count(partition, fault, action);
+        self.act(partition, action, record.argument)
     }
 
-    fn table(&self, partition: u32) -> Option<HealthRecord> {
-        let plan = &self.shared.plan;
-        let index = plan.partitions().get(partition as usize)?.health;
-        plan.health().get(index as usize).copied()
-    }
-
-    fn count(&mut self, partition: u32, fault: Fault, action: Action) {
+    fn count(&mut self, partition: &Partition, fault: Fault, action: Action) {
         let now = self.machine.now();
-        self.data.trace.write(now, TraceKind::Health, partition, fault.error as u64 | (action as u64) << 16);
-        if let Some(state) = self.shared.partitions.get(partition as usize) {
-            state.health_events.fetch_add(1, Relaxed);
-            state.last_error.store(fault.error as u64 + 1, Relaxed);
-            state.last_address.store(fault.address, Relaxed);
-            state.last_code.store(fault.syndrome, Relaxed);
-        }
+        self.data.trace.write(now, TraceKind::Health, partition.number, fault.error as u64 | (action as u64) << 16);
+        let state = &partition.state;
+        state.health_events.fetch_add(1, Relaxed);
+        state.last_error.store(fault.error as u64 + 1, Relaxed);
+        state.last_address.store(fault.address, Relaxed);
+        state.last_code.store(fault.syndrome, Relaxed);
     }
 
     /// Enters the error handler of the current vCPU, if there is one that can be entered.
-    fn handler(&mut self, current: u32, fault: Fault) -> bool {
-        let Some(vcpu) = self.data.vcpus.get(current as usize) else { return false };
-        if vcpu.upcall_entry == 0 || self.machine.upcalls_masked() {
+    fn handler(&mut self, vcpu: &Vcpu, fault: Fault) -> bool {
+        let (entry, stack) = vcpu.upcall.get();
+        if entry == 0 || self.machine.upcalls_masked() {
             return false;
         }
-        let upcall = Upcall {
-            entry: vcpu.upcall_entry,
-            stack: vcpu.upcall_stack,
-            reason: UpcallReason::Fault,
-            events: 0,
-            fault: Some(fault),
-        };
+        let upcall = Upcall { entry, stack, reason: UpcallReason::Fault, events: 0, fault: Some(fault) };
         self.machine.enter_upcall(&upcall, false);
         true
     }
 
-    fn act(&mut self, partition: u32, table: &HealthRecord, action: Action, argument: u32) -> Outcome {
+    fn act(&mut self, partition: &'static Partition, action: Action, argument: u32) -> Outcome {
         match action {
             Action::Ignore | Action::Log | Action::Process => return Outcome::Continues,
-            Action::Stop => self.restart(partition, Mode::Idle, Condition::HealthMonitorRestart),
-            Action::WarmStart | Action::ColdStart => {
+            Action::WarmStart | Action::ColdStart if self.may_restart(partition) => {
                 let mode = if action == Action::WarmStart { Mode::WarmStart } else { Mode::ColdStart };
-                if self.may_restart(partition, table) {
-                    self.restart(partition, mode, Condition::HealthMonitorRestart);
-                } else {
-                    return self.give_up(partition, table.give_up);
+                self.restart(partition, mode, Condition::HealthMonitorRestart);
+            }
+            // Restarts are used up: what is done then is never another one.
+            Action::WarmStart | Action::ColdStart => {
+                let record = partition.health.give_up;
+                match decode(record) {
+                    action @ (Action::ModuleReset | Action::ModuleStop | Action::Schedule) => {
+                        return self.act(partition, action, record.argument);
+                    }
+                    _ => self.stop(partition),
                 }
             }
+            Action::Stop => self.stop(partition),
             Action::ModuleReset => self.machine.halt(Halt::Reset),
             Action::ModuleStop => self.machine.halt(Halt::Fail),
             Action::Schedule => {
                 // While another request is being taken up, that one stands: it was made as urgently.
                 let _ = self.request_schedule(argument);
-                self.restart(partition, Mode::Idle, Condition::HealthMonitorRestart);
+                self.stop(partition);
             }
         }
         Outcome::Ends
     }
 
-    /// What is done when restarts are used up: never another restart.
-    fn give_up(&mut self, partition: u32, record: ActionRecord) -> Outcome {
-        match Action::from_number(u64::from(record.action)) {
-            Some(Action::ModuleReset) => self.machine.halt(Halt::Reset),
-            Some(Action::ModuleStop) => self.machine.halt(Halt::Fail),
-            Some(Action::Schedule) => drop(self.request_schedule(record.argument)),
-            _ => {}
-        }
+    fn stop(&mut self, partition: &'static Partition) {
         self.restart(partition, Mode::Idle, Condition::HealthMonitorRestart);
-        Outcome::Ends
     }
 
     /// Counts a restart; `false` when there were too many within the table's period.
-    fn may_restart(&mut self, partition: u32, table: &HealthRecord) -> bool {
+    fn may_restart(&mut self, partition: &Partition) -> bool {
         let now = self.machine.now();
-        let Some(state) = self.shared.partitions.get(partition as usize) else { return false };
+        let (state, table) = (&partition.state, partition.health);
         let since = state.restarts_since.load(Relaxed);
         if state.restarts_counted.load(Relaxed) == 0 || now.saturating_sub(since) > table.restart_period {
             state.restarts_since.store(now, Relaxed);
@@ -158,8 +144,8 @@ impl<M: Machine> CoreState<M> {
         let now = self.machine.now();
         let plan = &self.shared.plan;
         let table = plan.health().get(plan.system.module_health as usize);
-        let record = table.and_then(|table| table.actions.get(fault.error as usize)).copied().unwrap_or_default();
-        let action = Action::from_number(u64::from(record.action)).unwrap_or(Action::ModuleStop);
+        let record = table.map_or(ActionRecord::default(), |table| entry(table, fault.error));
+        let action = decode(record);
         self.data.trace.write(now, TraceKind::Health, u32::MAX, fault.error as u64 | (action as u64) << 16);
         match action {
             Action::Ignore | Action::Log => {}
@@ -168,10 +154,5 @@ impl<M: Machine> CoreState<M> {
             // Partition-level actions mean nothing here: the module is stopped.
             _ => self.machine.halt(Halt::Fail),
         }
-    }
-
-    /// What an application reports about itself.
-    pub(crate) fn application_error(&mut self, current: u32, error: ErrorId, address: u64, length: u64) -> Outcome {
-        self.report(current, Fault { error, syndrome: length, address }, false)
     }
 }

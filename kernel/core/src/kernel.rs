@@ -22,17 +22,19 @@ use crate::port::Channel;
 use crate::ready::ReadySet;
 use crate::trace::Trace;
 use crate::vcpu::{Mailbox, Vcpu};
+use core::cell::Cell;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use parzelle_abi::aarch64::GuestExit;
 use parzelle_abi::{Call, Error, NEVER};
-use parzelle_plan::{Plan, Span};
-use spin::mutex::TicketMutex;
+use parzelle_plan::{ChangeRecord, Plan, WindowRecord};
 
 /// What the cores share.
 pub struct Shared {
     pub(crate) plan: Plan<'static>,
     pub(crate) partitions: &'static [Partition],
-    pub(crate) channels: &'static [TicketMutex<Channel>],
+    pub(crate) channels: &'static [Channel],
+    /// By the vCPU's index in the plan.
     pub(crate) mailboxes: &'static [Mailbox],
     pub(crate) windows: &'static [WindowCount],
     pub(crate) cores: &'static [CoreShared],
@@ -42,6 +44,7 @@ pub struct Shared {
 
 /// What other cores may see and change of a core.
 pub(crate) struct CoreShared {
+    pub(crate) number: u32,
     /// The queue (on this core) whose window it is, and the least priority with which somebody of
     /// time partition 0 would run now: whether an interrupt makes sense.
     pub(crate) queue: AtomicU32,
@@ -52,17 +55,29 @@ pub(crate) struct CoreShared {
 
 /// A time partition on a core.
 pub(crate) struct Queue {
-    /// Its slots are the core's vCPUs from here on.
-    pub(crate) first: u32,
-    pub(crate) count: u32,
+    /// Number on its core, where 0 is time partition 0, and index in the plan.
+    pub(crate) number: u32,
+    pub(crate) index: u32,
+    /// Its slots are these vCPUs of the core.
+    pub(crate) vcpus: Range<u32>,
     pub(crate) ready: ReadySet,
+    /// Of all slots, but those that may go before a window: see [`CoreData::urgent`].
     pub(crate) deadlines: Deadlines,
     /// Where the next round among equals begins.
-    pub(crate) cursor: u32,
-    /// Its interrupt lines: a range of the core's.
-    pub(crate) lines: (u32, u32),
+    pub(crate) cursor: Cell<u32>,
+    /// Its interrupt lines, among the core's.
+    pub(crate) lines: Range<u32>,
     /// The first partition whose restart is done at this queue's expense, or NONE.
-    pub(crate) work: u32,
+    pub(crate) work: Cell<u32>,
+    pub(crate) count: &'static WindowCount,
+}
+
+impl Queue {
+    /// Whether it is time partition 0, which runs in gaps and slack.
+    #[inline]
+    pub(crate) fn is_background(&self) -> bool {
+        self.number == 0
+    }
 }
 
 /// A partition that this core restarts.
@@ -77,78 +92,80 @@ pub(crate) struct Job {
 }
 
 /// An interrupt line of a core.
-#[derive(Clone, Copy)]
 pub(crate) struct Line {
     pub(crate) number: u32,
     /// Index in the plan.
     pub(crate) index: u32,
-    /// The vCPU (on this core) that hears it, and the event that it hears.
-    pub(crate) vcpu: u32,
+    /// The vCPU that hears it, and the event that it hears.
+    pub(crate) vcpu: &'static Vcpu,
     pub(crate) event: u32,
     /// The owner wants it: bound, and acknowledged since it was last raised.
-    pub(crate) open: bool,
-    pub(crate) queue: u32,
+    pub(crate) open: Cell<bool>,
 }
 
 /// The current window.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Window {
     pub(crate) schedule: u32,
-    pub(crate) index: u32,
+    /// `u64::MAX` before the first.
     pub(crate) frame: u64,
     pub(crate) frame_start: u64,
     pub(crate) start: u64,
     pub(crate) end: u64,
-    pub(crate) queue: u32,
+    pub(crate) queue: &'static Queue,
+    /// Time partition 0 may run when the queue has nobody.
     pub(crate) slack: bool,
+    /// The windows behind it in the frame.
+    pub(crate) rest: &'static [WindowRecord],
 }
 
-impl Window {
-    /// Before the first window.
-    pub(crate) const NONE: Window = Window {
-        schedule: 0,
-        index: 0,
-        frame: u64::MAX,
-        frame_start: NEVER,
-        start: NEVER,
-        end: NEVER,
-        queue: 0,
-        slack: false,
-    };
+/// What is left to do before the kernel is left, as bits of [`CoreData::due`].
+pub(crate) mod due {
+    /// Somebody became ready, or isn't any more.
+    pub(crate) const RESCHEDULE: u32 = 1;
+    /// The current vCPU may have something due: it is another one, or an event was raised in it.
+    pub(crate) const ATTEND: u32 = 2;
+    /// Restarts or changes of a new schedule are under way.
+    pub(crate) const WORK: u32 = 4;
+    /// They have begun with this entry to the kernel: their units begin with the next.
+    pub(crate) const BEGUN: u32 = 8;
+    /// The current vCPU was charged with this entry.
+    pub(crate) const CHARGED: u32 = 16;
+    /// Something is left for those who may run now: the timer fires at once.
+    pub(crate) const URGENT: u32 = 32;
+    /// What the timer is armed for may have changed.
+    pub(crate) const REARM: u32 = 64;
 }
 
 /// What a core owns beside its machine.
 pub struct CoreData {
-    pub(crate) number: u32,
-    /// Index in the plan of its first vCPU, and of its first queue.
+    pub(crate) core: &'static CoreShared,
+    /// Index in the plan of its first vCPU.
     pub(crate) first_vcpu: u32,
-    pub(crate) first_queue: u32,
-    pub(crate) vcpus: &'static mut [Vcpu],
-    pub(crate) queues: &'static mut [Queue],
-    pub(crate) lines: &'static mut [Line],
+    pub(crate) vcpus: &'static [Vcpu],
+    pub(crate) queues: &'static [Queue],
+    /// Time partition 0, and the deadlines of those in it that may go before a window.
+    pub(crate) background: &'static Queue,
+    pub(crate) urgent: &'static Deadlines,
+    pub(crate) lines: &'static [Line],
     /// From a line's number to its place in `lines`.
     pub(crate) line_places: &'static [u16],
     pub(crate) trace: Trace,
     pub(crate) window: Window,
-    /// The vCPU (on this core) that runs, and the one whose context is loaded.
-    pub(crate) current: Option<u32>,
-    pub(crate) loaded: Option<u32>,
+    /// The vCPU that runs, and the one whose context is loaded.
+    pub(crate) current: Option<&'static Vcpu>,
+    pub(crate) loaded: Option<&'static Vcpu>,
     /// Since when the current one runs.
     pub(crate) since: u64,
     pub(crate) armed: u64,
-    pub(crate) reschedule: bool,
-    /// The current vCPU may have something due: it is another one, or an event was raised in it.
-    pub(crate) attend: bool,
+    /// Bits of [`due`].
+    pub(crate) due: u32,
     /// What is published in [`CoreShared::floor`].
     pub(crate) floor: u32,
-    /// Something is left to do that is due to those who may run now: the timer fires at once.
-    pub(crate) urgent: bool,
     /// Restarts under way, by partition; how many there are; changes of a new schedule to make.
     pub(crate) jobs: &'static mut [Job],
     pub(crate) working: u32,
-    /// A restart has begun with this entry to the kernel: its units begin with the next.
-    pub(crate) begun: bool,
-    pub(crate) changes: Span,
+    pub(crate) changes: &'static [ChangeRecord],
 }
 
 /// A core.
@@ -205,29 +222,26 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// An interrupt of a device, which the machine has acknowledged; it ends it before or after.
+    #[inline]
     pub fn on_line(&mut self, line: u32) {
         self.machine.mask_line(line);
         let place = self.data.line_places.get(line as usize).map_or(usize::MAX, |&place| place as usize);
-        if let Some(entry) = self.data.lines.get_mut(place)
-            && entry.open
+        if let Some(line) = self.data.lines.get(place)
+            && line.open.replace(false)
         {
-            entry.open = false;
-            let (vcpu, event) = (entry.vcpu, entry.event);
-            self.signal_local(vcpu, 1 << event);
+            self.signal_local(line.vcpu, 1 << (line.event & 63));
         }
         self.finish();
     }
 
     /// The armed time has come.
+    #[inline]
     pub fn on_timer(&mut self) {
         self.data.armed = NEVER;
         let now = self.machine.now();
-        if now >= self.data.window.end {
-            self.next_window(now);
-        }
-        self.expire(now);
-        self.enforce_budget(now);
-        self.data.reschedule = true;
+        self.charge(now);
+        self.advance(now);
+        self.data.due |= due::RESCHEDULE | due::REARM;
         self.finish();
     }
 
@@ -239,6 +253,7 @@ impl<M: Machine> CoreState<M> {
 
     /// The guest context of the loaded vCPU must be left. It need not be the current one: its window
     /// may be over and nobody else's context loaded since; then it finds the exit in its next.
+    #[inline]
     pub fn on_guest_exit(&mut self, exit: GuestExit) {
         if let Some(loaded) = self.data.loaded {
             self.leave_guest(loaded, exit);
@@ -249,42 +264,37 @@ impl<M: Machine> CoreState<M> {
     /// The vCPU to return to (index in the plan), or `None`: wait for an interrupt.
     #[inline]
     pub fn current(&self) -> Option<u32> {
-        self.data.current.map(|local| self.data.first_vcpu + local)
+        self.data.current.map(|vcpu| vcpu.number)
     }
 
     /// What every entry ends with: for most calls, nothing.
     #[inline(always)]
     fn finish(&mut self) {
-        let data = &self.data;
-        if data.reschedule | data.attend || data.working | data.changes.count != 0 {
+        if self.data.due != 0 {
             self.finish_due();
         }
     }
 
     #[inline(never)]
     fn finish_due(&mut self) {
-        if !core::mem::take(&mut self.data.begun) && (self.data.working != 0 || self.data.changes.count != 0) {
+        if self.data.due & (due::WORK | due::BEGUN) == due::WORK {
             self.work();
         }
-        if self.data.reschedule {
+        if self.data.due & due::RESCHEDULE != 0 {
             self.dispatch();
         }
-        if self.data.attend {
-            self.data.attend = false;
+        if self.data.due & (due::REARM | due::WORK | due::URGENT) != 0 {
+            self.rearm();
+        }
+        if self.data.due & due::ATTEND != 0 {
             self.deliver();
         }
+        self.data.due &= due::WORK;
     }
 
-    /// Where a vCPU (index in the plan) stands among this core's, if it is one of them.
+    /// The vCPU of that index in the plan, if it is one of this core's.
     #[inline(always)]
-    pub(crate) fn local(&self, number: u32) -> Option<u32> {
-        let local = number.wrapping_sub(self.data.first_vcpu);
-        ((local as usize) < self.data.vcpus.len()).then_some(local)
-    }
-
-    /// The vCPU (on this core) of that number.
-    #[inline]
-    pub(crate) fn vcpu(&mut self, local: u32) -> Option<&mut Vcpu> {
-        self.data.vcpus.get_mut(local as usize)
+    pub(crate) fn local(&self, number: u32) -> Option<&'static Vcpu> {
+        self.data.vcpus.get(number.wrapping_sub(self.data.first_vcpu) as usize)
     }
 }

@@ -15,116 +15,83 @@
 //! The progress may be abandoned at any point: a second restart begins it anew. Units are done in
 //! the partition's own windows, or when it is time partition 0's turn: never at another's expense.
 
-use crate::kernel::{CoreState, Line};
+use crate::kernel::{CoreState, Queue, due};
 use crate::machine::Machine;
-use crate::vcpu::{REQUEST_START, REQUEST_STOP, Start};
+use crate::partition::Partition;
+use crate::vcpu::{REQUEST_START, REQUEST_STOP, Start, Vcpu};
 use core::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
-use parzelle_abi::event;
 use parzelle_abi::health::{Action, Condition, Mode};
 use parzelle_abi::trace::TraceKind;
-use parzelle_plan::{DESTINATION, NONE, PARTITION_IDLE, PARTITION_WAITS, Span};
-
-/// Units of long work per entry to the kernel.
-const UNITS: u32 = 1;
+use parzelle_abi::{Error, event};
+use parzelle_plan::{DESTINATION, NONE, PARTITION_IDLE, PARTITION_WAITS};
 
 impl<M: Machine> CoreState<M> {
     /// Starts, at boot, the partitions whose first vCPU is on this core and that start at once.
     pub(crate) fn start_partitions(&mut self) {
-        for local in 0..self.data.vcpus.len() as u32 {
-            let Some(vcpu) = self.data.vcpus.get(local as usize) else {
-                continue;
-            };
-            let (number, partition) = (vcpu.number, vcpu.partition);
-            let plan = &self.shared.plan;
-            let Some((record, home)) = plan.vcpus().get(number as usize).zip(plan.partitions().get(partition as usize))
-            else {
-                continue;
-            };
-            if record.index == 0 && home.flags & (PARTITION_IDLE | PARTITION_WAITS) == 0 {
-                self.set_mode(partition, Mode::ColdStart, Condition::NormalStart);
-                let start = self.first_start(partition);
-                self.start_vcpu(local, start);
+        for vcpu in self.data.vcpus.iter().filter(|vcpu| vcpu.record.index == 0) {
+            if vcpu.partition.record.flags & (PARTITION_IDLE | PARTITION_WAITS) == 0 {
+                self.start_first(vcpu.partition);
             }
         }
     }
 
+    /// Starts a partition for the first time.
+    fn start_first(&mut self, partition: &'static Partition) {
+        self.set_mode(partition, Mode::ColdStart, Condition::NormalStart);
+        self.start_anywhere(partition, 0, self.first_start(partition));
+    }
+
     /// How vCPU 0 of a partition begins: in the loader.
-    fn first_start(&self, partition: u32) -> Start {
-        let plan = &self.shared.plan;
-        let Some(record) = plan.partitions().get(partition as usize) else { return Start::default() };
-        let Some(vcpu) = self.vcpu_of(partition, 0).and_then(|number| plan.vcpus().get(number as usize)) else {
-            return Start::default();
-        };
-        let life = self.shared.partitions.get(partition as usize).map_or(0, |state| state.life.load(SeqCst));
-        Start { entry: record.entry, stack: vcpu.stack, arguments: [record.info, vcpu.page_virtual], life }
+    fn first_start(&self, partition: &Partition) -> Start {
+        let record = partition.vcpus.first().and_then(|&number| self.shared.plan.vcpus().get(number as usize));
+        let (stack, page) = record.map_or((0, 0), |record| (record.stack, record.page_virtual));
+        let life = partition.state.life.load(SeqCst);
+        Start { entry: partition.record.entry, stack, arguments: [partition.record.info, page], life }
     }
 
-    /// The number in the plan of a partition's vCPU.
-    pub(crate) fn vcpu_of(&self, partition: u32, index: u32) -> Option<u32> {
-        let plan = &self.shared.plan;
-        let span = plan.partitions().get(partition as usize)?.vcpus;
-        plan.partition_vcpus().get(span.range())?.get(index as usize).copied()
-    }
-
-    fn set_mode(&mut self, partition: u32, mode: Mode, condition: Condition) {
+    fn set_mode(&mut self, partition: &Partition, mode: Mode, condition: Condition) {
         let now = self.machine.now();
-        if let Some(state) = self.shared.partitions.get(partition as usize) {
-            state.condition.store(condition as u32, Relaxed);
-            state.mode.store(mode as u32, SeqCst);
-        }
-        self.data.trace.write(now, TraceKind::Mode, partition, mode as u64);
-    }
-
-    /// The operating mode of a partition.
-    pub(crate) fn mode(&self, partition: u32) -> Mode {
-        let mode = self.shared.partitions.get(partition as usize).map_or(0, |state| state.mode.load(SeqCst));
-        Mode::from_number(u64::from(mode)).unwrap_or(Mode::Idle)
+        partition.state.condition.store(condition as u32, Relaxed);
+        partition.state.mode.store(mode as u32, SeqCst);
+        self.data.trace.write(now, TraceKind::Mode, partition.number, mode as u64);
     }
 
     /// Gives a vCPU of this core a fresh start, unless its partition has been stopped since.
-    pub(crate) fn start_vcpu(&mut self, local: u32, start: Start) {
-        let partition = self.partition_of(local);
-        let Some(state) = self.shared.partitions.get(partition as usize) else { return };
+    pub(crate) fn start_vcpu(&mut self, vcpu: &'static Vcpu, start: Start) {
+        let state = &vcpu.partition.state;
         let over = state.life.load(SeqCst) != start.life || state.stopping.load(SeqCst) != 0;
         if over || state.mode.load(SeqCst) == Mode::Idle as u32 {
             return;
         }
         state.started.store(1, SeqCst);
-        self.not_ready(local);
-        let Some(vcpu) = self.vcpu(local) else { return };
+        self.not_ready(vcpu);
         vcpu.reset();
-        vcpu.start = start;
-        self.make_ready(local);
-        self.update_deadline(local);
+        vcpu.start.set(start);
+        self.make_ready(vcpu);
+        self.update_deadline(vcpu);
     }
 
     /// Stops a vCPU of this core.
-    pub(crate) fn stop_vcpu(&mut self, local: u32) {
-        let Some(vcpu) = self.vcpu(local) else { return };
+    pub(crate) fn stop_vcpu(&mut self, vcpu: &Vcpu) {
         vcpu.reset();
-        let number = vcpu.number;
-        if let Some(mailbox) = self.shared.mailboxes.get(number as usize) {
-            mailbox.pending.store(0, SeqCst);
-            mailbox.requests.fetch_and(!REQUEST_START, SeqCst);
-        }
-        self.not_ready(local);
-        self.update_deadline(local);
+        vcpu.mailbox.pending.store(0, SeqCst);
+        vcpu.mailbox.requests.fetch_and(!REQUEST_START, SeqCst);
+        self.not_ready(vcpu);
+        self.update_deadline(vcpu);
     }
 
     /// Masks the lines of a partition on this core; it has to bind them again.
-    pub(crate) fn close_lines(&mut self, partition: u32) {
-        let vcpus = &self.data.vcpus;
-        let owner = |line: &Line| vcpus.get(line.vcpu as usize).map(|vcpu| vcpu.partition);
-        for line in self.data.lines.iter_mut().filter(|line| owner(line) == Some(partition)) {
-            line.open = false;
+    pub(crate) fn close_lines(&mut self, partition: &Partition) {
+        for line in self.data.lines.iter().filter(|line| line.vcpu.partition.number == partition.number) {
+            line.open.set(false);
             self.machine.mask_line(line.number);
         }
     }
 
     /// Restarts a partition (`mode` warm or cold start) or stops it (`Idle`).
-    pub(crate) fn restart(&mut self, partition: u32, mode: Mode, condition: Condition) {
+    pub(crate) fn restart(&mut self, partition: &'static Partition, mode: Mode, condition: Condition) {
         let now = self.machine.now();
-        let Some(state) = self.shared.partitions.get(partition as usize) else { return };
+        let state = &partition.state;
         // This core counts as one that has yet to stop, until its own vCPUs have.
         state.stopping.fetch_add(1, SeqCst);
         state.life.fetch_add(1, SeqCst);
@@ -132,170 +99,136 @@ impl<M: Machine> CoreState<M> {
         let again = mode != Mode::Idle;
         let generation = state.generation.fetch_add(u32::from(again), SeqCst) + u32::from(again);
         let kind = if again { TraceKind::Start } else { TraceKind::Stop };
-        self.data.trace.write(now, kind, partition, u64::from(generation));
-        let vcpus = self.shared.plan.partitions().get(partition as usize).map_or(0, |record| record.vcpus.count);
-        for index in 0..vcpus {
-            let Some(number) = self.vcpu_of(partition, index) else { continue };
-            if let Some(local) = self.local(number) {
-                self.stop_vcpu(local);
+        self.data.trace.write(now, kind, partition.number, u64::from(generation));
+        for &number in partition.vcpus {
+            if let Some(vcpu) = self.local(number) {
+                self.stop_vcpu(vcpu);
             } else if let Some(mailbox) = self.shared.mailboxes.get(number as usize) {
                 // Counted before it can be counted down; a start that was not read is dropped.
                 state.stopping.fetch_add(1, SeqCst);
                 if mailbox.requests.swap(REQUEST_STOP, SeqCst) & REQUEST_STOP != 0 {
                     state.stopping.fetch_sub(1, SeqCst);
                 }
-                self.notify(number);
+                self.notify(mailbox);
             }
         }
         self.close_lines(partition);
         self.stopped(partition);
     }
 
-    /// A vCPU of this core has stopped at another core's request.
-    pub(crate) fn stopped_one(&mut self, local: u32) {
-        self.stopped(self.partition_of(local));
-    }
-
-    /// Counts down; the last one takes over the rest of the work.
-    fn stopped(&mut self, partition: u32) {
-        let Some(state) = self.shared.partitions.get(partition as usize) else { return };
-        if state.stopping.fetch_sub(1, AcqRel) != 1 {
+    /// Counts down who has yet to stop; the last one takes over the rest of the work, at the
+    /// expense of the partition's own time, if it has some here, else of whoever asked for it.
+    pub(crate) fn stopped(&mut self, partition: &Partition) {
+        if partition.state.stopping.fetch_sub(1, AcqRel) != 1 {
             return;
         }
-        let queue = self.payer(partition);
-        let Some(job) = self.data.jobs.get_mut(partition as usize) else { return };
+        let own = partition.vcpus.iter().find_map(|&number| self.local(number));
+        let queue = own.or(self.data.current).map_or(self.data.background, |vcpu| vcpu.queue);
+        let Some(job) = self.data.jobs.get_mut(partition.number as usize) else { return };
         job.progress = 0;
-        if !job.listed
-            && let Some(queue) = self.data.queues.get_mut(queue as usize)
-        {
-            (job.listed, job.next) = (true, queue.work);
-            queue.work = partition;
+        if !job.listed {
+            (job.listed, job.next) = (true, queue.work.replace(partition.number));
             self.data.working += 1;
-            self.data.begun = true;
+            self.data.due |= due::WORK | due::BEGUN | due::RESCHEDULE;
         }
-    }
-
-    /// The queue at whose expense a partition's restart is done: its own, if it has one here, else
-    /// that of whoever asked for it.
-    fn payer(&self, partition: u32) -> u32 {
-        let vcpus = self.shared.plan.partitions().get(partition as usize).map_or(0, |record| record.vcpus.count);
-        let locals = (0..vcpus).filter_map(|index| self.vcpu_of(partition, index)?.checked_sub(self.data.first_vcpu));
-        let mut queues = locals.chain(self.data.current).filter_map(|local| self.data.vcpus.get(local as usize));
-        queues.next().map_or(0, |vcpu| vcpu.queue)
     }
 
     /// The queue that has work which may be done now: that of the window, or time partition 0 when
     /// it is its turn. So nobody's restart takes time from another's window.
-    pub(crate) fn payable(&self) -> Option<u32> {
-        let has_work = |queue: u32| self.data.queues.get(queue as usize).is_some_and(|queue| queue.work != NONE);
-        let queue = self.data.window.queue;
-        if has_work(queue) {
-            return Some(queue);
-        }
-        let turn = self.data.current.and_then(|local| self.data.vcpus.get(local as usize));
-        (turn.is_none_or(|vcpu| vcpu.queue == 0) && has_work(0)).then_some(0)
+    pub(crate) fn payable(&self) -> Option<&'static Queue> {
+        let (queue, background) = (self.data.window.queue, self.data.background);
+        let turn = self.data.current.is_none_or(|vcpu| vcpu.queue.is_background());
+        let has_work = |queue: &&Queue| queue.work.get() != NONE;
+        Some(queue).filter(has_work).or(Some(background).filter(|_| turn).filter(has_work))
     }
 
-    /// Does the next units of long work; what is left makes the timer fire at once.
+    /// Does the next unit of long work; what is left makes the timer fire at once.
     pub(crate) fn work(&mut self) {
-        if self.data.changes.count != 0 {
-            return self.change();
-        }
-        let Some(queue) = self.payable() else { return };
-        let Some(partition) = self.data.queues.get(queue as usize).map(|queue| queue.work) else { return };
-        for _ in 0..UNITS {
-            let Some(job) = self.data.jobs.get_mut(partition as usize) else { return };
-            let unit = job.progress;
+        if let Some((change, rest)) = self.data.changes.split_first() {
+            self.data.changes = rest;
+            self.change(change.partition, Action::from_number(u64::from(change.action)));
+        } else if let Some(queue) = self.payable() {
+            let partition = self.shared.partitions.get(queue.work.get() as usize);
+            let Some((job, partition)) = self.data.jobs.get_mut(queue.work.get() as usize).zip(partition) else {
+                return;
+            };
+            let unit = job.progress as usize;
             job.progress += 1;
             if !self.unit(partition, unit) {
                 self.finish_job(queue, partition);
-                break;
             }
+        } else {
+            return;
         }
-        self.data.reschedule = true;
+        self.data.due |= due::RESCHEDULE;
+        if self.data.working == 0 && self.data.changes.is_empty() {
+            self.data.due &= !due::WORK;
+        }
     }
 
-    /// Takes a partition whose restart is done from its queue's list, and starts it.
-    fn finish_job(&mut self, queue: u32, partition: u32) {
-        let Some(job) = self.data.jobs.get_mut(partition as usize) else { return };
+    /// Takes a partition whose restart is done from its queue's list, and starts it, unless it is to
+    /// stay idle (`start_vcpu`) or another core stops it.
+    fn finish_job(&mut self, queue: &Queue, partition: &'static Partition) {
+        let Some(job) = self.data.jobs.get_mut(partition.number as usize) else { return };
         job.listed = false;
-        if let Some(queue) = self.data.queues.get_mut(queue as usize) {
-            queue.work = job.next;
-        }
+        queue.work.set(job.next);
         self.data.working -= 1;
-        self.begin(partition);
+        // Read before `stopping`: if another core stops it in between, the start is of a former life.
+        let start = self.first_start(partition);
+        if partition.state.stopping.load(SeqCst) == 0 {
+            self.start_anywhere(partition, 0, start);
+        }
     }
 
     /// One unit of a restart; `false` when there are none left.
-    fn unit(&mut self, partition: u32, mut unit: u32) -> bool {
-        let plan = &self.shared.plan;
-        let Some(record) = plan.partitions().get(partition as usize) else { return false };
-        if unit < record.quiesces.count {
-            if let Some(write) = plan.quiesces().get((record.quiesces.first + unit) as usize) {
-                self.machine.quiesce(write);
-            }
+    fn unit(&mut self, partition: &Partition, unit: usize) -> bool {
+        if let Some(write) = partition.quiesces.get(unit) {
+            self.machine.quiesce(write);
             return true;
         }
-        unit -= record.quiesces.count;
-        if unit < record.ports.count {
-            let port = plan.ports().get((record.ports.first + unit) as usize);
-            if let Some(port) = port.filter(|port| port.direction == DESTINATION)
+        let unit = unit - partition.quiesces.len();
+        if let Some(port) = partition.ports.get(unit) {
+            if port.direction == DESTINATION
                 && let Some(channel) = self.shared.channels.get(port.channel as usize)
             {
-                channel.lock().clear_queue();
+                channel.clear_queue();
             }
             return true;
         }
-        unit -= record.ports.count;
-        if unit < record.peers.count {
-            let peer = plan.peers().get((record.peers.first + unit) as usize).copied();
-            if let Some(vcpu) = peer.and_then(|peer| self.vcpu_of(peer, 0)) {
-                self.signal(vcpu, event::PEER);
-            }
-            return true;
+        let unit = unit - partition.ports.len();
+        let Some(&peer) = partition.peers.get(unit) else { return false };
+        let first = self.shared.partitions.get(peer as usize).and_then(|peer| peer.vcpus.first());
+        if let Some(&number) = first {
+            self.signal(number, event::PEER);
         }
-        false
+        true
     }
 
-    /// Starts a partition that has stopped; one that is to stay idle is not (`start_vcpu`).
-    fn begin(&mut self, partition: u32) {
-        let Some(state) = self.shared.partitions.get(partition as usize) else { return };
-        // Read before `stopping`: if another core stops it in between, the start is of a former life.
-        let start = self.first_start(partition);
-        if state.stopping.load(SeqCst) != 0 {
-            return;
-        }
-        if let Some(number) = self.vcpu_of(partition, 0) {
-            self.start_anywhere(number, start);
-        }
-    }
-
-    /// Starts a vCPU of any core.
-    pub(crate) fn start_anywhere(&mut self, number: u32, start: Start) {
-        if let Some(local) = self.local(number) {
-            self.start_vcpu(local, start);
+    /// Starts a vCPU of a partition, on whichever core it is.
+    pub(crate) fn start_anywhere(&mut self, partition: &Partition, index: usize, start: Start) {
+        let Some(&number) = partition.vcpus.get(index) else { return };
+        if let Some(vcpu) = self.local(number) {
+            self.start_vcpu(vcpu, start);
         } else if let Some(mailbox) = self.shared.mailboxes.get(number as usize) {
             *mailbox.start.lock() = start;
             mailbox.requests.fetch_or(REQUEST_START, SeqCst);
-            self.notify(number);
+            self.notify(mailbox);
         }
     }
 
     /// A partition sets its own mode.
-    pub(crate) fn change_mode(&mut self, partition: u32, mode: Mode) -> Result<(), parzelle_abi::Error> {
-        let now = self.mode(partition);
+    pub(crate) fn change_mode(&mut self, partition: &'static Partition, mode: Mode) -> Result<(), Error> {
+        let now = Mode::from_number(u64::from(partition.state.mode.load(SeqCst)));
         match mode {
-            Mode::Normal if now == Mode::Normal => Err(parzelle_abi::Error::InvalidMode),
+            Mode::Normal if now == Some(Mode::Normal) => Err(Error::InvalidMode),
             Mode::Normal => {
-                let condition =
-                    self.shared.partitions.get(partition as usize).map_or(0, |state| state.condition.load(Relaxed));
-                let condition = Condition::from_number(u64::from(condition)).unwrap_or(Condition::NormalStart);
-                self.set_mode(partition, Mode::Normal, condition);
+                let condition = Condition::from_number(u64::from(partition.state.condition.load(Relaxed)));
+                self.set_mode(partition, Mode::Normal, condition.unwrap_or(Condition::NormalStart));
                 self.start_next(partition);
                 Ok(())
             }
             // ARINC 653 Part 1, SET_PARTITION_MODE: no warm start while a cold start is under way.
-            Mode::WarmStart if now == Mode::ColdStart => Err(parzelle_abi::Error::InvalidMode),
+            Mode::WarmStart if now == Some(Mode::ColdStart) => Err(Error::InvalidMode),
             mode => {
                 self.restart(partition, mode, Condition::PartitionRestart);
                 Ok(())
@@ -303,40 +236,30 @@ impl<M: Machine> CoreState<M> {
         }
     }
 
-    /// Starts the partition that waits for this one to be NORMAL, the first time it is.
-    fn start_next(&mut self, partition: u32) {
-        let Some(state) = self.shared.partitions.get(partition as usize) else { return };
-        let next = self.shared.plan.partitions().get(partition as usize).map_or(NONE, |record| record.start_next);
-        if state.was_normal.swap(1, SeqCst) != 0 || next == NONE {
-            return;
-        }
-        // Somebody with the right may have started it before its turn.
-        if self.shared.partitions.get(next as usize).is_none_or(|next| next.started.swap(1, SeqCst) != 0) {
-            return;
-        }
-        self.set_mode(next, Mode::ColdStart, Condition::NormalStart);
-        let start = self.first_start(next);
-        if let Some(number) = self.vcpu_of(next, 0) {
-            self.start_anywhere(number, start);
+    /// Starts the partition that waits for this one to be NORMAL, the first time it is, unless
+    /// somebody with the right has started that before its turn.
+    fn start_next(&mut self, partition: &Partition) {
+        let next = self.shared.partitions.get(partition.record.start_next as usize);
+        if partition.state.was_normal.swap(1, SeqCst) == 0
+            && let Some(next) = next
+            && next.state.started.swap(1, SeqCst) == 0
+        {
+            self.start_first(next);
         }
     }
 
-    /// Makes the next of the changes that a schedule brings. Each core makes those of partitions
-    /// whose first vCPU it has.
-    fn change(&mut self) {
-        let Span { first, count } = self.data.changes;
-        self.data.changes = Span { first: first + 1, count: count - 1 };
-        self.data.reschedule = true;
-        let Some(change) = self.shared.plan.changes().get(first as usize) else { return };
-        if self.vcpu_of(change.partition, 0).and_then(|number| self.local(number)).is_none() {
-            return;
-        }
-        let mode = match Action::from_number(u64::from(change.action)) {
+    /// Makes one of the changes that a schedule brings. Each core makes those of partitions whose
+    /// first vCPU it has.
+    fn change(&mut self, partition: u32, action: Option<Action>) {
+        let Some(partition) = self.shared.partitions.get(partition as usize) else { return };
+        let mode = match action {
             Some(Action::Stop) => Mode::Idle,
             Some(Action::WarmStart) => Mode::WarmStart,
             Some(Action::ColdStart) => Mode::ColdStart,
             _ => return,
         };
-        self.restart(change.partition, mode, Condition::PartitionRestart);
+        if partition.vcpus.first().is_some_and(|&number| self.local(number).is_some()) {
+            self.restart(partition, mode, Condition::PartitionRestart);
+        }
     }
 }

@@ -4,54 +4,52 @@
 //! A partition's addresses, made physical. The kernel reaches partition memory only by what
 //! comes out here: a range that lies in one region of the plan with the rights asked for.
 
+use crate::partition::Partition;
+use core::cell::Cell;
 use parzelle_abi::PAGE;
 use parzelle_abi::call::Error;
-use parzelle_plan::{DEVICE, Plan, RegionRecord, SPACE_HOST};
+use parzelle_plan::{DEVICE, RegionRecord, SPACE_HOST};
 
-/// Finds the physical address of `[address, address + bytes)` in the host space of `partition`.
-/// `hint` is where the last search ended, and is updated.
-///
-/// # Errors
-/// [`Error::InvalidAddress`] when no region holds the whole range with `access`, or a device's does.
-pub(crate) fn locate(
-    plan: &Plan<'_>,
-    partition: usize,
-    address: u64,
-    bytes: u64,
-    access: u32,
-    hint: &mut u32,
-) -> Result<u64, Error> {
-    let regions = plan
-        .partitions()
-        .get(partition)
-        .and_then(|record| plan.regions().get(record.regions.range()))
-        .ok_or(Error::InvalidAddress)?;
-    let end = address.checked_add(bytes).ok_or(Error::InvalidAddress)?;
-    let holds = |region: &RegionRecord| {
-        region.space == SPACE_HOST && region.address <= address && end <= region.address.saturating_add(region.bytes)
-    };
-    let region = match regions.get(*hint as usize) {
-        Some(region) if holds(region) => region,
-        _ => {
-            let after = regions.partition_point(|region| region.space == SPACE_HOST && region.address <= address);
-            let index = after.checked_sub(1).ok_or(Error::InvalidAddress)?;
-            *hint = index as u32;
-            regions.get(index).filter(|region| holds(region)).ok_or(Error::InvalidAddress)?
+impl Partition {
+    /// Finds the physical address of `[address, address + bytes)` in its host space. `hint` is where
+    /// the last search ended, and is updated.
+    ///
+    /// # Errors
+    /// [`Error::InvalidAddress`] when no region holds the whole range with `access`, or a device's does.
+    #[inline]
+    pub(crate) fn locate(&self, address: u64, bytes: u64, access: u32, hint: &Cell<u32>) -> Result<u64, Error> {
+        let end = address.checked_add(bytes).ok_or(Error::InvalidAddress)?;
+        let holds = |region: &&RegionRecord| {
+            let offset = address.wrapping_sub(region.address);
+            region.space == SPACE_HOST && offset < region.bytes && end - region.address <= region.bytes
+        };
+        let region = match self.regions.get(hint.get() as usize).filter(holds) {
+            Some(region) => region,
+            None => {
+                let index = self.regions_from(address).checked_sub(1).ok_or(Error::InvalidAddress)?;
+                hint.set(index as u32);
+                self.regions.get(index).filter(holds).ok_or(Error::InvalidAddress)?
+            }
+        };
+        if region.access & (access | DEVICE) != access {
+            return Err(Error::InvalidAddress);
         }
-    };
-    if region.access & access != access || region.access & DEVICE != 0 {
-        return Err(Error::InvalidAddress);
+        Ok(region.physical + (address - region.address))
     }
-    Ok(region.physical + (address - region.address))
-}
 
-/// Whether an address lies in the page below the region that ends at `stack`: the guard page of a
-/// stack that grows downwards.
-pub(crate) fn below_stack(plan: &Plan<'_>, partition: usize, stack: u64, address: u64) -> bool {
-    let regions = plan.partitions().get(partition).and_then(|record| plan.regions().get(record.regions.range()));
-    let ends_there = |region: &&RegionRecord| region.space == SPACE_HOST && region.address + region.bytes == stack;
-    let regions = regions.unwrap_or(&[]);
-    let after = regions.partition_point(|region| region.space == SPACE_HOST && region.address < stack);
-    let region = after.checked_sub(1).and_then(|index| regions.get(index)).filter(ends_there);
-    region.is_some_and(|region| (region.address.saturating_sub(PAGE)..region.address).contains(&address))
+    /// How many regions of the host space begin at or below an address.
+    fn regions_from(&self, address: u64) -> usize {
+        self.regions.partition_point(|region| region.space == SPACE_HOST && region.address <= address)
+    }
+
+    /// Whether an address lies in the page below the region that ends at `stack`: the guard page of
+    /// a stack that grows downwards.
+    pub(crate) fn is_below_stack(&self, stack: u64, address: u64) -> bool {
+        let index = self.regions_from(stack.saturating_sub(1)).checked_sub(1);
+        let region = index.and_then(|index| self.regions.get(index));
+        region.is_some_and(|region| {
+            region.address + region.bytes == stack
+                && (region.address.saturating_sub(PAGE)..region.address).contains(&address)
+        })
+    }
 }

@@ -3,12 +3,58 @@
 
 //! What all cores know of a partition.
 
+use crate::vcpu::Counter;
 use core::sync::atomic::{AtomicU32, AtomicU64};
+use parzelle_plan::{
+    DoorbellRecord, HealthRecord, PartitionRecord, Plan, PortRecord, QuiesceRecord, RegionRecord, RightRecord,
+};
 
-/// A partition's state. Its mode, generation and condition are written by the core that restarts
-/// it, under the partition's `stopping` count; the counters by whoever counts.
-#[derive(Default)]
+/// A partition: what the plan says of it, and its state. Mode, generation and condition are written
+/// by the core that restarts it, under the partition's `stopping` count; the rest by whoever counts.
 pub(crate) struct Partition {
+    pub(crate) number: u32,
+    pub(crate) record: &'static PartitionRecord,
+    /// Its vCPUs, by number there: indices in the plan.
+    pub(crate) vcpus: &'static [u32],
+    pub(crate) regions: &'static [RegionRecord],
+    pub(crate) ports: &'static [PortRecord],
+    pub(crate) doorbells: &'static [DoorbellRecord],
+    pub(crate) rights: &'static [RightRecord],
+    pub(crate) peers: &'static [u32],
+    pub(crate) quiesces: &'static [QuiesceRecord],
+    pub(crate) health: &'static HealthRecord,
+    pub(crate) state: PartitionState,
+}
+
+impl Partition {
+    /// Looks up what the plan says of partition `number`; `None` when the plan lacks something,
+    /// which `check` has excluded.
+    pub(crate) fn new(plan: &Plan<'static>, number: usize) -> Option<Partition> {
+        let record = plan.partitions().get(number)?;
+        Some(Partition {
+            number: number as u32,
+            record,
+            vcpus: plan.partition_vcpus().get(record.vcpus.range())?,
+            regions: plan.regions().get(record.regions.range())?,
+            ports: plan.ports().get(record.ports.range())?,
+            doorbells: plan.doorbells().get(record.doorbells.range())?,
+            rights: plan.rights().get(record.rights.range())?,
+            peers: plan.peers().get(record.peers.range())?,
+            quiesces: plan.quiesces().get(record.quiesces.range())?,
+            health: plan.health().get(record.health as usize)?,
+            state: PartitionState::default(),
+        })
+    }
+
+    /// Whether it has a right. The plan has rights sorted.
+    pub(crate) fn may(&self, kind: u32, target: u32) -> bool {
+        self.rights.binary_search_by(|right| (right.kind, right.target).cmp(&(kind, target))).is_ok()
+    }
+}
+
+/// The part of a partition that changes.
+#[derive(Default)]
+pub(crate) struct PartitionState {
     /// A [`parzelle_abi::health::Mode`].
     pub(crate) mode: AtomicU32,
     /// A [`parzelle_abi::health::Condition`].
@@ -26,32 +72,20 @@ pub(crate) struct Partition {
     /// Restarts by the health monitor in the current period, and when that began.
     pub(crate) restarts_counted: AtomicU32,
     pub(crate) restarts_since: AtomicU64,
-    pub(crate) messages_sent: AtomicU64,
-    pub(crate) messages_received: AtomicU64,
     pub(crate) health_events: AtomicU64,
-    pub(crate) wake_ups: AtomicU64,
     pub(crate) last_error: AtomicU64,
     pub(crate) last_address: AtomicU64,
     pub(crate) last_code: AtomicU64,
 }
 
-/// The windows of a queue, counted by its core, read by all.
+/// The windows of a time partition, counted by its core, read by all.
+#[derive(Default)]
 pub(crate) struct WindowCount {
-    pub(crate) planned: AtomicU64,
-    pub(crate) run: AtomicU64,
-    pub(crate) missed: AtomicU64,
-    pub(crate) late_min: AtomicU64,
-    pub(crate) late_max: AtomicU64,
-}
-
-impl Default for WindowCount {
-    fn default() -> Self {
-        WindowCount {
-            planned: AtomicU64::new(0),
-            run: AtomicU64::new(0),
-            missed: AtomicU64::new(0),
-            late_min: AtomicU64::new(u64::MAX),
-            late_max: AtomicU64::new(0),
-        }
-    }
+    /// Entered; over before they could be entered; entered too late, or not at all.
+    pub(crate) run: Counter,
+    pub(crate) skipped: Counter,
+    pub(crate) missed: Counter,
+    /// Least and largest distance from planned to actual start; the least is valid once one has run.
+    pub(crate) late_min: Counter,
+    pub(crate) late_max: Counter,
 }

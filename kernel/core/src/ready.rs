@@ -9,11 +9,12 @@
 //! ```
 
 use crate::machine::Arena;
+use core::cell::Cell;
 
 /// A set of numbers below its capacity, at most [`ReadySet::MAX`].
 pub(crate) struct ReadySet {
-    summary: u64,
-    words: &'static mut [u64],
+    summary: Cell<u64>,
+    words: &'static [Cell<u64>],
 }
 
 impl ReadySet {
@@ -22,25 +23,28 @@ impl ReadySet {
 
     /// Takes the words of an empty set from the arena.
     pub(crate) fn new(arena: &mut impl Arena, capacity: usize) -> Option<ReadySet> {
-        Some(ReadySet { summary: 0, words: arena.take(capacity.div_ceil(64).max(1), |_, _| Some(0))? })
+        Some(ReadySet {
+            summary: Cell::new(0),
+            words: arena.take(capacity.div_ceil(64).max(1), |_, _| Some(Cell::new(0)))?,
+        })
     }
 
     /// Adds a number; one beyond the capacity is ignored.
     #[inline]
-    pub(crate) fn insert(&mut self, number: usize) {
-        if let Some(word) = self.words.get_mut(number / 64) {
-            *word |= 1 << (number % 64);
-            self.summary |= 1 << (number / 64);
+    pub(crate) fn insert(&self, number: usize) {
+        if let Some(word) = self.words.get(number / 64) {
+            word.set(word.get() | 1 << (number % 64));
+            self.summary.set(self.summary.get() | 1 << (number / 64));
         }
     }
 
     /// Removes a number.
     #[inline]
-    pub(crate) fn remove(&mut self, number: usize) {
-        if let Some(word) = self.words.get_mut(number / 64) {
-            *word &= !(1 << (number % 64));
-            if *word == 0 {
-                self.summary &= !(1 << (number / 64));
+    pub(crate) fn remove(&self, number: usize) {
+        if let Some(word) = self.words.get(number / 64) {
+            word.set(word.get() & !(1 << (number % 64)));
+            if word.get() == 0 {
+                self.summary.set(self.summary.get() & !(1 << (number / 64)));
             }
         }
     }
@@ -48,26 +52,26 @@ impl ReadySet {
     /// The smallest number in the set.
     #[inline]
     pub(crate) fn first(&self) -> Option<usize> {
-        self.in_words(self.summary)
+        self.in_words(self.summary.get())
     }
 
     /// The smallest number in the set that is not below `start`.
     #[inline]
     pub(crate) fn first_from(&self, start: usize) -> Option<usize> {
         let index = start / 64;
-        let word = self.words.get(index)? & (u64::MAX << (start % 64));
+        let word = self.words.get(index)?.get() & (u64::MAX << (start % 64));
         if word != 0 {
             return Some(index * 64 + word.trailing_zeros() as usize);
         }
-        self.in_words(if index >= 63 { 0 } else { self.summary & (u64::MAX << (index + 1)) })
+        self.in_words(if index >= 63 { 0 } else { self.summary.get() & (u64::MAX << (index + 1)) })
     }
 
     /// The smallest number in those words that `summary` names.
     #[inline]
     fn in_words(&self, summary: u64) -> Option<usize> {
         let index = summary.trailing_zeros() as usize;
-        let word = self.words.get(index)?;
-        (*word != 0).then(|| index * 64 + word.trailing_zeros() as usize)
+        let word = self.words.get(index)?.get();
+        (word != 0).then(|| index * 64 + word.trailing_zeros() as usize)
     }
 }
 
@@ -81,7 +85,7 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_like_a_set(steps in proptest::collection::vec((any::<bool>(), 0usize..4096), 1..200), start in 0usize..4200) {
-            let mut set = ReadySet::new(&mut Heap::default(), ReadySet::MAX).unwrap();
+            let set = ReadySet::new(&mut Heap::default(), ReadySet::MAX).unwrap();
             let mut model = BTreeSet::new();
             for (insert, number) in steps {
                 if insert { set.insert(number); model.insert(number); } else { set.remove(number); model.remove(&number); }

@@ -12,13 +12,14 @@
 //! window boundaries and at polls. The hardware timer is armed for what can matter now: the
 //! window's end, deadlines of eligible vCPUs, the current one's budget.
 
-use crate::kernel::{CoreState, Window};
+use crate::deadlines::Deadlines;
+use crate::kernel::{CoreState, Queue, due};
 use crate::machine::Machine;
-use crate::vcpu::State;
+use crate::vcpu::{State, Vcpu, task};
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use parzelle_abi::trace::TraceKind;
 use parzelle_abi::{Error, NEVER, event};
-use parzelle_plan::{Span, SystemRecord, WINDOW_NO_SLACK};
+use parzelle_plan::{WINDOW_NO_SLACK, WindowRecord};
 
 /// A switch of schedule asked for within this time before a frame's end waits for the next
 /// frame's end, so that all cores see it in time.
@@ -27,310 +28,312 @@ const SWITCH_NOTICE: u64 = 100_000;
 /// The part of a request that is a frame's number.
 const FRAMES: u64 = (1 << 48) - 1;
 
-/// How many deadlines are handled before interrupts are looked at again.
+/// How many deadlines of a queue are handled before interrupts are looked at again.
 const DUE_AT_ONCE: usize = 4;
+
+/// Whether both are the same vCPU, or nobody.
+#[inline(always)]
+fn same(one: Option<&Vcpu>, other: Option<&Vcpu>) -> bool {
+    let address = |vcpu: Option<&Vcpu>| vcpu.map_or(core::ptr::null(), core::ptr::from_ref);
+    address(one) == address(other)
+}
 
 impl<M: Machine> CoreState<M> {
     /// Enters the first window at `epoch`; until then nothing runs.
     pub(crate) fn begin_schedule(&mut self, epoch: u64) {
-        let SystemRecord { first_schedule, .. } = *self.shared.plan.system;
-        self.data.window =
-            Window { schedule: first_schedule, frame_start: epoch, start: epoch, end: epoch, ..Window::NONE };
-        self.data.vcpus.iter_mut().for_each(|vcpu| vcpu.period_start = epoch);
+        let window = &mut self.data.window;
+        (window.frame_start, window.start, window.end) = (epoch, epoch, epoch);
+        self.data.vcpus.iter().for_each(|vcpu| vcpu.period_start.set(epoch));
+    }
+
+    /// Does what time has made due: the next window, deadlines, the end of a budget.
+    #[inline]
+    pub(crate) fn advance(&mut self, now: u64) {
+        let entered = now >= self.data.window.end;
+        if entered {
+            self.next_window(now);
+        }
+        let (queue, background) = (self.data.window.queue, self.data.background);
+        self.expire(&queue.deadlines, queue, now);
+        let turn = || self.data.current.is_none_or(|vcpu| vcpu.queue.is_background());
+        // At a window's begin, time partition 0 has to wait until the window leaves something.
+        if !queue.is_background() && !entered && turn() {
+            self.expire(&background.deadlines, background, now);
+        }
+        self.expire(self.data.urgent, background, now);
+        self.enforce_budget(now);
+    }
+
+    /// The windows of a schedule on this core.
+    fn timeline(&self, schedule: u32) -> &'static [WindowRecord] {
+        let plan = &self.shared.plan;
+        let timeline = plan.timelines().get(schedule as usize * plan.cores().len() + self.data.core.number as usize);
+        timeline.and_then(|timeline| plan.windows().get(timeline.windows.range())).unwrap_or(&[])
     }
 
     /// Goes on to the window after the current one.
-    pub(crate) fn next_window(&mut self, now: u64) {
-        let plan = &self.shared.plan;
-        let last = self.data.window;
-        let (cores, core) = (plan.cores().len(), self.data.number as usize);
-        let windows = |schedule: u32| {
-            plan.timelines()
-                .get(schedule as usize * cores + core)
-                .and_then(|timeline| plan.windows().get(timeline.windows.range()))
-                .unwrap_or(&[])
-        };
-        let (mut schedule, mut index, mut frame, mut frame_start) =
-            (last.schedule, last.index + 1, last.frame, last.frame_start);
-        if frame == u64::MAX || index as usize >= windows(schedule).len() {
-            if frame != u64::MAX {
-                frame_start += plan.schedules().get(schedule as usize).map_or(0, |record| record.frame);
-            }
-            (index, frame) = (0, frame.wrapping_add(1));
-            let asked = self.shared.schedule.load(Relaxed);
-            if frame >= asked & FRAMES && schedule != (asked >> 48) as u32 {
-                schedule = (asked >> 48) as u32;
-                self.data.trace.write(now, TraceKind::Schedule, schedule, 0);
-                self.data.changes =
-                    plan.schedules().get(schedule as usize).map_or(Span::default(), |record| record.changes);
-            }
+    fn next_window(&mut self, now: u64) {
+        let last = self.data.window.queue;
+        if self.data.window.rest.is_empty() {
+            self.next_frame(now);
         }
-        let Some(record) = windows(schedule).get(index as usize) else { return };
-        let start = frame_start + record.start;
-        let window = Window {
-            schedule,
-            index,
-            frame,
-            frame_start,
-            start,
-            end: start + record.duration,
-            queue: record.queue,
-            slack: record.flags & WINDOW_NO_SLACK == 0,
-        };
-        self.data.window = window;
-        self.enter_window(last.queue, now);
+        let window = &mut self.data.window;
+        let Some((record, rest)) = window.rest.split_first() else { return };
+        let Some(queue) = self.data.queues.get(record.queue as usize) else { return };
+        window.start = window.frame_start + record.start;
+        window.end = window.start + record.duration;
+        (window.queue, window.rest) = (queue, rest);
+        window.slack = queue.is_background() || record.flags & WINDOW_NO_SLACK == 0;
+        self.enter_window(last, now);
+    }
+
+    /// Begins the next frame, with another schedule if that was asked for.
+    fn next_frame(&mut self, now: u64) {
+        let plan = &self.shared.plan;
+        let window = &mut self.data.window;
+        if window.frame != u64::MAX {
+            window.frame_start += plan.schedules().get(window.schedule as usize).map_or(0, |record| record.frame);
+        }
+        window.frame = window.frame.wrapping_add(1);
+        let asked = self.shared.schedule.load(Relaxed);
+        let wanted = (asked >> 48) as u32;
+        if window.frame >= asked & FRAMES && window.schedule != wanted {
+            window.schedule = wanted;
+            self.data.trace.write(now, TraceKind::Schedule, wanted, 0);
+            let changes = plan.schedules().get(wanted as usize).and_then(|it| plan.changes().get(it.changes.range()));
+            self.data.changes = changes.unwrap_or(&[]);
+            self.data.due |= due::WORK | due::BEGUN;
+        }
+        self.data.window.rest = self.timeline(self.data.window.schedule);
     }
 
     /// Makes the window's queue eligible: interrupts, events, accounts.
-    fn enter_window(&mut self, last_queue: u32, now: u64) {
-        let Window { queue, start, .. } = self.data.window;
-        if let Some(core) = self.shared.cores.get(self.data.number as usize) {
-            core.queue.store(queue, SeqCst);
+    fn enter_window(&mut self, last: &'static Queue, now: u64) {
+        let (queue, start) = (self.data.window.queue, self.data.window.start);
+        if self.shared.cores.len() > 1 {
+            self.data.core.queue.store(queue.number, SeqCst);
+            self.read_inbox();
         }
-        self.read_inbox();
-        if queue != last_queue {
-            self.open_lines(last_queue, false);
+        if queue.number != last.number {
+            self.open_lines(last, false);
             self.open_lines(queue, true);
         }
-        for rotated in [0, queue] {
-            if let Some(queue) = self.data.queues.get_mut(rotated as usize) {
-                queue.cursor += 1;
-            }
-            if queue == 0 {
-                break;
-            }
-        }
         let late = now.saturating_sub(start);
-        let global = self.data.first_queue + queue;
-        self.data.trace.write(now, TraceKind::Window, global, late);
-        if queue == 0 {
+        self.data.trace.write(now, TraceKind::Window, queue.index, late);
+        let background = self.data.background;
+        background.cursor.set(background.cursor.get() + 1);
+        if queue.is_background() {
             return;
         }
-        self.count_window(global, late, now);
-        let Some((first, count)) = self.data.queues.get(queue as usize).map(|queue| (queue.first, queue.count)) else {
-            return;
-        };
-        for local in first..first + count {
-            if let Some(vcpu) = self.vcpu(local) {
-                vcpu.window_news = true;
-            }
-            self.signal_local(local, event::WINDOW);
+        queue.cursor.set(queue.cursor.get() + 1);
+        self.count_window(queue, late, now);
+        for vcpu in self.data.vcpus.get(queue.vcpus.start as usize..queue.vcpus.end as usize).unwrap_or(&[]) {
+            vcpu.tasks.set(vcpu.tasks.get() | task::WINDOW);
+            self.signal_local(vcpu, event::WINDOW);
         }
     }
 
-    fn count_window(&mut self, global: u32, late: u64, now: u64) {
-        let Some(count) = self.shared.windows.get(global as usize) else { return };
-        // One writer: plain loads and stores suffice.
-        count.planned.store(count.planned.load(Relaxed) + 1, Relaxed);
-        count.run.store(count.run.load(Relaxed) + 1, Relaxed);
+    fn count_window(&mut self, queue: &Queue, late: u64, now: u64) {
+        let count = queue.count;
+        if now >= self.data.window.end {
+            // All of it has passed, as when a debugger had stopped the board.
+            count.skipped.add(1);
+        } else {
+            if count.run.get() == 0 || late < count.late_min.get() {
+                count.late_min.set(late);
+            }
+            count.late_max.set(late.max(count.late_max.get()));
+            count.run.add(1);
+        }
         if late > self.shared.plan.system.late_tolerance {
-            count.missed.store(count.missed.load(Relaxed) + 1, Relaxed);
-            self.data.trace.write(now, TraceKind::Missed, global, late);
-        }
-        if late < count.late_min.load(Relaxed) {
-            count.late_min.store(late, Relaxed);
-        }
-        if late > count.late_max.load(Relaxed) {
-            count.late_max.store(late, Relaxed);
+            count.missed.add(1);
+            self.data.trace.write(now, TraceKind::Missed, queue.index, late);
         }
     }
 
-    /// Masks or unmasks the lines of a queue that its window ends or begins. Those of queue 0
-    /// stay as they are: it is always eligible.
-    fn open_lines(&mut self, queue: u32, eligible: bool) {
-        if queue == 0 {
+    /// Masks or unmasks the lines of a queue that its window ends or begins. Those of time partition
+    /// 0 stay as they are: it is always eligible.
+    fn open_lines(&mut self, queue: &Queue, eligible: bool) {
+        if queue.is_background() || queue.lines.is_empty() {
             return;
         }
-        let Some((first, end)) = self.data.queues.get(queue as usize).map(|queue| queue.lines) else { return };
-        for line in self.data.lines.get(first as usize..end as usize).unwrap_or(&[]) {
-            match (line.open, eligible) {
-                (false, _) => {}
-                (true, true) => self.machine.unmask_line(line.number),
-                (true, false) => self.machine.mask_line(line.number),
-            }
+        let lines = self.data.lines.get(queue.lines.start as usize..queue.lines.end as usize).unwrap_or(&[]);
+        for line in lines.iter().filter(|line| line.open.get()) {
+            if eligible { self.machine.unmask_line(line.number) } else { self.machine.mask_line(line.number) }
         }
     }
 
     /// Whether vCPUs of this queue may run now.
     #[inline]
-    pub(crate) fn eligible(&self, queue: u32) -> bool {
-        queue == 0 || queue == self.data.window.queue
+    pub(crate) fn eligible(&self, queue: &Queue) -> bool {
+        queue.is_background() || queue.number == self.data.window.queue.number
     }
 
-    /// Handles deadlines that have passed, of eligible queues.
-    pub(crate) fn expire(&mut self, now: u64) {
-        let queues = [self.data.window.queue, 0];
-        for queue in queues.into_iter().take(if self.data.window.queue == 0 { 1 } else { 2 }) {
-            for _ in 0..DUE_AT_ONCE {
-                let Some((slot, first)) = self
-                    .data
-                    .queues
-                    .get_mut(queue as usize)
-                    .and_then(|queue| Some((queue.deadlines.take_due(now)?, queue.first)))
-                else {
-                    break;
-                };
-                self.due(first + slot as u32, now);
+    /// Handles deadlines of a queue that have passed.
+    #[inline]
+    fn expire(&mut self, deadlines: &'static Deadlines, queue: &'static Queue, now: u64) {
+        if deadlines.earliest() > now {
+            return;
+        }
+        for _ in 0..DUE_AT_ONCE {
+            let Some(slot) = deadlines.take_due(now) else { return };
+            if let Some(vcpu) = self.data.vcpus.get(queue.vcpus.start as usize + slot) {
+                self.due(vcpu, now);
             }
         }
     }
 
     /// The wake time of a vCPU has come.
-    fn due(&mut self, local: u32, now: u64) {
-        let Some(vcpu) = self.vcpu(local) else { return };
-        let timer = vcpu.timer <= now;
+    fn due(&mut self, vcpu: &'static Vcpu, now: u64) {
+        let timer = vcpu.timer.get() <= now;
         if timer {
-            vcpu.timer = NEVER;
+            vcpu.timer.set(NEVER);
         }
-        let waited = vcpu.state == State::Waiting && vcpu.deadline <= now;
-        let replenished = vcpu.state == State::Exhausted && vcpu.replenish(now);
-        if waited || replenished {
-            self.make_ready(local);
+        let ready = match vcpu.state.get() {
+            State::Waiting => vcpu.deadline.get() <= now,
+            State::Exhausted => vcpu.replenish(now),
+            State::Ready | State::Stopped => false,
+        };
+        if ready {
+            self.make_ready(vcpu);
         }
         if timer {
-            self.signal_local(local, event::TIMER);
+            self.signal_local(vcpu, event::TIMER);
         }
-        self.update_deadline(local);
+        self.update_deadline(vcpu);
     }
 
-    /// Enters the vCPU's wake time in its queue's heap.
-    pub(crate) fn update_deadline(&mut self, local: u32) {
-        let Some(vcpu) = self.data.vcpus.get(local as usize) else { return };
-        if let Some(queue) = self.data.queues.get_mut(vcpu.queue as usize) {
-            queue.deadlines.set(vcpu.slot as usize, vcpu.wake_time());
+    /// Enters in a heap when a vCPU wants to be woken.
+    #[inline]
+    pub(crate) fn update_deadline(&mut self, vcpu: &Vcpu) {
+        if vcpu.update_deadline() {
+            self.data.due |= due::REARM;
         }
     }
 
     /// The vCPU that should run.
     #[inline]
-    fn pick(&mut self) -> Option<u32> {
-        let Window { queue, slack, frame, .. } = self.data.window;
-        if frame == u64::MAX {
-            return None;
+    fn pick(&self) -> Option<&'static Vcpu> {
+        let (queue, background) = (self.data.window.queue, self.data.background);
+        if !queue.is_background()
+            && let Some(own) = self.first_of(queue)
+        {
+            let first = background.ready.first();
+            return if first.is_some_and(|slot| (slot as u32) < own.outranked) {
+                self.first_of(background)
+            } else {
+                Some(own)
+            };
         }
-        let background = self.first_of(0);
-        if queue == 0 {
-            return background;
-        }
-        let Some(window) = self.first_of(queue) else {
-            return if slack { background } else { None };
-        };
-        match background {
-            Some(background) if self.priority(background) > self.priority(window) => Some(background),
-            _ => Some(window),
-        }
-    }
-
-    #[inline]
-    fn priority(&self, local: u32) -> u32 {
-        self.data.vcpus.get(local as usize).map_or(0, |vcpu| vcpu.priority)
+        if self.data.window.slack { self.first_of(background) } else { None }
     }
 
     /// The ready vCPU of a queue with the highest priority; among equals, the one whose turn it is.
     #[inline]
-    fn first_of(&mut self, queue: u32) -> Option<u32> {
-        let queue = self.data.queues.get_mut(queue as usize)?;
-        let mut slot = queue.ready.first()? as u32;
-        let (begin, end) = self.data.vcpus.get((queue.first + slot) as usize)?.class;
-        if begin != end {
-            if (begin..=end).contains(&queue.cursor)
-                && let Some(next) = queue.ready.first_from(queue.cursor as usize)
-                && next as u32 <= end
-            {
-                slot = next as u32;
-            }
-            queue.cursor = slot;
+    fn first_of(&self, queue: &Queue) -> Option<&'static Vcpu> {
+        let at = |slot: usize| self.data.vcpus.get(queue.vcpus.start as usize + slot);
+        let slot = queue.ready.first()?;
+        let vcpu = at(slot)?;
+        let (begin, end) = vcpu.class;
+        if begin == end {
+            return Some(vcpu);
         }
-        Some(queue.first + slot)
+        let cursor = queue.cursor.get();
+        let next = if begin <= cursor && cursor <= end { queue.ready.first_from(cursor as usize) } else { None };
+        let turn = next.filter(|&next| next as u32 <= end).unwrap_or(slot);
+        queue.cursor.set(turn as u32);
+        at(turn)
     }
 
     /// Chooses who runs, switches to it, accounts for who ran, and arms the timer.
+    #[inline]
     pub(crate) fn dispatch(&mut self) {
-        self.data.attend = true;
         let next = loop {
-            self.data.reschedule = false;
+            self.data.due &= !due::RESCHEDULE;
             let next = self.pick();
-            self.publish(next);
-            if !self.data.reschedule {
+            if self.shared.cores.len() > 1 {
+                self.publish(next);
+            }
+            if self.data.due & due::RESCHEDULE == 0 {
                 break next;
             }
         };
-        if next != self.data.current {
+        self.data.due |= due::ATTEND;
+        if !same(next, self.data.current) {
+            self.switch(next);
+        }
+    }
+
+    #[inline]
+    fn switch(&mut self, next: Option<&'static Vcpu>) {
+        if self.data.due & due::CHARGED == 0 {
             let now = self.machine.now();
             self.charge(now);
-            self.data.current = next;
-            if next.is_some() && next != self.data.loaded {
-                let first = self.data.first_vcpu;
-                self.machine.switch(self.data.loaded.map(|local| first + local), next.map(|local| first + local));
-                self.data.loaded = next;
-            }
-            if let Some(vcpu) = next.and_then(|local| self.data.vcpus.get_mut(local as usize))
-                && vcpu.budget != 0
-            {
-                vcpu.replenish(now);
-            }
         }
-        self.rearm();
+        let kind = |vcpu: Option<&Vcpu>| vcpu.map_or(u32::MAX, |vcpu| vcpu.horizon);
+        if kind(next) != kind(self.data.current) || next.is_some_and(|vcpu| vcpu.limited) {
+            self.data.due |= due::REARM;
+        }
+        self.data.current = next;
+        let Some(vcpu) = next else { return };
+        if !same(next, self.data.loaded) {
+            self.machine.switch(self.data.loaded.map(|loaded| loaded.number), Some(vcpu.number));
+            self.data.loaded = next;
+        }
+        if vcpu.limited {
+            vcpu.replenish(self.data.since);
+        }
     }
 
     /// Tells other cores with which priority time partition 0 would run now; when that falls, looks
     /// what they have left meanwhile.
-    #[inline]
-    fn publish(&mut self, next: Option<u32>) {
-        let Window { queue, slack, .. } = self.data.window;
-        let floor = match next.and_then(|next| self.data.vcpus.get(next as usize)) {
-            Some(vcpu) if vcpu.queue != 0 => vcpu.priority + 1,
-            None if queue != 0 && !slack => u32::MAX,
+    fn publish(&mut self, next: Option<&Vcpu>) {
+        let floor = match next {
+            Some(vcpu) if !vcpu.queue.is_background() => vcpu.record.priority + 1,
+            None if !self.data.window.slack => u32::MAX,
             _ => 0,
         };
         let before = core::mem::replace(&mut self.data.floor, floor);
         if floor == before {
             return;
         }
-        if let Some(core) = self.shared.cores.get(self.data.number as usize) {
-            core.floor.store(floor, SeqCst);
-        }
+        self.data.core.floor.store(floor, SeqCst);
         if floor < before {
             self.read_inbox();
         }
     }
 
     /// Charges the current vCPU for the time since it was last charged.
+    #[inline]
     pub(crate) fn charge(&mut self, now: u64) {
         let spent = now.saturating_sub(self.data.since);
         self.data.since = now;
-        let Some(current) = self.data.current else { return };
-        let Some(vcpu) = self.data.vcpus.get_mut(current as usize) else { return };
-        if let Some(mailbox) = self.shared.mailboxes.get(vcpu.number as usize) {
-            mailbox.used.store(mailbox.used.load(Relaxed) + spent, Relaxed);
-        }
-        if vcpu.budget != 0 {
-            vcpu.budget_left = vcpu.budget_left.saturating_sub(spent);
+        self.data.due |= due::CHARGED;
+        let Some(vcpu) = self.data.current else { return };
+        vcpu.mailbox.used.add(spent);
+        if vcpu.limited {
+            vcpu.budget_left.set(vcpu.budget_left.get().saturating_sub(spent));
         }
     }
 
     /// Arms the timer for the next thing that can matter.
+    #[inline]
     pub(crate) fn rearm(&mut self) {
-        let Window { queue, end, .. } = self.data.window;
-        let mut at = end;
-        let earliest =
-            |queue: u32| self.data.queues.get(queue as usize).map_or(NEVER, |queue| queue.deadlines.earliest());
-        at = at.min(earliest(queue));
-        let current = self.data.current.and_then(|local| self.data.vcpus.get(local as usize));
-        // A waiting vCPU of time partition 0 matters while a window's own vCPU runs only if one
-        // of them could go before it.
-        let background = self.data.queues.first().map_or(0, |queue| queue.first);
-        let own = current.is_some_and(|vcpu| vcpu.queue != 0 && self.priority(background) <= vcpu.priority);
-        if queue != 0 && !own {
-            at = at.min(earliest(0));
+        let data = &*self.data;
+        let mut at = data.window.end.min(data.window.queue.deadlines.earliest());
+        let (urgent, background) = (data.urgent.earliest(), data.background.deadlines.earliest());
+        match data.current {
+            // Deadlines of time partition 0 matter to a window only if they may end in going before.
+            Some(own) if !own.queue.is_background() => at = at.min(if own.outranked != 0 { urgent } else { NEVER }),
+            _ if data.window.slack => at = at.min(urgent).min(background),
+            _ => {}
         }
-        if let Some(vcpu) = current
-            && vcpu.budget != 0
+        if let Some(vcpu) = data.current
+            && vcpu.limited
         {
-            at = at.min(self.data.since.saturating_add(vcpu.budget_left));
+            at = at.min(data.since.saturating_add(vcpu.budget_left.get()));
         }
-        let work = self.data.working != 0 && self.payable().is_some();
-        if work || self.data.changes.count != 0 || core::mem::take(&mut self.data.urgent) {
+        if data.due & (due::WORK | due::URGENT) != 0 && self.is_pressing() {
             at = 0;
         }
         if at != self.data.armed {
@@ -339,21 +342,25 @@ impl<M: Machine> CoreState<M> {
         }
     }
 
-    /// Whether the current vCPU's budget is used up; then it waits for its next period.
-    pub(crate) fn enforce_budget(&mut self, now: u64) {
-        let Some(current) = self.data.current else { return };
-        if self.data.vcpus.get(current as usize).is_none_or(|vcpu| vcpu.budget == 0) {
+    /// Whether something is left to be done at once: mail, or work that may be paid for now.
+    fn is_pressing(&self) -> bool {
+        self.data.due & due::URGENT != 0
+            || !self.data.changes.is_empty()
+            || self.data.working != 0 && self.payable().is_some()
+    }
+
+    /// Whether the current vCPU's budget is used up; then it waits for its next period. It was
+    /// charged at `now`.
+    #[inline]
+    fn enforce_budget(&mut self, now: u64) {
+        let Some(vcpu) = self.data.current else { return };
+        if !vcpu.limited || vcpu.state.get() != State::Ready {
             return;
         }
-        self.charge(now);
-        let Some(vcpu) = self.vcpu(current) else { return };
-        if vcpu.state != State::Ready {
-            return;
-        }
-        if !vcpu.replenish(now) && vcpu.budget_left == 0 {
-            vcpu.state = State::Exhausted;
-            self.not_ready(current);
-            self.update_deadline(current);
+        if !vcpu.replenish(now) && vcpu.budget_left.get() == 0 {
+            vcpu.state.set(State::Exhausted);
+            self.not_ready(vcpu);
+            self.update_deadline(vcpu);
         }
     }
 
@@ -364,8 +371,9 @@ impl<M: Machine> CoreState<M> {
     /// see the same ones.
     pub(crate) fn request_schedule(&mut self, schedule: u32) -> Result<(), Error> {
         let now = self.machine.now();
-        let Window { frame, frame_start, schedule: running, .. } = self.data.window;
-        let length = self.shared.plan.schedules().get(running as usize).map_or(0, |record| record.frame);
+        let (frame, frame_start) = (self.data.window.frame, self.data.window.frame_start);
+        let running = self.shared.plan.schedules().get(self.data.window.schedule as usize);
+        let length = running.map_or(0, |record| record.frame);
         let near = frame_start.saturating_add(length) < now.saturating_add(SWITCH_NOTICE);
         let fresh = now < frame_start.saturating_add(SWITCH_NOTICE);
         let wanted = frame.wrapping_add(if near { 2 } else { 1 }) & FRAMES;

@@ -2,9 +2,22 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
 //! What the kernel knows of a vCPU beside its registers.
+//!
+//! ```text
+//!   Vcpu     its core's alone: state, interests, deadlines; cells, so that whoever
+//!     │      runs on that core may hold a reference
+//!     ▼
+//!   Mailbox  everybody's: events and requests left there by any core, atomic words
+//! ```
 
+use crate::deadlines::Deadlines;
+use crate::kernel::{CoreShared, Queue};
+use crate::partition::Partition;
+use core::cell::Cell;
+use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use parzelle_abi::NEVER;
+use parzelle_plan::VcpuRecord;
 use spin::mutex::TicketMutex;
 
 /// Whether a vCPU can run.
@@ -21,14 +34,13 @@ pub(crate) enum State {
 }
 
 /// What has to be done to a vCPU's context before it runs, when its space is loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Entry {
-    /// Nothing: it continues where it was.
-    Continue,
+pub(crate) mod task {
     /// It returns from `wait` with the events of its interest.
-    Wake,
-    /// It begins.
-    Fresh,
+    pub(crate) const WAKE: u32 = 1;
+    /// It begins; nothing else matters then.
+    pub(crate) const START: u32 = 2;
+    /// Its window has begun since it last ran: it is told the planned start.
+    pub(crate) const WINDOW: u32 = 4;
 }
 
 /// How a vCPU begins.
@@ -43,76 +55,81 @@ pub(crate) struct Start {
 
 /// A vCPU, owned by its core.
 pub(crate) struct Vcpu {
-    pub(crate) state: State,
-    pub(crate) entry: Entry,
-    /// Index in the plan, partition, slot in its queue, queue on its core.
+    pub(crate) record: &'static VcpuRecord,
+    /// Index in the plan.
     pub(crate) number: u32,
-    pub(crate) partition: u32,
+    pub(crate) partition: &'static Partition,
+    pub(crate) mailbox: &'static Mailbox,
+    /// Its time partition here, its place there, the first and the last place of equal priority.
+    pub(crate) queue: &'static Queue,
     pub(crate) slot: u32,
-    pub(crate) queue: u32,
-    pub(crate) priority: u32,
-    /// The first and the last slot of the same priority.
     pub(crate) class: (u32, u32),
-    /// Events that end a `wait`.
-    pub(crate) interest: u64,
-    /// Events that leave the guest context.
-    pub(crate) guest_interest: u64,
-    /// The upcall handler; 0 = none.
-    pub(crate) upcall_entry: u64,
-    pub(crate) upcall_stack: u64,
-    pub(crate) upcall_interest: u64,
+    /// The slots of time partition 0 below this one go before it.
+    pub(crate) outranked: u32,
+    pub(crate) deadlines: &'static Deadlines,
+    /// Whether it has a budget.
+    pub(crate) limited: bool,
+    /// What the timer is armed for while it runs: the same for all with the same number.
+    pub(crate) horizon: u32,
+    pub(crate) state: Cell<State>,
+    /// Bits of [`task`].
+    pub(crate) tasks: Cell<u32>,
+    /// Events that end a `wait`, enter the upcall handler, leave the guest context.
+    pub(crate) interest: Cell<u64>,
+    pub(crate) upcall_interest: Cell<u64>,
+    pub(crate) guest_interest: Cell<u64>,
+    /// The upcall handler (0 = none) and its stack.
+    pub(crate) upcall: Cell<(u64, u64)>,
     /// When the wait ends, when the timer's event is due.
-    pub(crate) deadline: u64,
-    pub(crate) timer: u64,
-    /// Budget per period (0 = no limit), what is left, when the period began.
-    pub(crate) budget: u64,
-    pub(crate) period: u64,
-    pub(crate) budget_left: u64,
-    pub(crate) period_start: u64,
-    pub(crate) start: Start,
+    pub(crate) deadline: Cell<u64>,
+    pub(crate) timer: Cell<u64>,
+    /// What is left of the budget, when the period began.
+    pub(crate) budget_left: Cell<u64>,
+    pub(crate) period_start: Cell<u64>,
+    pub(crate) start: Cell<Start>,
     /// The region that the latest address was found in.
-    pub(crate) region_hint: u32,
-    /// Its window began since it last ran: tell it the planned start.
-    pub(crate) window_news: bool,
+    pub(crate) region_hint: Cell<u32>,
 }
 
 impl Vcpu {
-    /// When it wants to be woken: the earlier of deadline and timer, or the budget's next period.
-    pub(crate) fn wake_time(&self) -> u64 {
-        match self.state {
+    /// Enters in its heap when it wants to be woken: the earlier of deadline and timer, or the budget's
+    /// next period. Tells whether the heap has changed.
+    #[inline]
+    pub(crate) fn update_deadline(&self) -> bool {
+        let timer = self.timer.get();
+        let time = match self.state.get() {
             State::Stopped => NEVER,
-            State::Ready => self.timer,
-            State::Waiting => self.deadline.min(self.timer),
-            State::Exhausted => self.period_start.saturating_add(self.period).min(self.timer),
-        }
+            State::Ready => timer,
+            State::Waiting => self.deadline.get().min(timer),
+            State::Exhausted => self.period_start.get().saturating_add(self.record.period).min(timer),
+        };
+        self.deadlines.set(self.slot as usize, time)
     }
 
     /// Begins the budget's period that `now` lies in, if that is another than the last; periods
     /// begin with the first frame. Tells whether there is a new budget.
-    pub(crate) fn replenish(&mut self, now: u64) -> bool {
-        let since = now.saturating_sub(self.period_start);
-        let begun = since >= self.period;
+    pub(crate) fn replenish(&self, now: u64) -> bool {
+        let since = now.saturating_sub(self.period_start.get());
+        let begun = since >= self.record.period;
         if begun {
-            self.period_start = now - since.checked_rem(self.period).unwrap_or(0);
-            self.budget_left = self.budget;
+            self.period_start.set(now - since.checked_rem(self.record.period).unwrap_or(0));
+            self.budget_left.set(self.record.budget);
         }
         begun
     }
 
     /// Forgets all but what the plan says.
-    pub(crate) fn reset(&mut self) {
-        self.state = State::Stopped;
-        self.entry = Entry::Fresh;
-        (self.interest, self.guest_interest) = (0, 0);
-        (self.upcall_entry, self.upcall_stack, self.upcall_interest) = (0, 0, 0);
-        (self.deadline, self.timer) = (NEVER, NEVER);
-        self.window_news = false;
+    pub(crate) fn reset(&self) {
+        self.state.set(State::Stopped);
+        self.tasks.set(task::START);
+        [&self.interest, &self.upcall_interest, &self.guest_interest].iter().for_each(|interest| interest.set(0));
+        self.upcall.set((0, 0));
+        [&self.deadline, &self.timer].iter().for_each(|time| time.set(NEVER));
     }
 }
 
-/// What other cores may do to a vCPU: leave events and requests. Everything else has one writer,
-/// its core.
-#[derive(Default)]
+/// What all cores know of a vCPU, and may do to it: leave events and requests. The counters have
+/// one writer, its core.
 pub(crate) struct Mailbox {
     /// Pending events.
     pub(crate) pending: AtomicU64,
@@ -120,8 +137,38 @@ pub(crate) struct Mailbox {
     pub(crate) requests: AtomicU32,
     /// How to start, for [`REQUEST_START`].
     pub(crate) start: TicketMutex<Start>,
-    /// Time used, in nanoseconds. Written by its core only.
-    pub(crate) used: AtomicU64,
+    /// Where it runs: core, place among the vCPUs there, time partition there, priority.
+    pub(crate) core: &'static CoreShared,
+    pub(crate) local: u32,
+    pub(crate) queue: u32,
+    pub(crate) priority: u32,
+    /// Time used, in nanoseconds; messages; how often it was woken.
+    pub(crate) used: Counter,
+    pub(crate) sent: Counter,
+    pub(crate) received: Counter,
+    pub(crate) wake_ups: Counter,
+}
+
+/// A count with one writer and any number of readers.
+#[derive(Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    /// For the writer: plain instructions, as nobody else writes.
+    #[inline]
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn add(&self, more: u64) {
+        self.set(self.get().wrapping_add(more));
+    }
 }
 
 /// Stop it; its core counts it down in the partition's `stopping`.

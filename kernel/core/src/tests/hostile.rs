@@ -63,12 +63,12 @@ proptest! {
         }
         for partition in [1u64, 2] {
             let state = &sim.core.shared.partitions[partition as usize];
-            prop_assert_eq!(state.generation.load(core::sync::atomic::Ordering::Relaxed), 0);
-            prop_assert_eq!(state.health_events.load(core::sync::atomic::Ordering::Relaxed), 0);
+            prop_assert_eq!(state.state.generation.load(core::sync::atomic::Ordering::Relaxed), 0);
+            prop_assert_eq!(state.state.health_events.load(core::sync::atomic::Ordering::Relaxed), 0);
             prop_assert_eq!(sim.core.machine.peek(0x8000_0000 + partition * 0x1_0000, secret.len()), secret.clone());
         }
         prop_assert_eq!(sim.core.machine.peek(0x9000_0000, secret.len()), secret);
-        let missed = sim.core.shared.windows[1].missed.load(core::sync::atomic::Ordering::Relaxed);
+        let missed = sim.core.shared.windows[1].missed.get();
         prop_assert_eq!(missed, 0);
     }
 

@@ -116,14 +116,15 @@ fn a_process_level_error_becomes_an_upcall_unless_masked() {
 fn a_touched_guard_page_is_a_stack_overflow() {
     let mut sim = booted(system(Action::Stop));
     sim.until_runs(1);
-    let local = sim.vcpu(1) - sim.core.data.first_vcpu;
+    let vcpu = sim.core.local(sim.vcpu(1)).unwrap();
     // The test's only region serves as the stack.
-    sim.core.data.vcpus[local as usize].start.stack = MEMORY + 0x1_0000;
+    let start = crate::vcpu::Start { stack: MEMORY + 0x1_0000, ..vcpu.start.get() };
+    vcpu.start.set(start);
     for (address, error) in [(MEMORY - 8, ErrorId::StackOverflow), (MEMORY - 4097, ErrorId::MemoryViolation)] {
-        sim.core.report_fault(local, Fault { address, ..FAULT });
-        let last = sim.core.shared.partitions[1].last_error.load(core::sync::atomic::Ordering::Relaxed);
+        sim.core.report_fault(vcpu, Fault { address, ..FAULT });
+        let last = sim.core.shared.partitions[1].state.last_error.load(core::sync::atomic::Ordering::Relaxed);
         assert_eq!(last, error as u64 + 1);
-        sim.core.data.vcpus[local as usize].start.stack = MEMORY + 0x1_0000;
+        vcpu.start.set(start);
     }
 }
 
@@ -178,12 +179,11 @@ fn partitions_start_in_order() {
 fn a_start_of_a_former_life_is_dropped() {
     let mut sim = booted(system(Action::Stop));
     sim.until_runs(0);
-    let vcpu = sim.vcpu(1);
-    let local = vcpu - sim.core.data.first_vcpu;
-    let stale = sim.core.data.vcpus[local as usize].start;
+    let vcpu = sim.core.local(sim.vcpu(1)).unwrap();
+    let stale = vcpu.start.get();
     assert_eq!(sim.call(Call::Control, &[1, Mode::Idle as u64]), Some((0, 0)));
-    sim.core.start_vcpu(local, stale);
-    assert_eq!(sim.core.data.vcpus[local as usize].state, crate::vcpu::State::Stopped);
+    sim.core.start_vcpu(vcpu, stale);
+    assert_eq!(vcpu.state.get(), crate::vcpu::State::Stopped);
 }
 
 #[test]

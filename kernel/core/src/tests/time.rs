@@ -32,8 +32,8 @@ fn windows_begin_and_end_by_plan() {
         assert_eq!(sim.running(), Some(1));
     }
     let count = &sim.core.shared.windows[1];
-    assert_eq!(count.run.load(core::sync::atomic::Ordering::Relaxed), 50);
-    assert_eq!(count.missed.load(core::sync::atomic::Ordering::Relaxed), 0);
+    assert_eq!(count.run.get(), 50);
+    assert_eq!(count.missed.get(), 0);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_higher_priority_of_time_partition_0_goes_first_within_its_budget() {
     assert_eq!(sim.running(), Some(0), "its budget is used up");
     sim.run_to(3 * MS + 100);
     assert_eq!(sim.running(), Some(1), "replenished");
-    let before = sim.core.shared.mailboxes[sim.vcpu(1) as usize].used.load(core::sync::atomic::Ordering::Relaxed);
+    let before = sim.core.shared.mailboxes[sim.vcpu(1) as usize].used.get();
     assert!((MS / 5..MS / 5 + 100).contains(&before), "{before}");
 }
 
@@ -145,11 +145,9 @@ fn a_vcpu_without_budget_left_is_not_started_into_it() {
     system.cells[1] = Cell { queue: 0, priority: 150, budget: (MS / 5, 2 * MS), ..Default::default() };
     let mut sim = system.boot();
     sim.run_to(MS);
-    let vcpu = sim.vcpu(1);
-    let local = (vcpu - sim.core.data.first_vcpu) as usize;
-    sim.core.data.vcpus[local].budget_left = 0;
-    let start = sim.core.data.vcpus[local].start;
-    sim.core.start_vcpu(local as u32, start);
+    let vcpu = sim.core.local(sim.vcpu(1)).unwrap();
+    vcpu.budget_left.set(0);
+    sim.core.start_vcpu(vcpu, vcpu.start.get());
     sim.core.dispatch();
     assert_eq!(sim.running(), Some(0), "it waits for its next period");
     sim.run_to(3 * MS - 100);
@@ -207,12 +205,12 @@ proptest! {
             let Some(running) = sim.running() else { sim.run_to(now + MS / 2); continue };
             let cell = cells[running as usize];
             let window = sim.core.data.window;
-            prop_assert!(cell.queue == 0 || cell.queue == window.queue);
-            prop_assert!(window.start <= now && now <= window.end + 2000, "{window:?} at {now}");
-            if window.queue != 0 && cell.queue == 0 {
-                let other = sim.core.data.queues[window.queue as usize].ready.first().map(|slot| {
-                    sim.core.data.vcpus[sim.core.data.queues[window.queue as usize].first as usize + slot].priority
-                });
+            prop_assert!(cell.queue == 0 || cell.queue == window.queue.number);
+            prop_assert!(window.start <= now && now <= window.end + 2000, "{}..{} at {now}", window.start, window.end);
+            if window.queue.number != 0 && cell.queue == 0 {
+                let first = window.queue.ready.first();
+                let other =
+                    first.map(|slot| sim.core.data.vcpus[window.queue.vcpus.start as usize + slot].record.priority);
                 prop_assert!(other.is_none_or(|priority| priority < cell.priority));
             }
             match step {
@@ -225,7 +223,7 @@ proptest! {
             }
             let now = sim.core.machine.time;
             for (partition, cell) in cells.iter().enumerate().filter(|(_, cell)| cell.budget.0 != 0) {
-                let total = sim.core.shared.mailboxes[sim.vcpu(partition as u32) as usize].used.load(core::sync::atomic::Ordering::Relaxed);
+                let total = sim.core.shared.mailboxes[sim.vcpu(partition as u32) as usize].used.get();
                 let (since, base) = used[partition];
                 if now - since >= cell.budget.1 {
                     // Over any stretch: at most a budget per period begun in it, and one before.
@@ -235,7 +233,7 @@ proptest! {
                 }
             }
         }
-        let missed: u64 = sim.core.shared.windows.iter().map(|count| count.missed.load(core::sync::atomic::Ordering::Relaxed)).sum();
+        let missed: u64 = sim.core.shared.windows.iter().map(|count| count.missed.get()).sum();
         prop_assert_eq!(missed, 0);
     }
 }
