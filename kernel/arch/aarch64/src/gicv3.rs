@@ -56,13 +56,16 @@ pub(crate) fn init_cpu() -> usize {
     IccCtlr.set(0);
     IccIgrpen1.set(1);
     isb();
-    (ICH_VTR_EL2.get() as usize & 0x1f) + 1
+    let lists = (ICH_VTR_EL2.get() as usize & 0x1f) + 1;
+    clear_rest(lists);
+    lists
 }
 
-/// Gives the list registers, which are no array, an index.
+/// Gives the list registers, which are no array, an index: the first few are used by guests, and
+/// reached without a jump table; the others are only emptied.
 macro_rules! list_registers {
-    ($($index:literal $register:ident)+) => {
-        /// Writes a list register.
+    ($($index:literal $register:ident)+; $($rest:literal $other:ident)+) => {
+        /// Writes a list register that guests use.
         #[inline(always)]
         pub(crate) fn set_list(index: usize, value: u64) {
             match index {
@@ -71,7 +74,7 @@ macro_rules! list_registers {
             }
         }
 
-        /// Reads a list register.
+        /// Reads a list register that guests use.
         #[inline(always)]
         pub(crate) fn list(index: usize) -> u64 {
             match index {
@@ -79,11 +82,16 @@ macro_rules! list_registers {
                 _ => 0,
             }
         }
+
+        /// Empties the list registers that no guest uses.
+        fn clear_rest(count: usize) {
+            $(if count > $rest { aarch64_cpu::registers::$other.set(0); })+
+        }
     };
 }
 
 list_registers! {
-    0 ICH_LR0_EL2 1 ICH_LR1_EL2 2 ICH_LR2_EL2 3 ICH_LR3_EL2
+    0 ICH_LR0_EL2 1 ICH_LR1_EL2 2 ICH_LR2_EL2 3 ICH_LR3_EL2;
     4 ICH_LR4_EL2 5 ICH_LR5_EL2 6 ICH_LR6_EL2 7 ICH_LR7_EL2
     8 ICH_LR8_EL2 9 ICH_LR9_EL2 10 ICH_LR10_EL2 11 ICH_LR11_EL2
     12 ICH_LR12_EL2 13 ICH_LR13_EL2 14 ICH_LR14_EL2 15 ICH_LR15_EL2

@@ -116,7 +116,6 @@ struct Parts<'a> {
     context: &'a mut Context,
     guest: &'a mut GuestContext,
     page: Page,
-    chip: IrqChip,
 }
 
 /// The parts of the current vCPU, when it has a guest.
@@ -129,29 +128,28 @@ fn parts<'a>(processor: &Processor) -> Option<Parts<'a>> {
     // uses (set once, in `space.rs`); likewise.
     let guest = unsafe { (context.guest as *mut GuestContext).as_mut() }?;
     let page = Page(context.page + PAGE_GUEST);
-    Some(Parts { context, guest, page, chip: processor.chip })
+    Some(Parts { context, guest, page })
 }
 
 /// Makes the current vCPU's guest context, if it has one, that of a processor that was just reset.
 pub(crate) fn forget(processor: &mut Processor) {
     if let Some(parts) = &mut parts(processor) {
-        parts.reset(processor.features.pauth);
+        parts.reset(processor);
         parts.page.set(at::RESET, 1);
     }
 }
 
 /// Flips to the guest.
 pub(crate) fn enter(processor: &mut Processor) -> Result<(), Error> {
-    let features = processor.features;
     let parts = &mut parts(processor).ok_or(Error::NotSupported)?;
     if parts.page.get(at::RESET) == 1 {
-        parts.reset(features.pauth);
+        parts.reset(processor);
         parts.page.set(at::RESET, 0);
         parts.page.set(at::PSTATE, PSTATE_RESET);
     }
     let exits_on_wait = parts.page.get(offset_of!(Guest, traps)) & 1 != 0;
-    parts.guest.hcr = features.hcr_guest | if exits_on_wait { control::TWI } else { 0 };
-    parts.compose();
+    parts.guest.hcr = processor.features.hcr_guest | if exits_on_wait { control::TWI } else { 0 };
+    parts.compose(&processor.chip);
     context::save_rest(&mut parts.context.frame);
     parts.context.flags |= IN_GUEST;
     parts.load_flip(processor);
@@ -161,7 +159,7 @@ pub(crate) fn enter(processor: &mut Processor) -> Result<(), Error> {
 /// Flips to the host. `exit`: what to tell the shim, or nothing when the vCPU starts anew.
 pub(crate) fn leave(processor: &mut Processor, exit: Option<GuestExit>) {
     let Some(parts) = &mut parts(processor) else { return };
-    parts.save_flip();
+    parts.save_flip(&processor.chip);
     let context = &mut *parts.context;
     context.flags &= !IN_GUEST;
     VTTBR_EL2.set(context.vttbr);
@@ -171,7 +169,7 @@ pub(crate) fn leave(processor: &mut Processor, exit: Option<GuestExit>) {
     }
     processor.return_to(&raw mut context.frame, context.flags);
     let Some(reason) = exit else { return };
-    parts.fold();
+    parts.fold(&processor.chip);
     // Only this exit's, not what another vCPU left behind.
     let told = if reason == GuestExit::Sync { processor.exit } else { Exit::default() };
     let page = parts.page;
@@ -190,9 +188,9 @@ pub(crate) fn leave(processor: &mut Processor, exit: Option<GuestExit>) {
 pub(crate) fn unload(processor: &mut Processor) {
     let Some(parts) = &mut parts(processor) else { return };
     if parts.context.flags & IN_GUEST != 0 {
-        parts.save_flip();
-        for (index, list) in parts.guest.interface.lists.iter_mut().enumerate().take(parts.chip.lists) {
-            *list = parts.chip.list(index);
+        parts.save_flip(&processor.chip);
+        for (index, list) in parts.guest.interface.lists.iter_mut().enumerate().take(processor.chip.lists) {
+            *list = processor.chip.list(index);
         }
     } else {
         context::save_rest(&mut parts.context.frame);
@@ -201,16 +199,16 @@ pub(crate) fn unload(processor: &mut Processor) {
     if processor.features.pauth {
         parts.guest.keys.save();
     }
-    parts.chip.save_virtual(&mut parts.guest.interface);
+    processor.chip.save_virtual(&mut parts.guest.interface);
 }
 
 /// The vCPU has become current; its host context and FP are loaded.
 pub(crate) fn load(processor: &mut Processor) {
     let Some(parts) = &mut parts(processor) else { return };
     let in_guest = parts.context.flags & IN_GUEST != 0;
-    parts.load_system(processor.features.pauth);
-    for (index, list) in parts.guest.interface.lists.iter().enumerate().take(parts.chip.lists) {
-        parts.chip.set_list(index, if in_guest { *list } else { 0 });
+    parts.load_system(processor);
+    for (index, list) in parts.guest.interface.lists.iter().enumerate().take(processor.chip.lists) {
+        processor.chip.set_list(index, if in_guest { *list } else { 0 });
     }
     if in_guest {
         parts.load_flip(processor);
@@ -240,30 +238,30 @@ pub(crate) fn swap_fp(processor: &mut Processor) -> bool {
 
 impl Parts<'_> {
     /// Makes the guest that of a processor that was just reset, here and in the registers.
-    fn reset(&mut self, pauth: bool) {
+    fn reset(&mut self, processor: &Processor) {
         let mpidr = self.page.get(offset_of!(Guest, mpidr)) | 1 << 31;
         *self.guest = GuestContext { mpidr, ..GuestContext::reset(self.guest.vttbr) };
-        self.load_system(pauth);
+        self.load_system(processor);
         // `used` is 0 from now on, so nobody would empty them later.
-        for index in 0..self.chip.lists.min(LIST_REGISTERS) {
-            self.chip.set_list(index, 0);
+        for index in 0..processor.chip.lists.min(LIST_REGISTERS) {
+            processor.chip.set_list(index, 0);
         }
         self.context.flags &= !FP_IS_GUESTS;
     }
 
     /// Loads what stays loaded while the vCPU is current.
-    #[inline]
-    fn load_system(&self, pauth: bool) {
+    #[inline(always)]
+    fn load_system(&self, processor: &Processor) {
         self.guest.system.load();
-        if pauth {
+        if processor.features.pauth {
             self.guest.keys.load();
         }
-        self.chip.load_virtual(&self.guest.interface);
+        processor.chip.load_virtual(&self.guest.interface);
         VMPIDR_EL2.set(self.guest.mpidr);
     }
 
     /// Loads what a flip to the guest loads; the list registers are loaded already.
-    #[inline]
+    #[inline(always)]
     fn load_flip(&mut self, processor: &mut Processor) {
         let (guest, page) = (&*self.guest, self.page);
         SP_EL0.set(page.get(at::SP));
@@ -273,7 +271,7 @@ impl Parts<'_> {
         guest.flip.load();
         VTTBR_EL2.set(guest.vttbr);
         HCR_EL2.set(guest.hcr);
-        self.chip.virtual_enable(true);
+        processor.chip.virtual_enable(true);
         if self.context.flags & SHARED_VMID != 0 {
             flush_current_vmid();
         }
@@ -282,12 +280,12 @@ impl Parts<'_> {
     }
 
     /// Saves what a flip to the host saves, and loads the host's constants.
-    #[inline]
-    fn save_flip(&mut self) {
+    #[inline(always)]
+    fn save_flip(&mut self, chip: &IrqChip) {
         let page = self.page;
         self.guest.flip.save();
         CNTV_CTL_EL0.set(0);
-        self.chip.virtual_enable(false);
+        chip.virtual_enable(false);
         control::host_el1();
         HCR_EL2.set(HCR_HOST);
         page.set(at::SP, SP_EL0.get());
@@ -297,8 +295,8 @@ impl Parts<'_> {
     }
 
     /// Loads the list registers from the page.
-    #[inline]
-    fn compose(&mut self) {
+    #[inline(always)]
+    fn compose(&mut self, chip: &IrqChip) {
         let before = self.guest.used;
         let words: [u64; LIST_REGISTERS] = core::array::from_fn(|index| self.page.get(at::list(index)));
         self.guest.used = 0;
@@ -307,24 +305,24 @@ impl Parts<'_> {
             return;
         }
         let entries = words.map(|word| -> VirtualInterrupt { zerocopy::transmute!(word) });
-        let entries = entries.iter().enumerate().take(self.chip.lists);
+        let lists = chip.lists.min(LIST_REGISTERS);
         // When all are taken, the shim wants to know of the first that becomes free.
-        let full = entries.clone().all(|(_, entry)| entry.state & 3 != 0);
-        for (index, entry) in entries {
-            let value = virtual_interrupt::compose(*entry, full, self.chip.v2);
+        let full = entries.iter().take(lists).all(|entry| entry.state & 3 != 0);
+        for (index, entry) in entries.iter().enumerate().take(lists) {
+            let value = virtual_interrupt::compose(*entry, full, chip.v2);
             if value != 0 || before >> index & 1 != 0 {
-                self.chip.set_list(index, value);
+                chip.set_list(index, value);
             }
             self.guest.used |= u64::from(value != 0) << index;
         }
     }
 
     /// Writes back to the page what the guest has done to its interrupts.
-    #[inline]
-    fn fold(&self) {
+    #[inline(always)]
+    fn fold(&self, chip: &IrqChip) {
         for index in 0..LIST_REGISTERS {
             if self.guest.used >> index & 1 != 0 {
-                let state = virtual_interrupt::state(self.chip.list(index), self.chip.v2);
+                let state = virtual_interrupt::state(chip.list(index), chip.v2);
                 let entry: VirtualInterrupt = zerocopy::transmute!(self.page.get(at::list(index)));
                 let folded = VirtualInterrupt { state, ..entry };
                 self.page.set(at::list(index), zerocopy::transmute!(folded));

@@ -234,7 +234,7 @@ impl Machine for Processor {
         let Some(frame) = self.host_frame() else { return };
         if !keep_frame {
             context::save_rest(frame);
-            memory::copy_words(page + FRAME, frame);
+            memory::copy_frame(page + FRAME, ptr::from_ref(frame) as u64);
         }
         frame.x[0] = upcall.reason as u64;
         frame.x[1] = upcall.events;
@@ -250,7 +250,7 @@ impl Machine for Processor {
     fn resume_frame(&mut self) {
         let page = self.page();
         let Some(frame) = self.host_frame() else { return };
-        memory::read_words(frame, page + FRAME);
+        memory::copy_frame(ptr::from_mut(frame) as u64, page + FRAME);
         frame.pstate = host_pstate(frame.pstate);
         context::load_rest(frame, frame.pstate);
         write_head!(page, masked: 0);
