@@ -8,16 +8,10 @@
 //! ever runs under it, hence no user access; and what EL2 can see it can read, hence no access
 //! without reading.
 
-use super::{Entry, Format, Table, vmsa, when};
-use crate::level::Level;
-use crate::mapping::{Access, Leaf, Memory, Pa};
+use super::vmsa::Vmsa;
+use super::when;
+use crate::mapping::Memory;
 
-/// Bits 4:2, AttrIndx: MAIR_EL2's attribute 0, which boot sets to Device-nGnRE (0x04).
-const DEVICE: u64 = 0 << 2;
-/// Bits 4:2, AttrIndx: MAIR_EL2's attribute 1, which boot sets to normal write-back (0xff).
-const NORMAL: u64 = 1 << 2;
-/// Bits 4:2: all of AttrIndx.
-const ATTR_INDX: u64 = 0b111 << 2;
 /// Bit 6, AP[1]: reserved, one, where there is one privilege level.
 const AP1_RES1: u64 = 1 << 6;
 /// Bit 7, AP[2]: read-only.
@@ -32,42 +26,13 @@ impl El2 {
     pub const MAIR: u64 = 0xff04;
 }
 
-impl Format for El2 {
-    const ROOT: Level = Level::Gib1;
-    const LEAVES: &'static [Level] = vmsa::LEAVES;
-    const SIGN_EXTENDED: bool = false;
-    const PHYSICAL_BITS: u32 = vmsa::PHYSICAL_BITS;
+impl Vmsa for El2 {
+    const USER: bool = false;
+    /// Bits 4:2, AttrIndx: an attribute of MAIR_EL2.
+    const MEMORY: &'static [(Memory, u64)] = &[(Memory::Device, 0 << 2), (Memory::Normal, 1 << 2)];
+    const ATTRIBUTES: u64 = 0b111 << 2 | AP1_RES1 | READ_ONLY;
 
-    fn supports(_va: u64, access: Access, memory: Memory) -> bool {
-        access.read && !access.user && memory != Memory::Uncached
+    fn rights(read: bool, write: bool) -> Option<u64> {
+        read.then_some(AP1_RES1 | when(!write, READ_ONLY))
     }
-
-    fn user_may_pass(_va: u64) -> bool {
-        false
-    }
-
-    fn table(table: Table) -> u64 {
-        vmsa::table(table)
-    }
-
-    fn leaf(leaf: Leaf, level: Level) -> u64 {
-        let memory = if leaf.memory == Memory::Normal { NORMAL } else { DEVICE };
-        vmsa::leaf(leaf, level) | memory | AP1_RES1 | when(!leaf.access.write, READ_ONLY)
-    }
-
-    fn decode(word: u64, level: Level) -> Entry {
-        vmsa::decode(word, level, false, |pa| leaf(word, pa))
-    }
-}
-
-/// Reads the attributes of a leaf.
-fn leaf(word: u64, pa: Pa) -> Option<Leaf> {
-    let memory = match word & ATTR_INDX {
-        NORMAL => Memory::Normal,
-        DEVICE => Memory::Device,
-        _ => return None,
-    };
-    let access =
-        Access { read: true, write: word & READ_ONLY == 0, execute: word & vmsa::EXECUTE_NEVER == 0, user: false };
-    Some(Leaf { pa, access, memory })
 }

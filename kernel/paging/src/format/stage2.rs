@@ -8,18 +8,10 @@
 //! for a guest it is what the guest believes to be physical memory. Stage 2 knows no kernel, so
 //! whatever is mapped here is for partitions, and says so.
 
-use super::{Entry, Format, Table, vmsa, when};
-use crate::level::Level;
-use crate::mapping::{Access, Leaf, Memory, Pa};
+use super::vmsa::Vmsa;
+use super::when;
+use crate::mapping::Memory;
 
-/// Bits 5:2, MemAttr: normal, inner and outer write-back cacheable.
-const NORMAL_WRITE_BACK: u64 = 0b1111 << 2;
-/// Bits 5:2, MemAttr: normal, inner and outer non-cacheable.
-const NORMAL_NON_CACHEABLE: u64 = 0b0101 << 2;
-/// Bits 5:2, MemAttr: Device-nGnRE.
-const DEVICE_NGNRE: u64 = 0b0001 << 2;
-/// Bits 5:2: all of MemAttr.
-const MEM_ATTR: u64 = 0b1111 << 2;
 /// Bit 6, S2AP[0]: reads are allowed.
 const READ: u64 = 1 << 6;
 /// Bit 7, S2AP[1]: writes are allowed.
@@ -39,52 +31,15 @@ pub type Stage2 = AnyStage2<false>;
 /// partitions, not within one.
 pub type GuestStage2 = AnyStage2<true>;
 
-impl<const GUEST: bool> Format for AnyStage2<GUEST> {
-    const ROOT: Level = Level::Gib1;
-    const LEAVES: &'static [Level] = vmsa::LEAVES;
-    const SIGN_EXTENDED: bool = false;
-    const PHYSICAL_BITS: u32 = vmsa::PHYSICAL_BITS;
-    const WRITABLE_CODE: bool = GUEST;
+impl<const GUEST: bool> Vmsa for AnyStage2<GUEST> {
+    const USER: bool = true;
+    const MAY_WRITE_CODE: bool = GUEST;
+    /// Bits 5:2, MemAttr: write-back cacheable, non-cacheable (both inner and outer), Device-nGnRE.
+    const MEMORY: &'static [(Memory, u64)] =
+        &[(Memory::Normal, 0b1111 << 2), (Memory::Uncached, 0b0101 << 2), (Memory::Device, 0b0001 << 2)];
+    const ATTRIBUTES: u64 = 0b1111 << 2 | READ | WRITE;
 
-    fn supports(_va: u64, access: Access, _memory: Memory) -> bool {
-        access.user
+    fn rights(read: bool, write: bool) -> Option<u64> {
+        Some(when(read, READ) | when(write, WRITE))
     }
-
-    fn user_may_pass(_va: u64) -> bool {
-        true
-    }
-
-    fn table(table: Table) -> u64 {
-        vmsa::table(table)
-    }
-
-    fn leaf(leaf: Leaf, level: Level) -> u64 {
-        let memory = match leaf.memory {
-            Memory::Normal => NORMAL_WRITE_BACK,
-            Memory::Uncached => NORMAL_NON_CACHEABLE,
-            Memory::Device => DEVICE_NGNRE,
-        };
-        vmsa::leaf(leaf, level) | memory | when(leaf.access.read, READ) | when(leaf.access.write, WRITE)
-    }
-
-    fn decode(word: u64, level: Level) -> Entry {
-        vmsa::decode(word, level, true, |pa| leaf(word, pa))
-    }
-}
-
-/// Reads the attributes of a leaf.
-fn leaf(word: u64, pa: Pa) -> Option<Leaf> {
-    let memory = match word & MEM_ATTR {
-        NORMAL_WRITE_BACK => Memory::Normal,
-        NORMAL_NON_CACHEABLE => Memory::Uncached,
-        DEVICE_NGNRE => Memory::Device,
-        _ => return None,
-    };
-    let access = Access {
-        read: word & READ != 0,
-        write: word & WRITE != 0,
-        execute: word & vmsa::EXECUTE_NEVER == 0,
-        user: true,
-    };
-    Some(Leaf { pa, access, memory })
 }
