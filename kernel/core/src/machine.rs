@@ -26,7 +26,7 @@ pub mod fake;
 use parzelle_abi::call::Error;
 use parzelle_abi::health::ErrorId;
 use parzelle_abi::vcpu_page::{UpcallReason, VcpuHead};
-use parzelle_plan::QuiesceRecord;
+use parzelle_plan::{QuiesceRecord, VcpuRecord};
 
 /// Something that the current vCPU did wrong, as the processor reported it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,9 +83,10 @@ pub trait Machine {
     /// Makes `on_kick` happen on another core.
     fn kick(&mut self, core: u32);
 
-    /// Leaves the context of `from` and makes that of `to` current: FP/SIMD registers (of those
-    /// with the flag), guest system registers, the space. `None` is no partition at all.
-    fn switch(&mut self, from: Option<u32>, to: Option<u32>);
+    /// Leaves the current context, if there is one, and makes that of a vCPU (its index in the plan,
+    /// and what the plan says of it) current: FP/SIMD registers (of those with the flag), guest system
+    /// registers, the space.
+    fn switch(&mut self, number: u32, to: &VcpuRecord);
 
     /// Gives the current vCPU a fresh host context: all registers zero but the program counter,
     /// the stack pointer and the first two arguments; writes `head` to the head of its page, zeroes

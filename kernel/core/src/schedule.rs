@@ -277,7 +277,7 @@ impl<M: Machine> CoreState<M> {
         self.data.current = next;
         let Some(vcpu) = next else { return };
         if !same(next, self.data.loaded) {
-            self.machine.switch(self.data.loaded.map(|loaded| loaded.number), Some(vcpu.number));
+            self.machine.switch(vcpu.number, vcpu.record);
             self.data.loaded = next;
         }
         if vcpu.limited {

@@ -122,7 +122,7 @@ fn prepare(board: &Board, device_tree: u64) -> Result<u64, Refusal> {
         chip.configure(line.line, line.flags & LINE_EDGE != 0);
     }
     for (number, data) in booted.cores.iter_mut().enumerate() {
-        let machine = Processor::new(plan.vcpus(), clock, chip);
+        let machine = Processor::new(clock, chip);
         let state = CoreState::new(booted.shared, data, machine);
         // SAFETY: no core but this one runs, and this one not from its block yet.
         unsafe { Core::prepare(core_of(number), state) };

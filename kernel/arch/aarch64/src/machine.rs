@@ -33,8 +33,6 @@ pub(crate) struct Processor {
     pub(crate) frame: *mut Frame,
     /// The current vCPU's context, or null.
     pub(crate) context: *mut Context,
-    /// The vCPUs of the plan.
-    pub(crate) vcpus: &'static [VcpuRecord],
     pub(crate) clock: Clock,
     pub(crate) chip: IrqChip,
     pub(crate) features: control::Features,
@@ -46,11 +44,10 @@ pub(crate) struct Processor {
 }
 
 impl Processor {
-    pub(crate) fn new(vcpus: &'static [VcpuRecord], clock: Clock, chip: IrqChip) -> Processor {
+    pub(crate) fn new(clock: Clock, chip: IrqChip) -> Processor {
         Processor {
             frame: ptr::null_mut(),
             context: ptr::null_mut(),
-            vcpus,
             clock,
             chip,
             features: control::Features::read(),
@@ -172,15 +169,9 @@ impl Machine for Processor {
     }
 
     #[inline]
-    fn switch(&mut self, _from: Option<u32>, to: Option<u32>) {
+    fn switch(&mut self, _number: u32, to: &VcpuRecord) {
         self.leave();
-        match to.and_then(|to| self.vcpus.get(to as usize)) {
-            Some(to) => self.enter(to),
-            None => {
-                self.context = ptr::null_mut();
-                self.frame = ptr::null_mut();
-            }
-        }
+        self.enter(to);
     }
 
     fn start(&mut self, entry: u64, stack: u64, arguments: [u64; 2], head: &VcpuHead) {

@@ -20,7 +20,7 @@ use parzelle_abi::call::Error;
 use parzelle_abi::vcpu_page::VcpuHead;
 use parzelle_core::CoreState;
 use parzelle_core::machine::{Halt, Machine, Upcall};
-use parzelle_plan::{IoPortsRecord, QuiesceRecord};
+use parzelle_plan::{IoPortsRecord, QuiesceRecord, VcpuRecord};
 
 /// A core's state on this architecture.
 pub(crate) type Core = CoreState<Processor>;
@@ -68,8 +68,6 @@ pub(crate) struct Processor {
     block: &'static mut PerCore,
     /// What is loaded.
     slot: &'static Slot,
-    /// What is loaded when no vCPU is current.
-    idle: &'static Slot,
     ports: Ports,
     timer: Timer,
     /// What is armed.
@@ -88,7 +86,6 @@ impl Processor {
             module,
             block,
             slot: idle,
-            idle,
             ports: Ports::default(),
             timer: module.timer,
             alarm: NEVER,
@@ -219,8 +216,8 @@ impl Machine for Processor {
         }
     }
 
-    fn switch(&mut self, _from: Option<u32>, to: Option<u32>) {
-        let to = to.and_then(|to| self.module.slots.get(to as usize)).unwrap_or(self.idle);
+    fn switch(&mut self, number: u32, _to: &VcpuRecord) {
+        let Some(to) = self.module.slots.get(number as usize) else { return };
         let from = self.slot;
         let [fs, gs] = self.bases();
         let registers = self.registers();

@@ -12,7 +12,7 @@ use parzelle_abi::NEVER;
 use parzelle_abi::aarch64::GuestExit;
 use parzelle_abi::call::Error;
 use parzelle_abi::vcpu_page::VcpuHead;
-use parzelle_plan::QuiesceRecord;
+use parzelle_plan::{QuiesceRecord, VcpuRecord};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Kernel objects from the host's heap, never given back; counts what it gave.
@@ -134,10 +134,9 @@ impl Machine for Fake {
         self.kicked.push(core);
     }
 
-    fn switch(&mut self, from: Option<u32>, to: Option<u32>) {
-        assert_eq!(from, self.loaded, "the core leaves a context that is not loaded");
-        assert_ne!(from, to, "a switch to the same context");
-        self.loaded = to;
+    fn switch(&mut self, number: u32, _to: &VcpuRecord) {
+        assert_ne!(self.loaded, Some(number), "a switch to the same context");
+        self.loaded = Some(number);
         self.switches += 1;
     }
 
