@@ -8,9 +8,65 @@ use crate::tables::Span;
 use parzelle_abi::info::Name;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Declares a record: plain, zerocopy, comparable, default zero.
-macro_rules! record {
-    ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty,)+ }) => {
+/// [`SystemRecord::arch`]: aarch64.
+pub const ARCH_AARCH64: u32 = 183;
+/// [`SystemRecord::arch`]: x86-64.
+pub const ARCH_X86_64: u32 = 62;
+
+/// [`WindowRecord::flags`]: what the window leaves goes to nobody.
+pub const WINDOW_NO_SLACK: u32 = 1;
+
+/// [`VcpuRecord::flags`]: keeps FP/SIMD registers.
+pub const VCPU_FP: u32 = 1;
+/// [`VcpuRecord::flags`]: has a guest context.
+pub const VCPU_GUEST: u32 = 2;
+
+/// [`PartitionRecord::flags`]: starts idle.
+pub const PARTITION_IDLE: u32 = 1;
+/// [`PartitionRecord::flags`]: starts when another is NORMAL.
+pub const PARTITION_WAITS: u32 = 2;
+/// [`PartitionRecord::flags`]: has windows.
+pub const PARTITION_REALTIME: u32 = 4;
+
+/// [`RegionRecord::access`]: readable.
+pub const READ: u32 = 1;
+/// [`RegionRecord::access`]: writable.
+pub const WRITE: u32 = 2;
+/// [`RegionRecord::access`]: executable.
+pub const EXECUTE: u32 = 4;
+/// [`RegionRecord::access`]: device memory.
+pub const DEVICE: u32 = 8;
+
+/// [`RegionRecord::space`]: the partition's program.
+pub const SPACE_HOST: u32 = 0;
+/// [`RegionRecord::space`]: its guest.
+pub const SPACE_GUEST: u32 = 1;
+
+/// [`PortRecord::direction`]: the partition writes.
+pub const SOURCE: u32 = 0;
+/// [`PortRecord::direction`]: the partition reads.
+pub const DESTINATION: u32 = 1;
+
+/// [`ChannelRecord::kind`].
+pub const SAMPLING: u32 = 0;
+/// [`ChannelRecord::kind`].
+pub const QUEUING: u32 = 1;
+
+/// [`LineRecord::flags`]: edge-triggered; else level.
+pub const LINE_EDGE: u32 = 1;
+
+/// [`RightRecord::kind`]: switch to schedule `target`.
+pub const RIGHT_SCHEDULE: u32 = 0;
+/// [`RightRecord::kind`]: start and stop partition `target`.
+pub const RIGHT_CONTROL: u32 = 1;
+/// [`RightRecord::kind`]: read the counters of partition `target`.
+pub const RIGHT_STATISTICS: u32 = 2;
+/// [`RightRecord::kind`]: stop (`target` 0) or reset (`target` 1) the module.
+pub const RIGHT_MODULE: u32 = 3;
+
+/// Declares records: plain, zerocopy, comparable, default zero.
+macro_rules! records {
+    ($($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty,)+ })+) => { $(
         $(#[$outer])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
         #[repr(C)]
@@ -19,15 +75,10 @@ macro_rules! record {
         impl Default for $name {
             fn default() -> Self { zerocopy::FromZeros::new_zeroed() }
         }
-    };
+    )+ };
 }
 
-/// [`SystemRecord::arch`]: aarch64.
-pub const ARCH_AARCH64: u32 = 183;
-/// [`SystemRecord::arch`]: x86-64.
-pub const ARCH_X86_64: u32 = 62;
-
-record! {
+records! {
     /// The fixed part of the plan.
     SystemRecord {
         /// Name of the system.
@@ -71,9 +122,7 @@ record! {
         /// Keeps the size a multiple of 8.
         reserved: u32,
     }
-}
 
-record! {
     /// A core.
     CoreRecord {
         /// Its queues.
@@ -85,9 +134,7 @@ record! {
         /// See `trace`.
         trace_bytes: u64,
     }
-}
 
-record! {
     /// A schedule.
     ScheduleRecord {
         /// Its name.
@@ -97,20 +144,13 @@ record! {
         /// What happens to partitions when it begins.
         changes: Span,
     }
-}
 
-record! {
     /// A schedule on one core.
     TimelineRecord {
         /// Its windows.
         windows: Span,
     }
-}
 
-/// [`WindowRecord::flags`]: what the window leaves goes to nobody.
-pub const WINDOW_NO_SLACK: u32 = 1;
-
-record! {
     /// A window.
     WindowRecord {
         /// Start within the frame.
@@ -122,9 +162,7 @@ record! {
         /// [`WINDOW_NO_SLACK`].
         flags: u32,
     }
-}
 
-record! {
     /// A time partition on one core: the vCPUs that run in its windows. The first queue of each
     /// core is time partition 0 (it may be empty).
     QueueRecord {
@@ -137,14 +175,7 @@ record! {
         /// Keeps the size.
         reserved: u32,
     }
-}
 
-/// [`VcpuRecord::flags`]: keeps FP/SIMD registers.
-pub const VCPU_FP: u32 = 1;
-/// [`VcpuRecord::flags`]: has a guest context.
-pub const VCPU_GUEST: u32 = 2;
-
-record! {
     /// A vCPU.
     VcpuRecord {
         /// Its partition.
@@ -172,9 +203,7 @@ record! {
         /// Top of its stack: virtual.
         stack: u64,
     }
-}
 
-record! {
     /// A partition.
     PartitionRecord {
         /// Its name.
@@ -212,30 +241,7 @@ record! {
         /// Virtual address of the information pages.
         info: u64,
     }
-}
 
-/// [`PartitionRecord::flags`]: starts idle.
-pub const PARTITION_IDLE: u32 = 1;
-/// [`PartitionRecord::flags`]: starts when another is NORMAL.
-pub const PARTITION_WAITS: u32 = 2;
-/// [`PartitionRecord::flags`]: has windows.
-pub const PARTITION_REALTIME: u32 = 4;
-
-/// [`RegionRecord::access`]: readable.
-pub const READ: u32 = 1;
-/// [`RegionRecord::access`]: writable.
-pub const WRITE: u32 = 2;
-/// [`RegionRecord::access`]: executable.
-pub const EXECUTE: u32 = 4;
-/// [`RegionRecord::access`]: device memory.
-pub const DEVICE: u32 = 8;
-
-/// [`RegionRecord::space`]: the partition's program.
-pub const SPACE_HOST: u32 = 0;
-/// [`RegionRecord::space`]: its guest.
-pub const SPACE_GUEST: u32 = 1;
-
-record! {
     /// A mapping in a space.
     RegionRecord {
         /// Virtual address (guest space: intermediate physical).
@@ -251,14 +257,7 @@ record! {
         /// What it is (program segment, shared memory, device …), for people: a name.
         name: Name,
     }
-}
 
-/// [`PortRecord::direction`]: the partition writes.
-pub const SOURCE: u32 = 0;
-/// [`PortRecord::direction`]: the partition reads.
-pub const DESTINATION: u32 = 1;
-
-record! {
     /// A port.
     PortRecord {
         /// Its channel.
@@ -271,14 +270,7 @@ record! {
         /// The vCPU that is told.
         vcpu: u32,
     }
-}
 
-/// [`ChannelRecord::kind`].
-pub const SAMPLING: u32 = 0;
-/// [`ChannelRecord::kind`].
-pub const QUEUING: u32 = 1;
-
-record! {
     /// A channel.
     ChannelRecord {
         /// Its name.
@@ -299,9 +291,7 @@ record! {
         /// for the partitions at its ends only.
         buffer: u64,
     }
-}
 
-record! {
     /// A doorbell.
     DoorbellRecord {
         /// The vCPU that hears it.
@@ -309,12 +299,7 @@ record! {
         /// The event bit it raises.
         event: u32,
     }
-}
 
-/// [`LineRecord::flags`]: edge-triggered; else level.
-pub const LINE_EDGE: u32 = 1;
-
-record! {
     /// An interrupt line.
     LineRecord {
         /// INTID; x86-64: global system interrupt.
@@ -326,9 +311,7 @@ record! {
         /// [`LINE_EDGE`].
         flags: u32,
     }
-}
 
-record! {
     /// What the health monitor does about an error.
     ActionRecord {
         /// A [`parzelle_abi::health::Action`].
@@ -336,9 +319,7 @@ record! {
         /// Its argument: the schedule.
         argument: u32,
     }
-}
 
-record! {
     /// A health table.
     HealthRecord {
         /// By [`parzelle_abi::health::ErrorId`].
@@ -354,18 +335,7 @@ record! {
         /// … within this time.
         restart_period: u64,
     }
-}
 
-/// [`RightRecord::kind`]: switch to schedule `target`.
-pub const RIGHT_SCHEDULE: u32 = 0;
-/// [`RightRecord::kind`]: start and stop partition `target`.
-pub const RIGHT_CONTROL: u32 = 1;
-/// [`RightRecord::kind`]: read the counters of partition `target`.
-pub const RIGHT_STATISTICS: u32 = 2;
-/// [`RightRecord::kind`]: stop (`target` 0) or reset (`target` 1) the module.
-pub const RIGHT_MODULE: u32 = 3;
-
-record! {
     /// A right.
     RightRecord {
         /// What may be done.
@@ -373,9 +343,7 @@ record! {
         /// To what.
         target: u32,
     }
-}
 
-record! {
     /// A part of the image.
     SegmentRecord {
         /// What it is.
@@ -387,9 +355,7 @@ record! {
         /// Their digest.
         digest: u64,
     }
-}
 
-record! {
     /// A range of RAM that must be there.
     MemoryRecord {
         /// Physical address.
@@ -403,9 +369,7 @@ record! {
         /// What it is.
         name: Name,
     }
-}
 
-record! {
     /// What the kernel maps for itself beside its own image: common to all roots, or private to
     /// one partition's (x86-64; aarch64 has one map for all).
     KernelMapRecord {
@@ -418,9 +382,7 @@ record! {
         /// The partition whose root has it, or NONE for all.
         partition: u32,
     }
-}
 
-record! {
     /// A range of I/O ports that a partition may use (x86-64).
     IoPortsRecord {
         /// The first.
@@ -428,9 +390,7 @@ record! {
         /// How many.
         count: u32,
     }
-}
 
-record! {
     /// A write that silences a device.
     QuiesceRecord {
         /// Physical address of the register, or the I/O port.
@@ -442,9 +402,7 @@ record! {
         /// Keeps the size.
         reserved: u32,
     }
-}
 
-record! {
     /// A change when a schedule begins.
     ChangeRecord {
         /// The partition.
