@@ -15,6 +15,8 @@ pub const ARCH_X86_64: u32 = 62;
 
 /// [`WindowRecord::flags`]: what the window leaves goes to nobody.
 pub const WINDOW_NO_SLACK: u32 = 1;
+/// [`WindowRecord::flags`]: its begin empties this core's caches.
+pub const WINDOW_FLUSH: u32 = 2;
 
 /// [`VcpuRecord::flags`]: keeps FP/SIMD registers.
 pub const VCPU_FP: u32 = 1;
@@ -161,6 +163,8 @@ records! {
         queue: u32,
         /// [`WINDOW_NO_SLACK`].
         flags: u32,
+        /// From its start until somebody runs in it, whatever its begin takes; 0: as soon as may be.
+        pad: u64,
     }
 
     /// A time partition on one core: the vCPUs that run in its windows. The first queue of each

@@ -80,7 +80,8 @@ numbered! {
     /// `(error, address, length)`: reports an application error with a message to the health
     /// monitor (ARINC 653 RAISE_APPLICATION_ERROR).
     18 RaiseError "raise-error",
-    /// `(partition, address)`: writes [`crate::stats::Statistics`] of that partition.
+    /// `(partition, address, capacity, core)`: writes [`crate::stats::Statistics`] of that partition on one
+    /// core, or on all ([`crate::info::SELF`]).
     19 Statistics "statistics",
     /// `(action)`: 0 stops the module, 1 resets it, 2 stops it and reports failure
     /// (right `module`).

@@ -39,7 +39,32 @@ pub struct Statistics {
     pub last_address: u64,
     /// The code that belongs to it (the processor's syndrome, or the length of a message).
     pub last_code: u64,
+    /// Of `used`: in windows of others, which those left (time partition 0).
+    pub slack: u64,
+    /// What its runs were interrupted by, and guests left for: by [`Exit`].
+    pub exits: [u64; Exit::ALL.len()],
     /// Longest path through the kernel with interrupts masked so far on the caller's core, in
     /// ticks of the processor's counter; 0 when the kernel was built without `measure`.
     pub longest_masked: u64,
+}
+
+crate::call::numbered! {
+    /// Why a vCPU, or its guest, was left, not at its own wish: what [`Statistics::exits`] counts.
+    Exit:
+    /// A window's end, a deadline, a budget: the schedule timer.
+    0 Timer "timer",
+    /// A device's interrupt, its own or another's.
+    1 Line "interrupt",
+    /// Another core's request.
+    2 Kick "kick",
+    /// A fault.
+    3 Fault "fault",
+    /// The guest did what is the shim's to handle.
+    4 GuestSync "guest sync",
+    /// The guest's timer.
+    5 GuestTimer "guest timer",
+    /// An event for the shim while its guest ran.
+    6 GuestEvent "guest event",
+    /// The guest has ended an interrupt.
+    7 GuestMaintenance "guest maintenance",
 }

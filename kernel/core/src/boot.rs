@@ -11,7 +11,7 @@ use crate::partition::{Partition, WindowCount};
 use crate::port::Channel;
 use crate::ready::ReadySet;
 use crate::trace::Trace;
-use crate::vcpu::{Counter, Mailbox, Start, State, Vcpu, task};
+use crate::vcpu::{Accounts, Mailbox, Start, State, Vcpu, task};
 use core::cell::Cell;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64};
@@ -63,13 +63,14 @@ fn objects(plan: Plan<'static>, arena: &mut impl Arena) -> Option<Booted> {
         let inbox = arena.take(vcpus.div_ceil(64), |_, _| Some(AtomicU64::new(0)))?;
         Some(CoreShared { number: number as u32, queue: AtomicU32::new(0), floor: AtomicU32::new(u32::MAX), inbox })
     })?;
+    let windows: &'static [WindowCount] = arena.take(plan.queues().len(), |_, _| Some(WindowCount::default()))?;
     let shared: &'static [Shared] = arena.take(1, |arena, _| {
         Some(Shared {
             plan,
             partitions: arena.take(plan.partitions().len(), |_, number| Partition::new(&plan, number))?,
             channels: arena.take(plan.channels().len(), |arena, index| Channel::new(&plan, arena, index))?,
-            mailboxes: arena.take(plan.vcpus().len(), |_, number| mailbox(&plan, cores, number))?,
-            windows: arena.take(plan.queues().len(), |_, _| Some(WindowCount::default()))?,
+            mailboxes: arena.take(plan.vcpus().len(), |_, number| mailbox(&plan, cores, windows, number))?,
+            windows,
             cores,
             schedule: AtomicU64::new(u64::from(plan.system.first_schedule) << 48),
         })
@@ -79,10 +80,14 @@ fn objects(plan: Plan<'static>, arena: &mut impl Arena) -> Option<Booted> {
     Some(Booted { shared, cores })
 }
 
-fn mailbox(plan: &Plan<'static>, cores: &'static [CoreShared], number: usize) -> Option<Mailbox> {
+fn mailbox(
+    plan: &Plan<'static>,
+    cores: &'static [CoreShared],
+    windows: &'static [WindowCount],
+    number: usize,
+) -> Option<Mailbox> {
     let vcpu = plan.vcpus().get(number)?;
     let home = plan.cores().get(vcpu.core as usize)?;
-    let [used, sent, received, wake_ups] = [(); 4].map(|()| Counter::default());
     Some(Mailbox {
         pending: AtomicU64::new(0),
         requests: AtomicU32::new(0),
@@ -91,10 +96,8 @@ fn mailbox(plan: &Plan<'static>, cores: &'static [CoreShared], number: usize) ->
         local: (number as u32).checked_sub(home.vcpus.first)?,
         queue: vcpu.queue.checked_sub(home.queues.first)?,
         priority: vcpu.priority,
-        used,
-        sent,
-        received,
-        wake_ups,
+        windows: windows.get(vcpu.queue as usize)?,
+        accounts: Accounts::default(),
     })
 }
 

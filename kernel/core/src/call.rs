@@ -9,7 +9,7 @@ use crate::kernel::{CoreState, Line, due};
 use crate::machine::{Fault, Halt, Machine};
 use crate::partition::Partition;
 use crate::port::bounded;
-use crate::vcpu::{Counter, Mailbox, Start, State, Vcpu};
+use crate::vcpu::{Accounts, Start, State, Vcpu};
 use core::sync::atomic::Ordering::Relaxed;
 use parzelle_abi::health::{Condition, ErrorId, Mode};
 use parzelle_abi::info::SELF;
@@ -48,7 +48,7 @@ impl<M: Machine> CoreState<M> {
             Call::Ring => self.ring(caller, a),
             Call::AckInterrupt => self.ack_interrupt(caller, a),
             Call::RaiseError => self.raise_error(caller, a, b, c),
-            Call::Statistics => self.statistics(caller, a, b),
+            Call::Statistics => self.statistics(caller, a, b, c, d),
             Call::Module => self.module(caller, a),
             Call::StartVcpu => self.start_sibling(caller, a, Start { entry: b, stack: c, arguments: [d, 0], life: 0 }),
             Call::Kick => self.kick_sibling(caller, a, b),
@@ -210,40 +210,52 @@ impl<M: Machine> CoreState<M> {
         }
     }
 
-    fn statistics(&mut self, caller: &Vcpu, partition: u64, address: u64) -> Reply {
+    fn statistics(&mut self, caller: &Vcpu, partition: u64, address: u64, capacity: u64, core: u64) -> Reply {
         let target = self.target(caller, partition, &[RIGHT_STATISTICS])?;
         let bytes = size_of::<Statistics>() as u64;
+        if capacity < bytes {
+            return Err(Error::WrongSize);
+        }
+        if core != SELF && core >= self.shared.cores.len() as u64 {
+            return Err(Error::NoSuchObject);
+        }
         let to = caller.partition.locate(address, bytes, WRITE, &caller.region_hint)?;
         let now = self.machine.now();
         self.charge(now);
-        let plan = &self.shared.plan;
-        let sum = |count: fn(&Mailbox) -> &Counter| {
-            let mailboxes = target.vcpus.iter().filter_map(|&number| self.shared.mailboxes.get(number as usize));
-            mailboxes.map(|mailbox| count(mailbox).get()).sum()
-        };
-        let first = target.vcpus.first().and_then(|&number| plan.vcpus().get(number as usize));
-        let queue = first.map_or(usize::MAX, |vcpu| vcpu.queue as usize);
-        let windows = self.shared.windows.get(queue).ok_or(Error::NoSuchObject)?;
         let state = &target.state;
-        let statistics = Statistics {
+        let mut it = Statistics {
             now,
-            used: sum(|mailbox| &mailbox.used),
-            windows_planned: windows.run.get() + windows.skipped.get(),
-            windows_run: windows.run.get(),
-            windows_missed: windows.missed.get(),
-            late_min: windows.late_min.get(),
-            late_max: windows.late_max.get(),
-            messages_sent: sum(|mailbox| &mailbox.sent),
-            messages_received: sum(|mailbox| &mailbox.received),
             health_events: state.health_events.load(Relaxed),
             restarts: u64::from(state.generation.load(Relaxed)),
-            wake_ups: sum(|mailbox| &mailbox.wake_ups),
             last_error: state.last_error.load(Relaxed),
             last_address: state.last_address.load(Relaxed),
             last_code: state.last_code.load(Relaxed),
             longest_masked: self.machine.longest_masked(),
+            ..Statistics::default()
         };
-        self.machine.write(to, statistics.as_bytes());
+        let (shared, mut cores) = (self.shared, 0u64);
+        let mailboxes = target.vcpus.iter().filter_map(|&number| shared.mailboxes.get(number as usize));
+        for mailbox in mailboxes.filter(|mailbox| core == SELF || core == u64::from(mailbox.core.number)) {
+            let Accounts { used, slack, sent, received, wake_ups, exits } = &mailbox.accounts;
+            it.used += used.get();
+            it.slack += slack.get();
+            it.messages_sent += sent.get();
+            it.messages_received += received.get();
+            it.wake_ups += wake_ups.get();
+            it.exits.iter_mut().zip(exits).for_each(|(sum, count)| *sum += count.get());
+            // Its vCPUs on a core share their windows.
+            let (core, windows) = (1 << (mailbox.core.number & 63), mailbox.windows);
+            if cores & core == 0 {
+                let (run, least) = (windows.run.get(), windows.late_min.get());
+                it.late_min = if it.windows_run == 0 { least } else { least.min(it.late_min) };
+                it.late_max = it.late_max.max(windows.late_max.get());
+                it.windows_run += run;
+                it.windows_planned += run + windows.skipped.get();
+                it.windows_missed += windows.missed.get();
+            }
+            cores |= core;
+        }
+        self.machine.write(to, it.as_bytes());
         Ok(Some(bytes))
     }
 

@@ -150,6 +150,8 @@ fn time(plan: &Plan<'_>) -> Result<(), Refusal> {
         let queues = cores.get(number % cores.len()).map_or(0, |core| core.queues.count);
         part(plan.windows(), timeline.windows).iter().all(|window| window.queue < queues)
     })?;
+    Table("windows", plan.windows())
+        .all("it begins with more than it lasts", |_, window| window.pad < window.duration)?;
     let schedules = Table("schedules", plan.schedules());
     schedules.all("its changes are missing", |_, schedule| within(plan.changes(), schedule.changes))?;
     schedules.all("more than 65536 schedules", |index, _| index < 1 << 16)?;

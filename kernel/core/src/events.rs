@@ -8,6 +8,7 @@ use crate::machine::{Machine, Upcall};
 use crate::vcpu::{Mailbox, REQUEST_START, REQUEST_STOP, State, Vcpu, task};
 use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use parzelle_abi::aarch64::GuestExit;
+use parzelle_abi::stats::Exit;
 use parzelle_abi::vcpu_page::{UpcallReason, VcpuHead};
 
 /// How many mailboxes of time partition 0 are read before interrupts are looked at again.
@@ -70,7 +71,7 @@ impl<M: Machine> CoreState<M> {
             return self.not_ready(vcpu);
         }
         vcpu.state.set(State::Ready);
-        vcpu.mailbox.wake_ups.add(1);
+        vcpu.mailbox.accounts.wake_ups.add(1);
         vcpu.queue.ready.insert(vcpu.slot as usize);
         // Nothing changes when the current one goes first anyway.
         let first = match self.data.current {
@@ -167,6 +168,15 @@ impl<M: Machine> CoreState<M> {
     /// Leaves the guest context of the loaded vCPU: its call returns with the reason.
     pub(crate) fn leave_guest(&mut self, loaded: &Vcpu, exit: GuestExit) {
         loaded.guest_interest.set(0);
+        count(
+            loaded,
+            match exit {
+                GuestExit::Sync => Exit::GuestSync,
+                GuestExit::Timer => Exit::GuestTimer,
+                GuestExit::Event => Exit::GuestEvent,
+                GuestExit::Maintenance => Exit::GuestMaintenance,
+            },
+        );
         self.machine.leave_guest(exit);
         self.machine.set_result(0, exit as u64);
     }
@@ -215,6 +225,14 @@ impl<M: Machine> CoreState<M> {
             counter_zero: 0,
             counter_scale: 0,
         }
+    }
+}
+
+/// Counts that a vCPU, or its guest, is left.
+#[inline]
+pub(crate) fn count(vcpu: &Vcpu, exit: Exit) {
+    if let Some(count) = vcpu.mailbox.accounts.exits.get(exit as usize) {
+        count.add(1);
     }
 }
 

@@ -16,6 +16,7 @@
 //! mailbox and a bit in the core's inbox.
 
 use crate::deadlines::Deadlines;
+use crate::events::count;
 use crate::machine::{Fault, Machine};
 use crate::partition::{Partition, WindowCount};
 use crate::port::Channel;
@@ -26,6 +27,7 @@ use core::cell::Cell;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use parzelle_abi::aarch64::GuestExit;
+use parzelle_abi::stats::Exit;
 use parzelle_abi::{Call, Error, NEVER};
 use parzelle_plan::{ChangeRecord, Plan, WindowRecord};
 
@@ -209,6 +211,7 @@ impl<M: Machine> CoreState<M> {
     /// A fault of the current vCPU's host context.
     pub fn on_fault(&mut self, fault: Fault) {
         if let Some(current) = self.data.current {
+            count(current, Exit::Fault);
             self.report_fault(current, fault);
         }
         self.finish();
@@ -224,6 +227,7 @@ impl<M: Machine> CoreState<M> {
     /// An interrupt of a device, which the machine has acknowledged; it ends it before or after.
     #[inline]
     pub fn on_line(&mut self, line: u32) {
+        self.interrupted(Exit::Line);
         self.machine.mask_line(line);
         let place = self.data.line_places.get(line as usize).map_or(usize::MAX, |&place| place as usize);
         if let Some(line) = self.data.lines.get(place)
@@ -237,6 +241,7 @@ impl<M: Machine> CoreState<M> {
     /// The armed time has come.
     #[inline]
     pub fn on_timer(&mut self) {
+        self.interrupted(Exit::Timer);
         self.data.armed = NEVER;
         let now = self.machine.now();
         self.charge(now);
@@ -247,6 +252,7 @@ impl<M: Machine> CoreState<M> {
 
     /// Another core asked to look.
     pub fn on_kick(&mut self) {
+        self.interrupted(Exit::Kick);
         self.read_inbox();
         self.finish();
     }
@@ -265,6 +271,13 @@ impl<M: Machine> CoreState<M> {
     #[inline]
     pub fn current(&self) -> Option<u32> {
         self.data.current.map(|vcpu| vcpu.number)
+    }
+
+    #[inline(always)]
+    fn interrupted(&self, exit: Exit) {
+        if let Some(current) = self.data.current {
+            count(current, exit);
+        }
     }
 
     /// What every entry ends with: for most calls, nothing.

@@ -136,6 +136,10 @@ pub trait Machine {
     /// Unmasks an interrupt line; the machine routes it to this core.
     fn unmask_line(&mut self, line: u32);
 
+    /// Empties this core's own caches and forgets what its branch predictors have learnt, as far as
+    /// the processor lets the kernel: what the next partition could measure of the last.
+    fn flush(&mut self);
+
     /// Performs a write that silences a device.
     fn quiesce(&mut self, write: &QuiesceRecord);
 

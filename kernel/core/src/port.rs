@@ -99,7 +99,7 @@ impl<M: Machine> CoreState<M> {
             }
             (book.count, book.written) = (if kind == SAMPLING { 1 } else { book.count + 1 }, now);
         }
-        caller.mailbox.sent.add(1);
+        caller.mailbox.accounts.sent.add(1);
         for &reader in channel.readers {
             self.announce(reader);
         }
@@ -139,7 +139,7 @@ impl<M: Machine> CoreState<M> {
             book.head = if slot + 1 == record.depth { 0 } else { slot + 1 };
         }
         drop(book);
-        caller.mailbox.received.add(1);
+        caller.mailbox.accounts.received.add(1);
         if was_full {
             self.announce(record.writer);
         }

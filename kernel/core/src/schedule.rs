@@ -19,7 +19,7 @@ use crate::vcpu::{State, Vcpu, task};
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use parzelle_abi::trace::TraceKind;
 use parzelle_abi::{Error, NEVER, event};
-use parzelle_plan::{WINDOW_NO_SLACK, WindowRecord};
+use parzelle_plan::{WINDOW_FLUSH, WINDOW_NO_SLACK, WindowRecord};
 
 /// A switch of schedule asked for within this time before a frame's end waits for the next
 /// frame's end, so that all cores see it in time.
@@ -84,7 +84,25 @@ impl<M: Machine> CoreState<M> {
         window.end = window.start + record.duration;
         (window.queue, window.rest) = (queue, rest);
         window.slack = queue.is_background() || record.flags & WINDOW_NO_SLACK == 0;
+        let now = if record.flags & WINDOW_FLUSH != 0 || record.pad != 0 { self.seal(record) } else { now };
         self.enter_window(last, now);
+    }
+
+    /// Does what separates a window from the one before: empties caches, and lets time pass until a
+    /// constant after its planned start, so that nothing about the last window shows in the next.
+    #[cold]
+    fn seal(&mut self, record: &WindowRecord) -> u64 {
+        if record.flags & WINDOW_FLUSH != 0 {
+            self.machine.flush();
+        }
+        let begin = self.data.window.start + record.pad;
+        self.data.window.start = begin;
+        loop {
+            let now = self.machine.now();
+            if now >= begin {
+                return now;
+            }
+        }
     }
 
     /// Begins the next frame, with another schedule if that was asked for.
@@ -310,7 +328,10 @@ impl<M: Machine> CoreState<M> {
         self.data.since = now;
         self.data.due |= due::CHARGED;
         let Some(vcpu) = self.data.current else { return };
-        vcpu.mailbox.used.add(spent);
+        vcpu.mailbox.accounts.used.add(spent);
+        if vcpu.queue.number != self.data.window.queue.number {
+            vcpu.mailbox.accounts.slack.add(spent);
+        }
         if vcpu.limited {
             vcpu.budget_left.set(vcpu.budget_left.get().saturating_sub(spent));
         }

@@ -12,11 +12,12 @@
 
 use crate::deadlines::Deadlines;
 use crate::kernel::{CoreShared, Queue};
-use crate::partition::Partition;
+use crate::partition::{Partition, WindowCount};
 use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 use parzelle_abi::NEVER;
+use parzelle_abi::stats::Exit;
 use parzelle_plan::VcpuRecord;
 use spin::mutex::TicketMutex;
 
@@ -142,11 +143,22 @@ pub(crate) struct Mailbox {
     pub(crate) local: u32,
     pub(crate) queue: u32,
     pub(crate) priority: u32,
-    /// Time used, in nanoseconds; messages; how often it was woken.
+    pub(crate) windows: &'static WindowCount,
+    pub(crate) accounts: Accounts,
+}
+
+/// What a vCPU has done so far.
+#[derive(Default)]
+pub(crate) struct Accounts {
+    /// Time, in nanoseconds; and of that, in windows of others.
     pub(crate) used: Counter,
+    pub(crate) slack: Counter,
+    /// Messages.
     pub(crate) sent: Counter,
     pub(crate) received: Counter,
     pub(crate) wake_ups: Counter,
+    /// By [`parzelle_abi::stats::Exit`].
+    pub(crate) exits: [Counter; Exit::ALL.len()],
 }
 
 /// A count with one writer and any number of readers.

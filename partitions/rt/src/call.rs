@@ -52,8 +52,8 @@ pub(crate) fn reading(call: Call, first: u64, bytes: &[u8]) -> Result<u64, Error
 
 /// Makes a call in which the kernel writes at most `bytes`.
 #[inline]
-pub(crate) fn writing(call: Call, first: u64, bytes: &mut [u8]) -> Result<u64, Error> {
-    let arguments = [first, bytes.as_mut_ptr() as u64, bytes.len() as u64, 0, 0];
+pub(crate) fn writing(call: Call, first: u64, bytes: &mut [u8], last: u64) -> Result<u64, Error> {
+    let arguments = [first, bytes.as_mut_ptr() as u64, bytes.len() as u64, last, 0];
     // SAFETY: the slice is borrowed exclusively for the length of the call, and any bytes are
     // valid in it.
     result(unsafe { parzelle_sys::call(call as u64, arguments) })

@@ -65,13 +65,13 @@ pub fn raise(error: ErrorId, message: &[u8]) -> Result<(), Error> {
     Ok(reading(Call::RaiseError, error as u64, message).map(|_| ())?)
 }
 
-/// The counters of partition `number` ([`SELF`] for one's own).
+/// The counters of partition `number` ([`SELF`] for one's own) on a core, `None` for all together.
 ///
 /// # Errors
-/// `NotPermitted` without the right.
-pub fn statistics(number: u64) -> Result<Statistics, Error> {
+/// `NotPermitted` without the right, `NoSuchObject` if there is no such core.
+pub fn statistics(number: u64, core: Option<u32>) -> Result<Statistics, Error> {
     let mut statistics = Statistics::default();
-    writing(Call::Statistics, number, statistics.as_mut_bytes())?;
+    writing(Call::Statistics, number, statistics.as_mut_bytes(), core.map_or(SELF, u64::from))?;
     Ok(statistics)
 }
 
@@ -80,7 +80,7 @@ pub fn statistics(number: u64) -> Result<Statistics, Error> {
 /// # Errors
 /// None with a kernel.
 pub fn own_statistics() -> Result<Statistics, Error> {
-    statistics(SELF)
+    statistics(SELF, None)
 }
 
 /// Another partition over which this one has a right.
@@ -103,7 +103,15 @@ impl Other {
     /// # Errors
     /// `NotPermitted` without the right `statistics`.
     pub fn statistics(&self) -> Result<Statistics, Error> {
-        statistics(u64::from(self.0.number))
+        statistics(u64::from(self.0.number), None)
+    }
+
+    /// Its counters on one core.
+    ///
+    /// # Errors
+    /// `NotPermitted` without the right `statistics`, `NoSuchObject` if there is no such core.
+    pub fn statistics_on(&self, core: u32) -> Result<Statistics, Error> {
+        statistics(u64::from(self.0.number), Some(core))
     }
 
     /// Its status.

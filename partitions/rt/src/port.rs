@@ -104,7 +104,7 @@ impl SamplingDestination {
     /// `Empty` if none was ever written, `WrongSize` if `buffer` is too short.
     #[inline]
     pub fn read(&self, buffer: &mut [u8]) -> Result<Sample, Error> {
-        let value = writing(Call::SamplingRead, u64::from(self.0.number), buffer)?;
+        let value = writing(Call::SamplingRead, u64::from(self.0.number), buffer, 0)?;
         Ok(Sample { length: value as u32 as usize, valid: value >> 32 != 0 })
     }
 
@@ -137,6 +137,6 @@ impl QueuingDestination {
     /// `Empty` if none is there, `WrongSize` if `buffer` is too short (the message stays).
     #[inline]
     pub fn receive(&self, buffer: &mut [u8]) -> Result<usize, Error> {
-        Ok(writing(Call::QueuingReceive, u64::from(self.0.number), buffer)? as usize)
+        Ok(writing(Call::QueuingReceive, u64::from(self.0.number), buffer, 0)? as usize)
     }
 }

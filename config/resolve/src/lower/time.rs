@@ -136,6 +136,7 @@ impl Order {
                     duration: window.duration,
                     queue: self.queue_on(core, window.time_partition),
                     flags: 0,
+                    pad: 0,
                 }));
                 let windows = Span { first, count: plan.windows.len() as u32 - first };
                 plan.timelines.push(TimelineRecord { windows });

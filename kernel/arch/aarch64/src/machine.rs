@@ -7,7 +7,7 @@ use crate::context::{self, Context, FP, FP_IS_GUESTS, FpArea, GUEST, IN_GUEST, S
 use crate::control::{self, CPTR_FP, CPTR_TRAP};
 use crate::irqchip::IrqChip;
 use crate::memory;
-use crate::registers::{flush_current_vmid, isb};
+use crate::registers::{self, flush_current_vmid, isb};
 use crate::timer::Clock;
 use crate::{console, guest, halt};
 use aarch64_cpu::registers::{CPTR_EL2, ELR_EL2, SP_EL0, SPSR_EL2, VTTBR_EL2};
@@ -286,6 +286,10 @@ impl Machine for Processor {
     #[inline(always)]
     fn unmask_line(&mut self, line: u32) {
         self.chip.unmask(line);
+    }
+
+    fn flush(&mut self) {
+        registers::flush_caches();
     }
 
     fn quiesce(&mut self, write: &QuiesceRecord) {

@@ -104,6 +104,10 @@ system_registers! {
     ApgaLo "S3_0_C2_C3_0",
     /// See `ApiaLo`.
     ApgaHi "S3_0_C2_C3_1",
+    /// The cache that `Ccsidr` speaks of.
+    Csselr "csselr_el1",
+    /// Sets, ways and line of a cache.
+    Ccsidr "ccsidr_el1",
     /// Instruction set features 2 (PAC by QARMA3), by number: old assemblers don't know it.
     IdAa64Isar2 "S3_0_C0_C6_2",
 }
@@ -131,6 +135,8 @@ instructions! {
     wait_for_interrupt "wfi",
     /// Drops this core's stage-1 and stage-2 entries of the current VMID.
     flush_current_vmid "isb\n tlbi vmalls12e1\n dsb nsh\n isb",
+    /// Completes all accesses and drops this core's cached instructions.
+    flush_instructions "dsb sy\n ic iallu\n dsb sy\n isb",
     /// Drops this core's entries of EL2 and of all VMIDs, and stale instructions.
     flush_all "dsb ish\n tlbi alle2\n tlbi alle1\n ic iallu\n dsb ish\n isb",
 }
@@ -152,6 +158,25 @@ pub(crate) fn clean_to_memory(address: u64, bytes: u64) {
         unsafe { assembly!("dc civac, {}", in(reg) line) };
     }
     dsb_sy();
+}
+
+/// Writes back and drops this core's first-level data cache, by set and way, and drops its
+/// instructions and what was predicted of them (Arm ARM, D7.5.9, CCSIDR_EL1 without FEAT_CCIDX).
+pub(crate) fn flush_caches() {
+    let kept = Csselr.get();
+    Csselr.set(0);
+    isb();
+    let shape = Ccsidr.get();
+    Csselr.set(kept);
+    let (line, ways, sets) = ((shape & 7) + 4, shape >> 3 & 0x3ff, shape >> 13 & 0x7fff);
+    let shift = (ways as u32).leading_zeros() & 31;
+    for way in 0..=ways {
+        for set in 0..=sets {
+            // SAFETY: what is dirty is written back: no data changes.
+            unsafe { assembly!("dc cisw, {}", in(reg) way << shift | set << line) };
+        }
+    }
+    flush_instructions();
 }
 
 /// Translates an address as a load at EL1 would, with the guest's stage 1; returns PAR_EL1.

@@ -125,6 +125,14 @@ instructions! {
         asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags))
     }
 
+    /// Writes back what is cached and forgets it.
+    ///
+    /// # Safety
+    /// It changes nothing but time, of which it takes much.
+    pub(crate) unsafe fn write_back_and_invalidate() {
+        asm!("wbinvd", options(nostack, preserves_flags))
+    }
+
     /// Writes CR4.
     ///
     /// # Safety

@@ -327,6 +327,15 @@ impl Machine for Processor {
         self.module.io.unmask(line, apic.copied().unwrap_or(0), self.timer.local);
     }
 
+    fn flush(&mut self) {
+        // SAFETY: writes back and forgets what is cached; nothing depends on it but time.
+        unsafe { cpu::write_back_and_invalidate() };
+        if self.module.features.ibpb {
+            // SAFETY: CPUID says that the register is there; its bit 0 is a command.
+            unsafe { cpu::write_msr(msr::PREDICTION_COMMAND, 1) };
+        }
+    }
+
     fn quiesce(&mut self, write: &QuiesceRecord) {
         power::quiesce(write);
     }

@@ -48,6 +48,8 @@ pub mod cr4 {
 pub mod msr {
     /// IA32_APIC_BASE.
     pub const APIC_BASE: u32 = 0x1b;
+    /// IA32_PRED_CMD: 1 forgets what indirect branches were predicted from.
+    pub const PREDICTION_COMMAND: u32 = 0x49;
     /// IA32_SYSENTER_CS.
     pub const SYSENTER_CS: u32 = 0x174;
     /// IA32_TSC_DEADLINE.

@@ -196,7 +196,7 @@ impl System {
         let windows = if self.windows.is_empty() { vec![(0, 10 * MS)] } else { self.windows.clone() };
         let mut start = 0;
         for (queue, duration) in &windows {
-            plan.windows.push(WindowRecord { start, duration: *duration, queue: *queue, flags: 0 });
+            plan.windows.push(WindowRecord { start, duration: *duration, queue: *queue, ..Default::default() });
             start += duration;
         }
         plan.timelines.push(TimelineRecord { windows: Span { first: 0, count: windows.len() as u32 } });

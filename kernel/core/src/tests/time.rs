@@ -98,7 +98,7 @@ fn a_higher_priority_of_time_partition_0_goes_first_within_its_budget() {
     assert_eq!(sim.running(), Some(0), "its budget is used up");
     sim.run_to(3 * MS + 100);
     assert_eq!(sim.running(), Some(1), "replenished");
-    let before = sim.core.shared.mailboxes[sim.vcpu(1) as usize].used.get();
+    let before = sim.core.shared.mailboxes[sim.vcpu(1) as usize].accounts.used.get();
     assert!((MS / 5..MS / 5 + 100).contains(&before), "{before}");
 }
 
@@ -223,7 +223,7 @@ proptest! {
             }
             let now = sim.core.machine.time;
             for (partition, cell) in cells.iter().enumerate().filter(|(_, cell)| cell.budget.0 != 0) {
-                let total = sim.core.shared.mailboxes[sim.vcpu(partition as u32) as usize].used.get();
+                let total = sim.core.shared.mailboxes[sim.vcpu(partition as u32) as usize].accounts.used.get();
                 let (since, base) = used[partition];
                 if now - since >= cell.budget.1 {
                     // Over any stretch: at most a budget per period begun in it, and one before.

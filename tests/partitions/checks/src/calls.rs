@@ -92,7 +92,7 @@ fn rights(me: &Partition, test: &mut Test) {
     says(test, Call::Status, [other, 0, 0, 0, 0], NotPermitted);
     says(test, Call::Control, [other, 2, 0, 0, 0], NotPermitted);
     says(test, Call::Control, [u64::from(me.number()), 2, 0, 0, 0], NotPermitted);
-    says(test, Call::Statistics, [other, layout::VCPU_PAGES, 0, 0, 0], NotPermitted);
+    says(test, Call::Statistics, [other, layout::VCPU_PAGES, 4096, SELF, 0], NotPermitted);
     says(test, Call::SetSchedule, [0; 5], NotPermitted);
     says(test, Call::RunGuest, [event::ALL, 0, 0, 0, 0], NotPermitted);
     for far in [1 << 32, u64::MAX - 1] {
@@ -121,7 +121,7 @@ fn own(test: &mut Test) -> Result<(), Error> {
     test.equal("generation", status.generation, 0);
     // The information pages are read-only.
     for address in [0, NOWHERE, u64::MAX, layout::INFO, layout::LOADER] {
-        says(test, Call::Statistics, [SELF, address, 0, 0, 0], InvalidAddress);
+        says(test, Call::Statistics, [SELF, address, 4096, SELF, 0], InvalidAddress);
     }
     says(test, Call::StartVcpu, [0, layout::PROGRAM, 0, 0, 0], InvalidMode);
     for events in [event::TIMER, event::WINDOW, event::PEER, 1 << 8, event::ALL] {

@@ -14,6 +14,8 @@ pub(crate) struct Features {
     pub(crate) cr4: u64,
     /// User mode can change the bases of FS and GS.
     pub(crate) fsgsbase: bool,
+    /// There is IA32_PRED_CMD.
+    pub(crate) ibpb: bool,
     /// The timer can compare with the time-stamp counter.
     pub(crate) deadline: bool,
 }
@@ -29,7 +31,7 @@ pub(crate) fn probe() -> Result<Features, Refusal> {
 /// Decides by EAX, EBX, ECX and EDX of leaves 1, 7 and 8000_0001.
 fn decide(basic: [u32; 4], more: [u32; 4], extended: [u32; 4]) -> Result<Features, Refusal> {
     let [_, _, basic_c, basic_d] = basic;
-    let [_, more_b, more_c, _] = more;
+    let [_, more_b, more_c, more_d] = more;
     let [.., extended_d] = extended;
     let needed = [
         (basic_d, 4, "time-stamp counter"),
@@ -53,7 +55,12 @@ fn decide(basic: [u32; 4], more: [u32; 4], extended: [u32; 4]) -> Result<Feature
             control |= flag;
         }
     }
-    Ok(Features { cr4: control, fsgsbase: more_b & 1 != 0, deadline: basic_c >> 24 & 1 != 0 })
+    Ok(Features {
+        cr4: control,
+        fsgsbase: more_b & 1 != 0,
+        ibpb: more_d >> 26 & 1 != 0,
+        deadline: basic_c >> 24 & 1 != 0,
+    })
 }
 
 #[cfg(test)]
@@ -67,8 +74,9 @@ mod tests {
         let extended = [0, 0, 0, 1 << 11 | 1 << 20];
         let plain = decide(basic, [0; 4], extended).unwrap();
         assert_eq!(plain.cr4, cr4::KERNEL);
-        assert!(!plain.fsgsbase && !plain.deadline);
-        let rich = decide(checked, [0, 1 | 1 << 7, 1 << 2, 0], extended).unwrap();
+        assert!(!plain.fsgsbase && !plain.ibpb && !plain.deadline);
+        let rich = decide(checked, [0, 1 | 1 << 7, 1 << 2, 1 << 26], extended).unwrap();
+        assert!(rich.ibpb);
         assert_eq!(rich.cr4, cr4::KERNEL | cr4::MCE | cr4::FSGSBASE | cr4::SMEP | cr4::UMIP);
         let refused = decide(basic, [0; 4], [0; 4]).unwrap_err();
         assert_eq!(refused.to_string(), "the processor has no syscall instruction");
