@@ -142,8 +142,16 @@ fn rights_are_per_target() {
         assert_eq!(sim.call(call, &arguments), Some((Error::NotPermitted as u64, 0)), "{call:?}");
     }
     sim.until_runs(0);
-    assert_eq!(sim.call(Call::Statistics, &[1, MEMORY]).unwrap().0, 0);
-    assert_eq!(sim.call(Call::Statistics, &[SELF, MEMORY]).unwrap().0, 0);
+    let bytes = size_of::<parzelle_abi::stats::Statistics>() as u64;
+    for (partition, capacity, core, expected) in [
+        (1, bytes, SELF, 0),
+        (SELF, bytes, 0, 0),
+        (SELF, bytes - 1, 0, Error::WrongSize as u64),
+        (SELF, bytes, 1, Error::NoSuchObject as u64),
+    ] {
+        let (status, _) = sim.call(Call::Statistics, &[partition, MEMORY, capacity, core]).unwrap();
+        assert_eq!(status, expected, "{partition} on {core}");
+    }
     assert_eq!(sim.call(Call::Control, &[1, Mode::Idle as u64]), Some((0, 0)));
     assert_eq!(state(&mut sim, 1).0, Mode::Idle);
     assert_eq!(sim.call(Call::Control, &[0, Mode::Idle as u64]), Some((Error::NotPermitted as u64, 0)));
