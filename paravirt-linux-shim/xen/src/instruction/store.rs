@@ -148,7 +148,7 @@ fn set(registers: &mut Registers, flag: u64, on: bool) {
 fn result_flags(registers: &mut Registers, width: Width, result: u64) {
     set(registers, flag::ZERO, width.cut(result) == 0);
     set(registers, flag::SIGN, result >> (width.bits() - 1) & 1 != 0);
-    set(registers, flag::PARITY, (result as u8).count_ones() % 2 == 0);
+    set(registers, flag::PARITY, (result as u8).count_ones().is_multiple_of(2));
 }
 
 fn logic(registers: &mut Registers, width: Width, result: u64) -> u64 {

@@ -122,8 +122,9 @@ fn operation_writes(operation: &Operation) -> bool {
 /// Whether an instruction is one of ours: found by the other decoder, with prefixes that compilers
 /// and people write.
 fn must_know(other: &iced_x86::Instruction, bytes: &[u8]) -> bool {
-    let prefixes =
-        bytes.iter().take_while(|byte| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3));
+    let prefixes = bytes
+        .iter()
+        .take_while(|byte| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3));
     let odd = prefixes.clone().any(|byte| matches!(byte, 0xf2 | 0xf3));
     let short = prefixes.clone().any(|byte| *byte == 0x66);
     if odd || other.code() == Code::INVALID {

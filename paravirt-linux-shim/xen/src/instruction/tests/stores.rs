@@ -40,7 +40,7 @@ proptest! {
             new == 0,
             new >> (width.bits() - 1) != 0,
             wide != signed(width, new),
-            (new as u8).count_ones() % 2 == 0,
+            (new as u8).count_ones().is_multiple_of(2),
         ];
         prop_assert_eq!(flags_of(&registers), expected);
         prop_assert_eq!(registers.rflags | flag::ARITHMETIC, u64::MAX, "the other flags stay");
