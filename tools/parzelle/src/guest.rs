@@ -37,7 +37,7 @@ mod tests {
     use super::*;
     use crate::house;
 
-    /// Debian's kernel as `cargo xtask setup --guest x86_64` fetches it.
+    /// Debian's kernel as `cargo xtask test` fetches it.
     fn debian() -> Option<Vec<u8>> {
         std::fs::read(house::root().join(".cache/guests/debian-12/x86_64/vmlinuz")).ok()
     }
@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn debians_kernel_is_unpacked_and_can_be_started() {
         let Some(file) = debian() else {
-            eprintln!("skipped: no x86-64 guest was fetched");
+            eprintln!("skipped: `cargo xtask test host` fetches the guest that this needs");
             return;
         };
         let unpacked = kernel(Arch::X86_64, file).unwrap();
