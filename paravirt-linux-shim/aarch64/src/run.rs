@@ -149,6 +149,7 @@ impl Runner {
 
     /// Lets the board react to an exit. `aside`: it was not the guest's doing; its output does not
     /// wait any longer than to the next such exit.
+    #[inline(always)]
     fn turn(&mut self, exit: Exit, aside: bool) -> Next {
         let mut guard = self.look();
         let board = &mut *guard;
@@ -186,11 +187,11 @@ impl Runner {
     }
 
     /// Takes the board. When the guest has come to an end, nothing is left to do with it.
+    #[inline(always)]
     fn look(&mut self) -> SpinMutexGuard<'static, Board> {
         let mut board = self.shared.board.lock();
         if board.over {
-            drop(board);
-            time::idle();
+            leave_for_good(board);
         }
         if take(&mut self.news) & self.shared.input_events != 0 {
             board.input.arrived();
@@ -239,4 +240,11 @@ impl Runner {
             let _ = time::set_timer(time::now().saturating_add(SLICE));
         }
     }
+}
+
+/// The guest has come to an end at another vCPU's hands.
+#[cold]
+fn leave_for_good(board: SpinMutexGuard<'_, Board>) -> ! {
+    drop(board);
+    time::idle()
 }
