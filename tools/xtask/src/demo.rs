@@ -17,8 +17,10 @@ use parzelle_harness::{Board, Ending, Options, qemu};
 use crate::house::House;
 use crate::setup;
 
-/// The description file of the demo, below the root.
-const FILE: &str = "config/systems/demo.toml";
+/// The description files of the demo, below the root: on one core, where time is judged, and on
+/// four.
+const ONE_CORE: &str = "config/systems/demo.toml";
+const FOUR_CORES: &str = "config/systems/demo-4.toml";
 /// Virtual seconds that an interactive run lasts at most: a day.
 const DAY: u64 = 86_400;
 
@@ -31,6 +33,10 @@ pub(crate) struct Arguments {
     /// Seconds of the board's time that it runs; without it, as the description says.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
+    /// On one core, where every window is judged to the instruction, or on four, where an emulator
+    /// that runs its cores in turn shows who gets which, but not how promptly.
+    #[arg(long, default_value = "1", value_parser = ["1", "4"])]
+    cores: String,
     /// Talk to Debian's shell; Ctrl-A X leaves. Time is the host's then and is not judged.
     #[arg(long, conflicts_with = "seconds")]
     interactive: bool,
@@ -40,8 +46,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
     setup::run(house)?;
     let board = arguments.board;
-    eprintln!("demo: building {FILE} for {board}");
-    let image = build(house, arguments)?;
+    let (file, cores) = if arguments.cores == "4" { (FOUR_CORES, 4) } else { (ONE_CORE, 1) };
+    eprintln!("demo: building {file} for {board}");
+    let image = build(house, file, arguments)?;
     if arguments.interactive {
         eprintln!("demo: the terminal is the board's console; Ctrl-A X leaves");
         match board.arch() {
@@ -49,20 +56,20 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
             _ => eprintln!("demo: there is no Debian on this board yet, so nobody reads what you type"),
         }
         eprintln!("demo: time is this machine's: where it is late, the monitor counts states as wrong");
-        let status = qemu::interact(board, &image, &Options { icount: false, ..Options::default() })?;
+        let status = qemu::interact(board, &image, &Options { icount: false, cores, ..Options::default() })?;
         return Ok(status.code().is_some());
     }
     eprintln!("demo: running it under icount: one instruction is one nanosecond of its time");
     // Guests execute some ten million instructions per second of a slow host.
     let patience = 300 + 120 * arguments.seconds.unwrap_or(5);
-    let options = Options { timeout: Duration::from_secs(patience), ..Options::default() };
+    let options = Options { timeout: Duration::from_secs(patience), cores, ..Options::default() };
     let mut lines = Lines::default();
     let run = qemu::run(board, &image, &options, |bytes| lines.show(bytes))?;
     println!();
     let reports = report::collect(&run.console);
     print!("{}", report::table(&reports));
-    println!();
-    let mut faults = report::faults(&reports);
+    println!("{}", report::accounts(&run.console));
+    let mut faults = report::faults(&reports, cores == 1);
     if run.ending != Ending::Success {
         faults.push(format!("the system ended otherwise than in order: {}", run.ending));
     }
@@ -76,23 +83,25 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
         println!("demo: {fault}");
     }
     if faults.is_empty() {
-        println!("demo: no real-time window was missed ({:.0} s of wall time)", run.took.as_secs_f64());
+        let verdict = if cores == 1 { "missed" } else { "lost" };
+        println!("demo: no real-time window was {verdict} ({:.0} s of wall time)", run.took.as_secs_f64());
     }
     Ok(faults.is_empty())
 }
 
 /// Builds the image, with another length of the run if one is asked for.
-fn build(house: &House, arguments: &Arguments) -> Result<PathBuf> {
-    let file = house.path(FILE);
+fn build(house: &House, file: &str, arguments: &Arguments) -> Result<PathBuf> {
+    let file = house.path(file);
+    let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let length = if arguments.interactive { Some(DAY) } else { arguments.seconds };
     let Some(length) = length else {
-        return house.build_image(&file, arguments.board, "demo", &[]);
+        return house.build_image(&file, arguments.board, &name, &[]);
     };
     // Paths in a description are relative to it: the variant has to lie beside it.
-    let variant = Variant(file.with_file_name(format!("demo-{}s.toml", length)));
+    let variant = Variant(file.with_file_name(format!("{name}-{length}s.toml")));
     let text = seconds::replace(&std::fs::read_to_string(&file)?, length)?;
     std::fs::write(&variant.0, text)?;
-    house.build_image(&variant.0, arguments.board, &format!("demo-{length}s"), &[])
+    house.build_image(&variant.0, arguments.board, &format!("{name}-{length}s"), &[])
 }
 
 /// A file that is there only for the build.

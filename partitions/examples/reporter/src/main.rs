@@ -10,8 +10,9 @@
 mod jitter;
 
 use jitter::Jitter;
+use parzelle_rt::abi::info::SELF;
 use parzelle_rt::abi::stats::Statistics;
-use parzelle_rt::health::{End, finish, own_statistics};
+use parzelle_rt::health::{End, finish, own_statistics, statistics};
 use parzelle_rt::time::{Periodic, SECOND};
 use parzelle_rt::trace::Trace;
 use parzelle_rt::{Error, Once, Partition, now, println};
@@ -42,8 +43,10 @@ fn main() -> Result<(), Error> {
     }
     for other in me.others().filter(|other| other.number() != me.number()) {
         report(other.name(), &other.statistics()?, jitter);
+        accounts(other.name(), |core| other.statistics_on(core));
     }
     report(me.name(), &own_statistics()?, jitter);
+    accounts(me.name(), |core| statistics(SELF, Some(core)));
     finish(End::Stop)
 }
 
@@ -68,4 +71,25 @@ fn report(name: &str, it: &Statistics, jitter: &Jitter) {
         it.restarts,
         it.windows_planned > 0,
     );
+}
+
+/// Prints what a partition got on each core that it was on.
+fn accounts(name: &str, on: impl Fn(u32) -> Result<Statistics, Error>) {
+    for core in 0.. {
+        let Ok(it) = on(core) else { return };
+        let [timer, line, kick, fault, guest @ ..] = it.exits;
+        if it.used == 0 {
+            continue;
+        }
+        println!(
+            "##{{\"report\":\"account\",\"name\":\"{name}\",\"core\":{core},\
+             \"cpu_ns\":{},\"elapsed_ns\":{},\"slack_ns\":{},\"woken\":{},\
+             \"timer\":{timer},\"interrupt\":{line},\"kick\":{kick},\"fault\":{fault},\"guest\":{}}}",
+            it.used,
+            it.now,
+            it.slack,
+            it.wake_ups,
+            guest.iter().sum::<u64>(),
+        );
+    }
 }
