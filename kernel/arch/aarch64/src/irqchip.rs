@@ -18,9 +18,8 @@ use crate::mmio::Mmio;
 use crate::registers::{IccEoir1, IccIar1, IccSgi1r, dsb_ishst, isb};
 use crate::timer::{GUEST_TIMER_LINE, TIMER_LINE};
 use crate::virtual_interrupt::Virtual;
-use aarch64_cpu::registers::{ICH_HCR_EL2, MPIDR_EL1};
+use aarch64_cpu::registers::{ICH_HCR_EL2, MPIDR_EL1, Readable, Writeable};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use tock_registers::interfaces::{Readable, Writeable};
 
 /// The interrupt by which cores ask each other to look.
 pub(crate) const KICK: u32 = 0;

@@ -84,31 +84,11 @@ pub(crate) fn zero(to: u64, bytes: u64) {
             "subs {n}, {n}, #512",
             "b.hi 2b",
             "b 4f",
-            "3: stp xzr, xzr, [{to}]",
-            "stp xzr, xzr, [{to}, #16]",
-            "stp xzr, xzr, [{to}, #32]",
-            "stp xzr, xzr, [{to}, #48]",
-            "add {to}, {to}, {line}",
-            "subs {n}, {n}, {line}",
+            "3: stp xzr, xzr, [{to}], #16",
+            "subs {n}, {n}, #16",
             "b.hi 3b",
             "4:",
             n = inout(reg) bytes => _, to = inout(reg) to => _, line = out(reg) _
-        );
-    }
-}
-
-/// Makes a frame all zero, without a call to `memset`.
-#[inline]
-pub(crate) fn zero_frame(frame: &mut Frame) {
-    const { assert!(size_of::<Frame>() == 35 * 8) };
-    // SAFETY: 17 pairs and one word are the 35 words of the frame, which the reference owns.
-    unsafe {
-        assembly!(
-            ".rept 17",
-            "stp xzr, xzr, [{to}], #16",
-            ".endr",
-            "str xzr, [{to}]",
-            to = inout(reg) core::ptr::from_mut(frame) => _
         );
     }
 }

@@ -32,6 +32,11 @@ pub(crate) const fn is_abort(syndrome: u64) -> bool {
     matches!(exception_class(syndrome), class::FETCH | class::DATA)
 }
 
+/// Whether the syndrome of an abort says what the access was (ISS.ISV).
+pub(crate) const fn is_described(syndrome: u64) -> bool {
+    syndrome >> 24 & 1 != 0
+}
+
 /// The fault status code of an abort.
 const fn status(syndrome: u64) -> u64 {
     syndrome & 0x3f
