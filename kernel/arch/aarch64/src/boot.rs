@@ -112,7 +112,6 @@ fn prepare(board: &Board, device_tree: u64) -> Result<u64, Refusal> {
     same("where the plan's image ends", None, image_end.max(image.end), image_end)?;
     let clock = Clock::start().ok_or(Refusal::Missing("a frequency of the counter (CNTFRQ_EL0)"))?;
     let affinities = check_board(&plan, device_tree)?;
-    check_lines(&plan)?;
     check_segments(&plan)?;
     for record in plan.memory() {
         reach(record.address, record.bytes);
@@ -135,7 +134,9 @@ fn prepare(board: &Board, device_tree: u64) -> Result<u64, Refusal> {
     let parts = [system.irqchip_base, system.irqchip_cpu, system.irqchip_hyp];
     let chip = IrqChip::new(system.irqchip == 2, parts.map(part));
     chip.init_distributor();
-    for line in plan.lines() {
+    for (index, line) in plan.lines().iter().enumerate() {
+        let nearest = line.line.clamp(FIRST_LINE, SPECIAL - 1);
+        same("the number of the shared line", Some(index), u64::from(nearest), u64::from(line.line))?;
         chip.configure(line.line, line.flags & LINE_EDGE != 0);
     }
     for (number, data) in booted.cores.iter_mut().enumerate() {
@@ -187,14 +188,6 @@ fn check_board(plan: &Plan<'_>, address: u64) -> Result<[u64; CORES_MAX], Refusa
     let [first, ..] = affinities;
     same("the device tree's first core, which should be the one that boots,", None, MPIDR_EL1.get() & AFFINITY, first)?;
     Ok(affinities)
-}
-
-fn check_lines(plan: &Plan<'_>) -> Result<(), Refusal> {
-    for (index, line) in plan.lines().iter().enumerate() {
-        let nearest = line.line.clamp(FIRST_LINE, SPECIAL - 1);
-        same("the number of the shared line", Some(index), u64::from(nearest), u64::from(line.line))?;
-    }
-    Ok(())
 }
 
 /// Proves that no part of the image was changed.

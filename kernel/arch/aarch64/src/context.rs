@@ -80,16 +80,11 @@ pub(crate) const fn guest_pstate(pstate: u64, has_aarch32: bool) -> u64 {
     if pstate & 0x1f == USER_32 && has_aarch32 {
         return pstate & KEPT_32 | USER_32;
     }
-    let mode = match pstate & 0x1f {
-        4 => 4,
-        5 => 5,
-        _ => 0,
-    };
-    pstate & KEPT | mode
+    let mode = pstate & 0x1f;
+    pstate & KEPT | if matches!(mode, 4 | 5) { mode } else { 0 }
 }
 
 /// Whether the context to return to may use the FP/SIMD registers as they are.
-#[inline(always)]
 pub(crate) const fn owns_fp(flags: u64) -> bool {
     if flags & IN_GUEST != 0 { flags & FP_IS_GUESTS != 0 } else { flags & (FP | FP_IS_GUESTS) == FP }
 }
@@ -136,14 +131,12 @@ impl FpArea {
     pub(crate) const ZERO: FpArea = FpArea([0; 66]);
 
     /// Saves the registers here. FP is not trapped at EL2.
-    #[inline]
     pub(crate) fn save(&mut self) {
         // SAFETY: the routine (trap.S) writes the 528 bytes of the area and nothing else.
         unsafe { parzelle_fp_save(self) };
     }
 
     /// Loads the registers from here. FP is not trapped at EL2.
-    #[inline]
     pub(crate) fn load(&self) {
         // SAFETY: the routine (trap.S) reads the area; the kernel itself has no use for the
         // registers that it changes.

@@ -80,19 +80,16 @@ impl GuestContext {
 struct Page(u64);
 
 impl Page {
-    #[inline(always)]
     fn get(self, offset: usize) -> u64 {
         read_word(self.0 + offset as u64)
     }
 
-    #[inline(always)]
     fn set(self, offset: usize, value: u64) {
         write_word(self.0 + offset as u64, value);
     }
 }
 
 /// Where entry `index` of the list of interrupts is in [`Page`].
-#[inline(always)]
 const fn list(index: usize) -> usize {
     offset_of!(Guest, interrupts) + index * size_of::<VirtualInterrupt>()
 }
@@ -165,8 +162,8 @@ pub(crate) fn leave(processor: &mut Processor, exit: Option<GuestExit>) {
     page.set(offset_of!(Guest, ipa), told.ipa);
     page.set(offset_of!(Guest, timer_control), parts.guest.flip.timer_control & 3);
     page.set(offset_of!(Guest, timer_compare), CNTV_CVAL_EL0.get());
-    // Only whoever has to find the instruction itself walks the guest's tables.
-    if syndrome::is_abort(told.syndrome) && !syndrome::is_described(told.syndrome) {
+    // Nobody walks the guest's tables for an access that the processor describes.
+    if reason == GuestExit::Sync && !syndrome::is_described(told.syndrome) {
         page.set(offset_of!(Guest, translation), TCR_EL1.get());
         page.set(offset_of!(Guest, translation) + 8, TTBR0_EL1.get());
         page.set(offset_of!(Guest, translation) + 16, TTBR1_EL1.get());

@@ -195,7 +195,6 @@ impl IrqChip {
     }
 
     /// Masks a line.
-    #[inline(always)]
     pub(crate) fn mask(&self, line: u32) {
         self.distributor.write(GICD_ICENABLER + line as usize / 32 * 4, 1_u32 << (line % 32));
     }
@@ -245,7 +244,6 @@ impl IrqChip {
     }
 
     /// Reads a list register.
-    #[inline(always)]
     pub(crate) fn list(&self, index: usize) -> u64 {
         if self.v2 { u64::from(self.hyp.read::<u32>(GICH_LR + index * 4)) } else { gicv3::list(index) }
     }

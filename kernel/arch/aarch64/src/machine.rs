@@ -60,7 +60,6 @@ impl Processor {
     }
 
     /// The current vCPU's context.
-    #[inline(always)]
     pub(crate) fn context(&mut self) -> &mut Context {
         // SAFETY: the idle one of this core, or the context page of a vCPU of this core (`switch`), which
         // EL2 maps and nobody else uses; the reference ends before the processor is used again.
@@ -142,12 +141,10 @@ macro_rules! write_head {
 }
 
 impl Machine for Processor {
-    #[inline(always)]
     fn now(&mut self) -> u64 {
         self.clock.now()
     }
 
-    #[inline(always)]
     fn arm(&mut self, at: u64) {
         self.clock.arm(at);
     }
@@ -194,7 +191,6 @@ impl Machine for Processor {
         [frame.x[0], frame.x[1]] = [status, value];
     }
 
-    #[inline(always)]
     fn upcalls_masked(&mut self) -> bool {
         memory::read_word(self.context().page + core::mem::offset_of!(VcpuHead, masked) as u64) != 0
     }
@@ -225,12 +221,10 @@ impl Machine for Processor {
         write_head!(page, masked: 0);
     }
 
-    #[inline(always)]
     fn set_window_start(&mut self, start: u64) {
         write_head!(self.context().page, window_start: start);
     }
 
-    #[inline(always)]
     fn in_guest(&self) -> bool {
         // SAFETY: as in `context`.
         unsafe { (*self.context).flags & IN_GUEST != 0 }
@@ -246,22 +240,18 @@ impl Machine for Processor {
         }
     }
 
-    #[inline]
     fn copy(&mut self, to: u64, from: u64, bytes: u32) {
         memory::copy(to, from, u64::from(bytes));
     }
 
-    #[inline]
     fn write(&mut self, to: u64, bytes: &[u8]) {
         memory::write(to, bytes);
     }
 
-    #[inline(always)]
     fn mask_line(&mut self, line: u32) {
         self.chip.mask(line);
     }
 
-    #[inline(always)]
     fn unmask_line(&mut self, line: u32) {
         self.chip.unmask(line);
     }

@@ -10,14 +10,12 @@ use parzelle_abi::aarch64::Frame;
 use parzelle_plan::QuiesceRecord;
 
 /// Reads one word; the address is a multiple of 8, or the read may be torn.
-#[inline(always)]
 pub(crate) fn read_word(address: u64) -> u64 {
     // SAFETY: the callers name memory of the plan that EL2 maps; see the module's head.
     unsafe { core::ptr::read_volatile(address as *const u64) }
 }
 
 /// Writes one word; the address is a multiple of 8.
-#[inline(always)]
 pub(crate) fn write_word(address: u64, value: u64) {
     // SAFETY: the callers name memory of the plan that EL2 maps writable; see the module's head.
     unsafe { core::ptr::write_volatile(address as *mut u64, value) }
@@ -58,7 +56,6 @@ pub(crate) fn copy(to: u64, from: u64, bytes: u64) {
 }
 
 /// Writes kernel data to a range.
-#[inline]
 pub(crate) fn write(to: u64, bytes: &[u8]) {
     copy(to, bytes.as_ptr() as u64, bytes.len() as u64);
 }

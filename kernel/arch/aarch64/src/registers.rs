@@ -37,7 +37,6 @@ macro_rules! system_registers {
             }
 
             /// Writes the register.
-            #[inline(always)]
             pub(crate) fn set(&self, value: u64) {
                 // SAFETY: none of these registers changes what the kernel itself may access:
                 // they govern lower levels, interrupts and counters.

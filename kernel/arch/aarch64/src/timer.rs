@@ -60,7 +60,6 @@ impl Clock {
     }
 
     /// Nanoseconds since boot.
-    #[inline(always)]
     pub(crate) fn now(&self) -> u64 {
         self.nanoseconds(CNTPCT_EL0.get())
     }
@@ -78,7 +77,6 @@ impl Clock {
 }
 
 /// Stops the timer: its line falls.
-#[inline(always)]
 pub(crate) fn stop() {
     CNTHP_CTL_EL2.set(0);
 }
