@@ -6,8 +6,7 @@
 #![no_main]
 
 use core::fmt::Arguments;
-use parzelle_arch_aarch64::console::print_to;
-use parzelle_arch_aarch64::{Board, boot, panicked};
+use parzelle_arch_aarch64::{Board, EarlyTable, boot, panicked, print_to};
 use parzelle_bsp_drivers::pl011::Pl011;
 
 /// Where the PL011 is; boot.S prints there, too (`__console` in kernel.ld).
@@ -15,6 +14,10 @@ const CONSOLE: usize = 0x0900_0000;
 
 /// The board.
 static BOARD: Board = Board { name: "qemu-virt-aarch64", print };
+
+/// For boot.S. The image lies where kernel.ld says.
+#[unsafe(export_name = "parzelle_early_table")]
+static EARLY_TABLE: EarlyTable = EarlyTable::new(0x4020_0000);
 
 fn print(text: Arguments<'_>) {
     // SAFETY: there is a PL011 on this board, and the kernel's tables map it.

@@ -65,7 +65,8 @@ pub struct Guest {
     /// 1: at the next entry the kernel loads the EL1 state of a reset processor (MMU off) and
     /// clears this. Set at boot and by the shim for CPU_ON.
     pub reset: u64,
-    /// TCR_EL1, TTBR0_EL1, TTBR1_EL1 at the exit, for walks of the guest's tables.
+    /// TCR_EL1, TTBR0_EL1, TTBR1_EL1 at the latest exit with [`GuestExit::Sync`] that was no access
+    /// described by `syndrome`, for walks of the guest's tables.
     pub translation: [u64; 3],
     /// VMPIDR_EL2 for this vCPU; read at entry when `reset` is 1.
     pub mpidr: u64,

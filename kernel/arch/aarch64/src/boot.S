@@ -4,8 +4,8 @@
 // From the boot loader to Rust. The image begins with the header of Linux's boot protocol
 // (Documentation/arch/arm64/booting.rst): MMU and caches are off, x0 = device tree.
 //
-// The MMU comes on at once, with a table of 1 GiB blocks: device memory in the first, RAM where
-// the kernel lies. Boot adds what else it looks at, and later replaces the table.
+// The MMU comes on at once, with the board's table of 1 GiB blocks (`EarlyTable`): it is part of the
+// image, so caches and memory agree about it. Boot adds what else it looks at, and later replaces it.
 
 .section .head, "ax"
 .global _start
@@ -21,67 +21,49 @@ _start:
     .ascii  "ARM\x64"
     .long   0
 
+// Goes on if the flags say "equal"; else prints why not, and stops.
+.macro EXPECT_EQUAL reason
+    b.eq    8f
+    adr     x0, 7f
+    b       parzelle_early_refusal
+7:  .asciz  "parzelle: refused: \reason\r\n"
+    .balign 4
+8:
+.endm
+
 .section .text.boot, "ax"
 parzelle_entry:
     mov     x19, x0
-    mrs     x1, CurrentEL
-    cmp     x1, #(2 << 2)
-    adr     x0, parzelle_wrong_level
-    b.ne    parzelle_early_refusal
+    mrs     x20, CurrentEL
+    cmp     x20, #(2 << 2)
+    EXPECT_EQUAL "the kernel was not entered at EL2 (QEMU: -machine virt,virtualization=on)"
     mrs     x1, hcr_el2
     tst     x1, #(1 << 34)
-    adr     x0, parzelle_wrong_host
-    b.ne    parzelle_early_refusal
+    EXPECT_EQUAL "HCR_EL2.E2H is set; this kernel needs a processor where it can be clear"
     adr     x1, _start
     ldr     x2, =_start
     cmp     x1, x2
-    adr     x0, parzelle_wrong_place
-    b.ne    parzelle_early_refusal
-    msr     daifset, #0xf
-    msr     spsel, #1
+    EXPECT_EQUAL "the image was not loaded where it was linked for"
+    ldr     x0, =parzelle_early_table
+    ldr     x1, =parzelle_blocks + {stack_top}
+    ldr     x30, =parzelle_boot
+    b       parzelle_mmu_on
 
-    // The early table: written without caches, so stale lines must go first and afterwards.
-    ldr     x1, =parzelle_early_table
-    dc      ivac, x1
-    add     x3, x1, x2, lsr #27     // entry = GiB of the image × 8
-    and     x3, x3, #~7
-    dc      ivac, x3
-    dsb     sy
-    ldr     x4, ={device}
-    str     x4, [x1]
-    ldr     x4, ={normal}
-    lsr     x5, x2, #30
-    orr     x4, x4, x5, lsl #30
-    str     x4, [x3]
-    dsb     sy
-    dc      ivac, x1
-    dc      ivac, x3
-    dsb     sy
-
-    mov     x0, x1
-    bl      parzelle_mmu_on
-    ldr     x2, =parzelle_blocks + {stack_top}
-    mov     sp, x2
-    mov     x0, x19
-    msr     tpidr_el2, x2
-    b       parzelle_boot
-
-// A secondary core: x0 = its `Ticket`: TTBR0_EL2, stack, number (cores.rs).
+// A secondary core: x0 = its `Core`, which is the top of its stack.
 .global parzelle_secondary
 parzelle_secondary:
+    mov     x19, x0
+    mov     x1, x0
+    ldr     x0, =parzelle_ttbr
+    ldr     x0, [x0]
+    ldr     x30, =parzelle_secondary_boot
+
+// Turns the MMU on with the table at x0, and goes on at x30, on the stack at x1, with x19 as the
+// first argument.
+parzelle_mmu_on:
     msr     daifset, #0xf
     msr     spsel, #1
-    mov     x19, x0
-    ldr     x0, [x19]
-    bl      parzelle_mmu_on
-    ldr     x1, [x19, #8]
     mov     sp, x1
-    msr     tpidr_el2, x1
-    ldr     x0, [x19, #16]
-    b       parzelle_secondary_boot
-
-// Turns the MMU on with the table at x0. Uses x1, x2.
-parzelle_mmu_on:
     ldr     x1, =parzelle_vectors
     msr     vbar_el2, x1
     ldr     x1, ={mair}
@@ -105,6 +87,7 @@ parzelle_mmu_on:
     ldr     x1, ={sctlr}
     msr     sctlr_el2, x1
     isb
+    mov     x0, x19
     ret
 
 // Continues on a core's own stack: x0 = its block, x1 = the epoch.
@@ -115,9 +98,8 @@ parzelle_run:
     bl      parzelle_begin
     b       parzelle_leave
 
-// Prints the text at x0 on the board's console, then stops. Runs anywhere, with nothing on.
+// Prints the text at x0 on the board's console, then stops. x20 = CurrentEL. Runs anywhere, with nothing on.
 parzelle_early_refusal:
-    mov     x20, x1
     ldr     x1, =__console
 1:  ldrb    w2, [x0], #1
     cbz     w2, 2f
@@ -130,17 +112,3 @@ parzelle_early_refusal:
     hvc     #0
 3:  wfe
     b       3b
-
-parzelle_wrong_level:
-    .asciz  "parzelle: refused: the kernel was not entered at EL2 (QEMU: -machine virt,virtualization=on)\r\n"
-parzelle_wrong_host:
-    .asciz  "parzelle: refused: HCR_EL2.E2H is set; this kernel needs a processor where it can be clear\r\n"
-parzelle_wrong_place:
-    .asciz  "parzelle: refused: the image was not loaded where it was linked for\r\n"
-.balign 8
-
-.section .bss.early_table, "aw", %nobits
-.balign 4096
-.global parzelle_early_table
-parzelle_early_table:
-    .skip   4096

@@ -16,8 +16,9 @@ use crate::refusal::{Refusal, same};
 use crate::registers::{clean_to_memory, dsb_sy, flush_all, isb};
 use crate::space::{self, Image};
 use crate::timer::Clock;
-use crate::{console, control, cores, halt, memory};
+use crate::{console, control, cores, memory};
 use aarch64_cpu::registers::{MPIDR_EL1, Readable, TTBR0_EL2, Writeable};
+use core::fmt::Arguments;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use parzelle_core::CoreState;
 use parzelle_core::machine::Halt;
@@ -29,7 +30,7 @@ pub struct Board {
     /// Its name in plans.
     pub name: &'static str,
     /// How it prints.
-    pub print: console::Printer,
+    pub print: fn(Arguments<'_>),
 }
 
 /// The largest plan that is looked at, in bytes.
@@ -37,35 +38,47 @@ const PLAN_MAX: u64 = 64 << 20;
 /// Bytes of an entry of the early table.
 const GIB: u64 = 1 << 30;
 
+/// The table with which the MMU is first on: blocks of 1 GiB. The board exports its own for boot.S,
+/// as `parzelle_early_table`.
+#[repr(C, align(4096))]
+pub struct EarlyTable([AtomicU64; 512]);
+
+impl EarlyTable {
+    /// Device memory in the first GiB, and RAM in the one where the board's image lies.
+    pub const fn new(image: u64) -> EarlyTable {
+        let mut entries = [const { AtomicU64::new(0) }; 512];
+        entries[0] = AtomicU64::new(crate::EARLY_DEVICE);
+        entries[(image / GIB) as usize] = AtomicU64::new((image / GIB * GIB) | crate::EARLY_NORMAL);
+        EarlyTable(entries)
+    }
+}
+
 unsafe extern "C" {
-    #[link_name = "parzelle_early_table"]
-    static EARLY_TABLE: [AtomicU64; 512];
-    #[link_name = "_start"]
-    static IMAGE_START: u8;
-    #[link_name = "__rodata_start"]
-    static RODATA: u8;
-    #[link_name = "__data_start"]
-    static DATA: u8;
-    #[link_name = "__image_end"]
-    static IMAGE_END: u8;
+    /// The board's.
+    static parzelle_early_table: EarlyTable;
+    /// Where the parts of the image begin (kernel.ld).
+    static _start: u8;
+    static __rodata_start: u8;
+    static __data_start: u8;
+    static __image_end: u8;
 }
 
 /// Where the image lies.
 fn image() -> Image {
     Image {
-        text: &raw const IMAGE_START as u64,
-        rodata: &raw const RODATA as u64,
-        data: &raw const DATA as u64,
-        end: &raw const IMAGE_END as u64,
+        text: &raw const _start as u64,
+        rodata: &raw const __rodata_start as u64,
+        data: &raw const __data_start as u64,
+        end: &raw const __image_end as u64,
     }
 }
 
 /// Lets the early table cover a range of RAM.
 fn reach(address: u64, bytes: u64) {
     for gib in address / GIB..=address.saturating_add(bytes.max(1) - 1) / GIB {
-        // SAFETY: boot.S has made the table; entries are words that the walker reads as a whole.
-        let table = unsafe { &EARLY_TABLE };
-        if let Some(entry) = table.get(gib as usize)
+        // SAFETY: the board has made the table; entries are words that the walker reads as a whole.
+        let table = unsafe { &parzelle_early_table };
+        if let Some(entry) = table.0.get(gib as usize)
             && entry.load(Relaxed) == 0
         {
             entry.store((gib * GIB) | crate::EARLY_NORMAL, Relaxed);
@@ -99,7 +112,6 @@ fn prepare(board: &Board, device_tree: u64) -> Result<u64, Refusal> {
     same("where the plan's image ends", None, image_end.max(image.end), image_end)?;
     let clock = Clock::start().ok_or(Refusal::Missing("a frequency of the counter (CNTFRQ_EL0)"))?;
     let affinities = check_board(&plan, device_tree)?;
-    check_lines(&plan)?;
     check_segments(&plan)?;
     for record in plan.memory() {
         reach(record.address, record.bytes);
@@ -116,18 +128,24 @@ fn prepare(board: &Board, device_tree: u64) -> Result<u64, Refusal> {
     let booted = parzelle_core::boot(plan, &mut arena).map_err(Refusal::Core)?;
     let ttbr = tables(&plan, image)?;
 
-    let chip = chip(&plan);
+    // SAFETY: the device tree has confirmed that the controller is there; the kernel's table maps
+    // it, no partition has it (a rule of the plan's resolver).
+    let part = |base| unsafe { Mmio::new(base) };
+    let parts = [system.irqchip_base, system.irqchip_cpu, system.irqchip_hyp];
+    let chip = IrqChip::new(system.irqchip == 2, parts.map(part));
     chip.init_distributor();
-    for line in plan.lines() {
+    for (index, line) in plan.lines().iter().enumerate() {
+        let nearest = line.line.clamp(FIRST_LINE, SPECIAL - 1);
+        same("the number of the shared line", Some(index), u64::from(nearest), u64::from(line.line))?;
         chip.configure(line.line, line.flags & LINE_EDGE != 0);
     }
     for (number, data) in booted.cores.iter_mut().enumerate() {
-        let machine = Processor::new(clock, chip);
-        let state = CoreState::new(booted.shared, data, machine);
+        let state = CoreState::new(booted.shared, data, Processor::new(number, clock, chip));
         // SAFETY: no core but this one runs, and this one not from its block yet.
-        unsafe { Core::prepare(core_of(number), state) };
+        unsafe { Core::prepare(number, state) };
     }
-    init_core(0)?;
+    // SAFETY: just prepared, and not in use yet.
+    init_core(unsafe { &mut *core_of(0) })?;
     let others = plan.cores().len() - 1;
     for (number, affinity) in affinities.iter().enumerate().skip(1).take(others) {
         cores::start(number, *affinity, ttbr)?;
@@ -172,14 +190,6 @@ fn check_board(plan: &Plan<'_>, address: u64) -> Result<[u64; CORES_MAX], Refusa
     Ok(affinities)
 }
 
-fn check_lines(plan: &Plan<'_>) -> Result<(), Refusal> {
-    for (index, line) in plan.lines().iter().enumerate() {
-        let nearest = line.line.clamp(FIRST_LINE, SPECIAL - 1);
-        same("the number of the shared line", Some(index), u64::from(nearest), u64::from(line.line))?;
-    }
-    Ok(())
-}
-
 /// Proves that no part of the image was changed.
 fn check_segments(plan: &Plan<'_>) -> Result<(), Refusal> {
     let system = plan.system;
@@ -216,43 +226,29 @@ fn tables(plan: &Plan<'_>, image: Image) -> Result<u64, Refusal> {
     Ok(ttbr)
 }
 
-/// The interrupt controller of the plan.
-fn chip(plan: &Plan<'_>) -> IrqChip {
-    let system = plan.system;
-    let registers = |base| {
-        // SAFETY: the device tree has confirmed that the controller is there; the kernel's table
-        // maps it, no partition has it (a rule of the plan's resolver).
-        unsafe { Mmio::new(base) }
-    };
-    let parts = [system.irqchip_base, system.irqchip_cpu, system.irqchip_hyp].map(registers);
-    IrqChip::new(system.irqchip == 2, parts)
-}
-
-/// Sets up what is this core's own: core `number`, whose block is prepared.
-fn init_core(number: usize) -> Result<(), Refusal> {
+/// Sets up what is this core's own.
+fn init_core(core: &mut Core) -> Result<(), Refusal> {
     control::init();
-    // SAFETY: this core's block; the boot core is done with it, or is this one and not on it yet.
-    let core = unsafe { &mut *core_of(number) };
-    let is_there = core.state().machine.chip.init_core(number);
-    same("parts of the interrupt controller for core", Some(number), 1, u64::from(is_there))
+    let is_there = core.state.machine.chip.init_core(core.number);
+    same("parts of the interrupt controller for core", Some(core.number), 1, u64::from(is_there))
 }
 
 /// Says why, and ends the module.
 fn refuse(refused: Refusal) -> ! {
     console::print(format_args!("parzelle: refused: {refused}\n"));
-    halt::halt(Halt::Fail)
+    console::halt(Halt::Fail)
 }
 
 /// A secondary core, from boot.S.
 ///
 /// # Safety
-/// Only for boot.S: this is core `number`, whose block is prepared.
+/// Only for boot.S: this is `core`, which the boot core has prepared and is done with.
 #[unsafe(export_name = "parzelle_secondary_boot")]
-unsafe extern "C" fn secondary(number: u64) -> ! {
-    let number = number as usize;
-    match init_core(number) {
+unsafe extern "C" fn secondary(core: *mut Core) -> ! {
+    // SAFETY: the caller's promise.
+    match init_core(unsafe { &mut *core }) {
         // SAFETY: prepared by the boot core; nothing is needed from this stack.
-        Ok(()) => unsafe { cores::run(core_of(number) as u64, cores::join()) },
+        Ok(()) => unsafe { cores::run(core as u64, cores::join()) },
         Err(refused) => refuse(refused),
     }
 }

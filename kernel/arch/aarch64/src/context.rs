@@ -10,26 +10,21 @@
 //!   │ frame: x0–x30              │ ◄── at every entry (trap.S)
 //!   │        sp pc pstate tls    │ ◄── only when the vCPU is left: while it is current, SP_EL0,
 //!   │                            │     ELR_EL2, SPSR_EL2 and TPIDR_EL0 hold them
-//!   │ vttbr, flags, page, guest  │     what to load with it
 //!   │ fp: q0–q31 fpsr fpcr       │ ◄── when the vCPU is left, if it has the flag
+//!   │ vttbr, flags, page, guest  │     what to load with it
 //!   └────────────────────────────┘
 //! ```
 //! The kernel itself uses none of these registers between entry and exit, and takes no exceptions
 //! but fatal ones: so four registers less to move on each call.
 
 use crate::guest::GuestContext;
-use aarch64_cpu::registers::{ELR_EL2, SP_EL0, SPSR_EL2, TPIDR_EL0};
+use aarch64_cpu::registers::{ELR_EL2, Readable, SP_EL0, SPSR_EL2, TPIDR_EL0, Writeable};
 use parzelle_abi::aarch64::Frame;
-use tock_registers::interfaces::{Readable, Writeable};
 
-/// The FP/SIMD registers.
+/// The FP/SIMD registers: q0–q31, FPSR, FPCR.
 #[derive(Clone, Copy)]
 #[repr(C, align(16))]
-pub(crate) struct FpArea {
-    q: [[u64; 2]; 32],
-    status: u64,
-    control: u64,
-}
+pub(crate) struct FpArea([u64; 66]);
 
 /// [`Context::flags`]: the host context may use FP/SIMD.
 pub(crate) const FP: u64 = 1 << 0;
@@ -42,11 +37,17 @@ pub(crate) const IN_GUEST: u64 = 1 << 3;
 /// [`Context::flags`]: the FP/SIMD registers, loaded or saved, are the guest's.
 pub(crate) const FP_IS_GUESTS: u64 = 1 << 4;
 
+/// Bytes at the start of a context that a new frame may zero: what [`crate::memory::zero`] can.
+pub(crate) const FRAME_ROOM: usize = 512;
+
 /// The host context of a vCPU.
 #[repr(C)]
 pub(crate) struct Context {
     /// Its general registers.
     pub(crate) frame: Frame,
+    rest: [u64; (FRAME_ROOM - size_of::<Frame>()) / 8],
+    /// Its FP/SIMD registers.
+    pub(crate) fp: FpArea,
     /// VTTBR_EL2 of the host space.
     pub(crate) vttbr: u64,
     /// [`FP`] | [`GUEST`] | ….
@@ -55,8 +56,6 @@ pub(crate) struct Context {
     pub(crate) page: u64,
     /// The guest's context, behind this page.
     pub(crate) guest: u64,
-    /// Its FP/SIMD registers.
-    pub(crate) fp: FpArea,
 }
 
 const _: () = assert!(size_of::<Context>() <= 4096);
@@ -81,30 +80,31 @@ pub(crate) const fn guest_pstate(pstate: u64, has_aarch32: bool) -> u64 {
     if pstate & 0x1f == USER_32 && has_aarch32 {
         return pstate & KEPT_32 | USER_32;
     }
-    let mode = match pstate & 0x1f {
-        4 => 4,
-        5 => 5,
-        _ => 0,
-    };
-    pstate & KEPT | mode
+    let mode = pstate & 0x1f;
+    pstate & KEPT | if matches!(mode, 4 | 5) { mode } else { 0 }
 }
 
 /// Whether the context to return to may use the FP/SIMD registers as they are.
-#[inline(always)]
 pub(crate) const fn owns_fp(flags: u64) -> bool {
     if flags & IN_GUEST != 0 { flags & FP_IS_GUESTS != 0 } else { flags & (FP | FP_IS_GUESTS) == FP }
 }
 
 impl Context {
-    /// Where the vCPU's FP/SIMD registers are kept at present, if it has any.
+    /// A context whose registers are all zero.
+    pub(crate) fn new(vttbr: u64, flags: u64, page: u64, guest: u64) -> Context {
+        Context { frame: Frame::default(), rest: [0; _], fp: FpArea::ZERO, vttbr, flags, page, guest }
+    }
+
+    /// Where the vCPU's FP/SIMD registers are kept at present.
     #[inline(always)]
-    pub(crate) fn fp_area(&mut self) -> Option<&mut FpArea> {
-        if self.flags & FP_IS_GUESTS != 0 {
-            // SAFETY: as in `guest::parts`: the vCPU's second page, on the core that it runs on.
-            unsafe { (self.guest as *mut GuestContext).as_mut() }.map(|guest| &mut guest.fp)
-        } else {
-            (self.flags & FP != 0).then_some(&mut self.fp)
+    pub(crate) fn fp_area(&mut self) -> &mut FpArea {
+        if self.flags & FP_IS_GUESTS == 0 {
+            return &mut self.fp;
         }
+        let guest = self.guest as *mut GuestContext;
+        // SAFETY: as in `guest::parts`: the vCPU's second page, on the core that it runs on; only a
+        // guest sets the flag.
+        unsafe { &mut (*guest).fp }
     }
 }
 
@@ -128,29 +128,25 @@ pub(crate) fn load_rest(frame: &Frame, pstate: u64) {
 
 impl FpArea {
     /// All registers zero.
-    pub(crate) const ZERO: FpArea = FpArea { q: [[0; 2]; 32], status: 0, control: 0 };
+    pub(crate) const ZERO: FpArea = FpArea([0; 66]);
 
     /// Saves the registers here. FP is not trapped at EL2.
-    #[inline]
     pub(crate) fn save(&mut self) {
         // SAFETY: the routine (trap.S) writes the 528 bytes of the area and nothing else.
-        unsafe { fp_save(self) };
+        unsafe { parzelle_fp_save(self) };
     }
 
     /// Loads the registers from here. FP is not trapped at EL2.
-    #[inline]
     pub(crate) fn load(&self) {
         // SAFETY: the routine (trap.S) reads the area; the kernel itself has no use for the
         // registers that it changes.
-        unsafe { fp_load(self) };
+        unsafe { parzelle_fp_load(self) };
     }
 }
 
 unsafe extern "C" {
-    #[link_name = "parzelle_fp_save"]
-    fn fp_save(area: *mut FpArea);
-    #[link_name = "parzelle_fp_load"]
-    fn fp_load(area: *const FpArea);
+    fn parzelle_fp_save(area: *mut FpArea);
+    fn parzelle_fp_load(area: *const FpArea);
 }
 
 #[cfg(test)]
@@ -162,8 +158,6 @@ mod tests {
     fn the_assembly_knows_the_layout() {
         assert_eq!(offset_of!(Context, frame), 0);
         assert_eq!(offset_of!(Frame, x), 0);
-        assert_eq!(offset_of!(FpArea, status), 512);
-        assert_eq!(offset_of!(FpArea, control), 520);
         assert_eq!(offset_of!(Context, fp) % 16, 0);
     }
 

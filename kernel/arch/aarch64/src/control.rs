@@ -4,11 +4,7 @@
 //! Values of the registers that govern what runs below EL2.
 
 use crate::registers::{Amuserenr, Hstr, IdAa64Isar2, Pmccfiltr, Pmcntenset, Pmcr, Pmuserenr, Vpidr};
-use aarch64_cpu::registers::{
-    CNTHCTL_EL2, CNTKCTL_EL1, CNTV_CTL_EL0, CNTVOFF_EL2, CPACR_EL1, CPTR_EL2, HCR_EL2, ID_AA64ISAR1_EL1,
-    ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, ID_AA64PFR0_EL1, ID_AA64PFR1_EL1, MDCR_EL2, MDSCR_EL1, MIDR_EL1, Readable,
-    SCTLR_EL1, TPIDRRO_EL0, VTCR_EL2, Writeable,
-};
+use aarch64_cpu::registers::*;
 
 /// Bits of HCR_EL2 (Arm ARM D24.2.55).
 macro_rules! hcr {
@@ -108,6 +104,7 @@ pub(crate) fn init() {
         Amuserenr.set(0);
     }
     MDSCR_EL1.set(0);
+    TPIDRRO_EL0.set(0);
     host_el1();
 }
 
@@ -117,7 +114,6 @@ pub(crate) fn host_el1() {
     SCTLR_EL1.set(SCTLR_HOST);
     CPACR_EL1.set(CPACR_HOST);
     CNTKCTL_EL1.set(CNTKCTL_HOST);
-    TPIDRRO_EL0.set(0);
 }
 
 /// Lets the cycle counter count at EL2 (`measure`).

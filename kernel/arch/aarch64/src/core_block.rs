@@ -8,6 +8,7 @@
 //!                         │ guard page   │  not mapped once the kernel's own table is on
 //!                         │ stack        │  empty between entries
 //!   TPIDR_EL2, SP_EL2 ──► │ core         │
+//!                         │ idle context │  current until the first vCPU is
 //!                         └──────────────┘
 //! ```
 //! A kernel stack that overflows hits its guard: a data abort in EL2, whose vector changes to a
@@ -17,6 +18,7 @@
 //! The handlers below are the only places that turn the block's address into a reference; each
 //! runs on the block's core, with interrupts masked, and never within another.
 
+use crate::context::Context;
 use crate::guest;
 use crate::irqchip::{FIRST_LINE, KICK, MAINTENANCE, SPECIAL};
 use crate::machine::{Exit, Processor};
@@ -24,7 +26,6 @@ use crate::registers::{Pmccntr, idle, isb, translate_stage1};
 use crate::syndrome::{self, class};
 use crate::timer::{self, GUEST_TIMER_LINE, TIMER_LINE};
 use aarch64_cpu::registers::{CNTV_CTL_EL0, ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2, Readable, Writeable};
-use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use parzelle_abi::aarch64::{Frame, GuestExit};
 use parzelle_abi::health::ErrorId;
@@ -38,34 +39,29 @@ const STACK: usize = 0x4000;
 /// Bytes of a page.
 pub(crate) const PAGE: usize = 4096;
 
-/// A core's part: at its top what [`Core`] holds, below it the stack.
+/// A core's part: the stack grows down from what [`Core`] holds.
 #[repr(C, align(4096))]
 pub(crate) struct Block {
     guard: [u8; PAGE],
     stack: [u8; STACK],
     core: Core,
+    idle: Context,
 }
 
 /// What a core owns.
 #[repr(C, align(64))]
 pub(crate) struct Core {
-    /// Set by the boot core before this one starts.
-    state: MaybeUninit<CoreState<Processor>>,
+    /// Which core it is, by the plan.
+    pub(crate) number: usize,
+    pub(crate) state: CoreState<Processor>,
     /// Start of the stretch that runs with interrupts masked (`measure`).
     since: u64,
 }
 
-/// All blocks. Each is used by its core alone, once it runs.
-#[repr(transparent)]
-pub(crate) struct Blocks(UnsafeCell<[MaybeUninit<Block>; CORES_MAX]>);
-
-// SAFETY: a block is touched by the boot core before its own core starts, and by that one
-// afterwards.
-unsafe impl Sync for Blocks {}
-
-/// The blocks, in `.bss`: zero in the image.
+/// All blocks, in `.bss`. Each is touched, by its address, by the boot core before its own core
+/// starts, and by that one afterwards.
 #[unsafe(export_name = "parzelle_blocks")]
-pub(crate) static BLOCKS: Blocks = Blocks(UnsafeCell::new([const { MaybeUninit::uninit() }; CORES_MAX]));
+static mut BLOCKS: [MaybeUninit<Block>; CORES_MAX] = [const { MaybeUninit::uninit() }; CORES_MAX];
 
 /// Distance from a block's start to the top of its stack.
 pub(crate) const STACK_TOP: usize = core::mem::offset_of!(Block, core);
@@ -74,7 +70,7 @@ pub(crate) const BLOCK: usize = size_of::<Block>();
 
 /// The address of a block.
 pub(crate) fn block(core: usize) -> usize {
-    BLOCKS.0.get() as usize + core * BLOCK
+    &raw mut BLOCKS as usize + core * BLOCK
 }
 
 /// The address of a core's [`Core`]: its TPIDR_EL2 and top of stack.
@@ -82,28 +78,27 @@ pub(crate) fn core_of(core: usize) -> *mut Core {
     (block(core) + STACK_TOP) as *mut Core
 }
 
+/// The address of a core's idle context.
+pub(crate) fn idle_of(core: usize) -> *mut Context {
+    (block(core) + core::mem::offset_of!(Block, idle)) as *mut Context
+}
+
 impl Core {
-    /// Gives a core its state.
+    /// Gives a core its state and its idle context.
     ///
     /// # Safety
-    /// `core` is from [`core_of`], of a core below [`CORES_MAX`] that does not run yet, or this one.
-    pub(crate) unsafe fn prepare(core: *mut Core, state: CoreState<Processor>) {
+    /// The core is below [`CORES_MAX`] and does not use either yet.
+    pub(crate) unsafe fn prepare(number: usize, state: CoreState<Processor>) {
         // SAFETY: the caller's promise: nobody else looks at this block now.
-        let core = unsafe { &mut *core };
-        core.state = MaybeUninit::new(state);
-    }
-
-    /// The state.
-    #[inline(always)]
-    pub(crate) fn state(&mut self) -> &mut CoreState<Processor> {
-        // SAFETY: no core runs before `prepare`.
-        unsafe { self.state.assume_init_mut() }
+        unsafe { idle_of(number).write(Context::new(0, 0, 0, 0)) };
+        // SAFETY: as above.
+        unsafe { core_of(number).write(Core { number, state, since: 0 }) };
     }
 
     /// The frame to continue with; idles until there is one.
     #[inline(always)]
     pub(crate) fn leave(&mut self) -> *mut Frame {
-        while self.state().current().is_none() {
+        while self.state.current().is_none() {
             self.end_measure();
             let syndrome = idle();
             self.begin_measure();
@@ -114,13 +109,13 @@ impl Core {
             }
         }
         self.end_measure();
-        self.state().machine.frame
+        self.state.machine.frame
     }
 
     /// Takes one pending interrupt, if there is one.
     #[inline(always)]
     fn take_interrupt(&mut self) {
-        let state = self.state();
+        let state = &mut self.state;
         let chip = state.machine.chip;
         let (line, word) = chip.acknowledge();
         if line == TIMER_LINE {
@@ -143,7 +138,7 @@ impl Core {
     /// Takes one of the rarer per-core interrupts.
     #[cold]
     fn take_local(&mut self, line: u32, word: u32) {
-        let state = self.state();
+        let state = &mut self.state;
         let chip = state.machine.chip;
         let exit = match line {
             GUEST_TIMER_LINE => {
@@ -169,7 +164,7 @@ impl Core {
 
     /// An exception of the guest.
     fn guest_trap(&mut self, syndrome: u64) {
-        let state = self.state();
+        let state = &mut self.state;
         if syndrome::exception_class(syndrome) == class::FP && guest::swap_fp(&mut state.machine) {
             return;
         }
@@ -192,7 +187,7 @@ impl Core {
 
     /// An exception of a native partition that is no call.
     fn host_trap(&mut self, syndrome: u64) {
-        let state = self.state();
+        let state = &mut self.state;
         match syndrome::exception_class(syndrome) {
             // Waiting is the kernel's business: a poll, as it were.
             class::WAIT => ELR_EL2.set(ELR_EL2.get().wrapping_add(4)),
@@ -210,7 +205,7 @@ impl Core {
     /// that is known, since FAR_EL2 tells nothing about an SError.
     #[cold]
     fn take_hardware_error(&mut self, syndrome: u64, address: u64) {
-        self.state().on_module_error(Fault { error: ErrorId::HardwareFault, syndrome, address });
+        self.state.on_module_error(Fault { error: ErrorId::HardwareFault, syndrome, address });
     }
 
     #[inline(always)]
@@ -226,7 +221,7 @@ impl Core {
         const REST: u64 = 50;
         if cfg!(feature = "measure") {
             let length = Pmccntr.get().wrapping_sub(self.since) + REST;
-            let machine = &mut self.state().machine;
+            let machine = &mut self.state.machine;
             machine.longest = machine.longest.max(length);
         }
     }
@@ -252,7 +247,7 @@ unsafe fn entered(core: *mut Core, work: impl FnOnce(&mut Core)) -> *mut Frame {
 #[unsafe(export_name = "parzelle_on_call")]
 unsafe extern "C" fn on_call(a: u64, b: u64, c: u64, d: u64, e: u64, core: *mut Core, number: u64) -> *mut Frame {
     // SAFETY: the caller's promise.
-    unsafe { entered(core, |core| core.state().on_call(number, [a, b, c, d, e])) }
+    unsafe { entered(core, |core| core.state.on_call(number, [a, b, c, d, e])) }
 }
 
 /// Any other synchronous exception.
@@ -262,7 +257,7 @@ unsafe extern "C" fn on_call(a: u64, b: u64, c: u64, d: u64, e: u64, core: *mut 
 #[unsafe(export_name = "parzelle_on_trap")]
 unsafe extern "C" fn on_trap(core: *mut Core, syndrome: u64) -> *mut Frame {
     let work = |core: &mut Core| {
-        if core.state().machine.in_guest() { core.guest_trap(syndrome) } else { core.host_trap(syndrome) }
+        if core.state.machine.in_guest() { core.guest_trap(syndrome) } else { core.host_trap(syndrome) }
     };
     // SAFETY: the caller's promise.
     unsafe { entered(core, work) }
@@ -295,7 +290,7 @@ unsafe extern "C" fn on_hardware_error(core: *mut Core) -> *mut Frame {
 #[unsafe(export_name = "parzelle_begin")]
 unsafe extern "C" fn begin(core: *mut Core, epoch: u64) -> *mut Frame {
     let work = |core: &mut Core| {
-        core.state().start(epoch);
+        core.state.start(epoch);
         if cfg!(feature = "measure") {
             // Boot is long and disturbs nobody: what is measured begins behind it.
             crate::control::init_measure();

@@ -6,12 +6,12 @@
 //! ```text
 //!   boot core                       core n
 //!   ─────────                       ──────
-//!   ticket n, CPU_ON ─────────────► boot.S: MMU on with the ticket's table
+//!   CPU_ON ───────────────────────► boot.S: MMU on with the kernel's table
 //!   waits for all ◄──── here ────── interrupt controller, timer, registers
 //!   epoch = now + 1 ms ───────────► begins its first frame at the epoch
 //! ```
 
-use crate::core_block::{CORES_MAX, core_of};
+use crate::core_block::core_of;
 use crate::refusal::{Refusal, same};
 use crate::registers::{clean_to_memory, secure_monitor_call};
 use crate::timer::Clock;
@@ -24,16 +24,9 @@ const LEAD: u64 = 1_000_000;
 /// How long boot waits for a core, in nanoseconds.
 const PATIENCE: u64 = 1_000_000_000;
 
-/// What a core reads when it starts, before its MMU is on. boot.S knows the layout.
-#[repr(C, align(64))]
-struct Ticket {
-    ttbr: AtomicU64,
-    stack: AtomicU64,
-    number: AtomicU64,
-}
-
-static TICKETS: [Ticket; CORES_MAX] =
-    [const { Ticket { ttbr: AtomicU64::new(0), stack: AtomicU64::new(0), number: AtomicU64::new(0) } }; CORES_MAX];
+/// TTBR0_EL2 of the kernel's table. boot.S reads it on a core whose MMU is still off.
+#[unsafe(export_name = "parzelle_ttbr")]
+static TTBR: AtomicU64 = AtomicU64::new(0);
 
 /// Cores that are ready.
 static READY: AtomicUsize = AtomicUsize::new(0);
@@ -42,8 +35,7 @@ static EPOCH: AtomicU64 = AtomicU64::new(0);
 
 unsafe extern "C" {
     /// boot.S.
-    #[link_name = "parzelle_secondary"]
-    fn secondary();
+    fn parzelle_secondary();
     /// Continues on a core's own stack with its first frame (boot.S).
     ///
     /// # Safety
@@ -54,14 +46,10 @@ unsafe extern "C" {
 
 /// Starts core `core`, whose block is prepared.
 pub(crate) fn start(core: usize, mpidr: u64, ttbr: u64) -> Result<(), Refusal> {
-    let Some(ticket) = TICKETS.get(core) else { return Err(Refusal::Missing("a core's ticket")) };
-    ticket.ttbr.store(ttbr, Relaxed);
-    ticket.stack.store(core_of(core) as u64, Relaxed);
-    ticket.number.store(core as u64, Relaxed);
-    let address = core::ptr::from_ref(ticket) as u64;
-    clean_to_memory(address, size_of::<Ticket>() as u64);
-    let entry = secondary as *const () as u64;
-    let status = secure_monitor_call(CPU_ON, [mpidr, entry, address]);
+    TTBR.store(ttbr, Relaxed);
+    clean_to_memory(TTBR.as_ptr() as u64, size_of_val(&TTBR) as u64);
+    let entry = parzelle_secondary as *const () as u64;
+    let status = secure_monitor_call(CPU_ON, [mpidr, entry, core_of(core) as u64]);
     // The return code has 32 bits in the older convention.
     same("the firmware's answer to the start of core", Some(core), 0, status & 0xffff_ffff)
 }
@@ -89,18 +77,5 @@ pub(crate) fn join() -> u64 {
             return epoch;
         }
         core::hint::spin_loop();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use core::mem::offset_of;
-
-    #[test]
-    fn the_assembly_knows_tickets() {
-        assert_eq!(offset_of!(Ticket, ttbr), 0);
-        assert_eq!(offset_of!(Ticket, stack), 8);
-        assert_eq!(offset_of!(Ticket, number), 16);
     }
 }

@@ -8,8 +8,7 @@ use crate::irqchip::PRIORITY_MASK;
 use crate::mmio::Mmio;
 use crate::registers::{IccBpr1, IccCtlr, IccIgrpen1, IccPmr, IccSre, isb};
 use crate::virtual_interrupt::Virtual;
-use aarch64_cpu::registers::{ICC_SRE_EL2, ICH_AP0R0_EL2, ICH_AP1R0_EL2, ICH_VMCR_EL2, ICH_VTR_EL2};
-use tock_registers::interfaces::{Readable, Writeable};
+use aarch64_cpu::registers::*;
 
 // A redistributor, §12.11.
 const GICR_TYPER: usize = 0x8;
@@ -69,7 +68,7 @@ macro_rules! list_registers {
         #[inline(always)]
         pub(crate) fn set_list(index: usize, value: u64) {
             match index {
-                $($index => aarch64_cpu::registers::$register.set(value),)+
+                $($index => $register.set(value),)+
                 _ => {}
             }
         }
@@ -78,14 +77,14 @@ macro_rules! list_registers {
         #[inline(always)]
         pub(crate) fn list(index: usize) -> u64 {
             match index {
-                $($index => aarch64_cpu::registers::$register.get(),)+
+                $($index => $register.get(),)+
                 _ => 0,
             }
         }
 
         /// Empties the list registers that no guest uses.
         fn clear_rest(count: usize) {
-            $(if count > $rest { aarch64_cpu::registers::$other.set(0); })+
+            $(if count > $rest { $other.set(0); })+
         }
     };
 }

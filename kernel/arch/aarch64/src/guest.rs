@@ -11,7 +11,7 @@
 //!
 //!   at a flip     general registers         in the vCPU page (Guest::frame), straight from trap.S
 //!                 SCTLR CPACR CNTKCTL       host: constants; guest: [`Flip`]
-//!                 TPIDRRO, CNTV_CTL
+//!                 CNTV_CTL
 //!                 HCR VTTBR CPTR            derived
 //!                 list registers            composed from and folded back into the page
 //!   at a switch   all that and [`System`],  second context page
@@ -19,7 +19,7 @@
 //! ```
 //! What lies in the page is the partition's: the kernel sanitises PSTATE whenever it takes it from
 //! there, and nothing of its own is in it. Between flips the guest's other EL1 registers stay
-//! loaded; with TGE = 1 they don't touch the shim. FP/SIMD registers are swapped only when the other
+//! loaded; with TGE = 1 they don't touch the shim (which may read its guest's TPIDRRO). FP/SIMD registers are swapped only when the other
 //! context touches them.
 
 use crate::context::{self, Context, FP, FP_IS_GUESTS, FpArea, IN_GUEST, SHARED_VMID, guest_pstate, owns_fp};
@@ -28,12 +28,10 @@ use crate::irqchip::IrqChip;
 use crate::machine::{Exit, Processor};
 use crate::memory::{read_word, write_word};
 use crate::registers::flush_current_vmid;
+use crate::syndrome;
 use crate::system::{Flip, Keys, System};
 use crate::virtual_interrupt::{self, Virtual};
-use aarch64_cpu::registers::{
-    CNTV_CTL_EL0, CNTV_CVAL_EL0, ELR_EL2, HCR_EL2, Readable, SP_EL0, SPSR_EL2, TCR_EL1, TPIDR_EL0, TTBR0_EL1,
-    TTBR1_EL1, VMPIDR_EL2, VTTBR_EL2, Writeable,
-};
+use aarch64_cpu::registers::*;
 use core::mem::offset_of;
 use parzelle_abi::aarch64::{Frame, Guest, GuestExit, LIST_REGISTERS, VirtualInterrupt};
 use parzelle_abi::call::Error;
@@ -82,33 +80,18 @@ impl GuestContext {
 struct Page(u64);
 
 impl Page {
-    #[inline(always)]
     fn get(self, offset: usize) -> u64 {
         read_word(self.0 + offset as u64)
     }
 
-    #[inline(always)]
     fn set(self, offset: usize, value: u64) {
         write_word(self.0 + offset as u64, value);
     }
 }
 
-/// Offsets in [`Page`].
-mod at {
-    use super::{Frame, Guest, VirtualInterrupt, offset_of};
-
-    pub(super) const SP: usize = offset_of!(Guest, frame) + offset_of!(Frame, sp);
-    pub(super) const PC: usize = offset_of!(Guest, frame) + offset_of!(Frame, pc);
-    pub(super) const PSTATE: usize = offset_of!(Guest, frame) + offset_of!(Frame, pstate);
-    pub(super) const TLS: usize = offset_of!(Guest, frame) + offset_of!(Frame, tls);
-    pub(super) const RESET: usize = offset_of!(Guest, reset);
-    pub(super) const TRANSLATION: usize = offset_of!(Guest, translation);
-
-    /// Entry `index` of the list of interrupts.
-    #[inline(always)]
-    pub(super) const fn list(index: usize) -> usize {
-        offset_of!(Guest, interrupts) + index * size_of::<VirtualInterrupt>()
-    }
+/// Where entry `index` of the list of interrupts is in [`Page`].
+const fn list(index: usize) -> usize {
+    offset_of!(Guest, interrupts) + index * size_of::<VirtualInterrupt>()
 }
 
 /// The current vCPU's contexts and page, found once: a flip touches them all the time.
@@ -123,7 +106,7 @@ struct Parts<'a> {
 fn parts<'a>(processor: &Processor) -> Option<Parts<'a>> {
     // SAFETY: as in `Processor::context`. The callers make no other reference to the context while
     // they have this one, and don't keep it.
-    let context = unsafe { processor.context.as_mut() }?;
+    let context = unsafe { &mut *processor.context };
     // SAFETY: 0, or the second context page of a vCPU of this core, which EL2 maps and nobody else
     // uses (set once, in `space.rs`); likewise.
     let guest = unsafe { (context.guest as *mut GuestContext).as_mut() }?;
@@ -135,23 +118,22 @@ fn parts<'a>(processor: &Processor) -> Option<Parts<'a>> {
 pub(crate) fn forget(processor: &mut Processor) {
     if let Some(parts) = &mut parts(processor) {
         parts.reset(processor);
-        parts.page.set(at::RESET, 1);
+        parts.page.set(offset_of!(Guest, reset), 1);
     }
 }
 
 /// Flips to the guest.
 pub(crate) fn enter(processor: &mut Processor) -> Result<(), Error> {
     let parts = &mut parts(processor).ok_or(Error::NotSupported)?;
-    if parts.page.get(at::RESET) == 1 {
+    if parts.page.get(offset_of!(Guest, reset)) == 1 {
         parts.reset(processor);
-        parts.page.set(at::RESET, 0);
-        parts.page.set(at::PSTATE, PSTATE_RESET);
+        parts.page.set(offset_of!(Guest, reset), 0);
+        parts.page.set(offset_of!(Guest, frame.pstate), PSTATE_RESET);
     }
     let exits_on_wait = parts.page.get(offset_of!(Guest, traps)) & 1 != 0;
     parts.guest.hcr = processor.features.hcr_guest | if exits_on_wait { control::TWI } else { 0 };
     parts.compose(&processor.chip);
     context::save_rest(&mut parts.context.frame);
-    parts.context.flags |= IN_GUEST;
     parts.load_flip(processor);
     Ok(())
 }
@@ -161,13 +143,14 @@ pub(crate) fn leave(processor: &mut Processor, exit: Option<GuestExit>) {
     let Some(parts) = &mut parts(processor) else { return };
     parts.save_flip(&processor.chip);
     let context = &mut *parts.context;
-    context.flags &= !IN_GUEST;
+    let flags = context.flags & !IN_GUEST;
+    context.flags = flags;
     VTTBR_EL2.set(context.vttbr);
     context::load_rest(&context.frame, context.frame.pstate);
-    if context.flags & SHARED_VMID != 0 {
+    if flags & SHARED_VMID != 0 {
         flush_current_vmid();
     }
-    processor.return_to(&raw mut context.frame, context.flags);
+    processor.return_to(&raw mut context.frame, flags);
     let Some(reason) = exit else { return };
     parts.fold(&processor.chip);
     // Only this exit's, not what another vCPU left behind.
@@ -179,9 +162,12 @@ pub(crate) fn leave(processor: &mut Processor, exit: Option<GuestExit>) {
     page.set(offset_of!(Guest, ipa), told.ipa);
     page.set(offset_of!(Guest, timer_control), parts.guest.flip.timer_control & 3);
     page.set(offset_of!(Guest, timer_compare), CNTV_CVAL_EL0.get());
-    page.set(at::TRANSLATION, TCR_EL1.get());
-    page.set(at::TRANSLATION + 8, TTBR0_EL1.get());
-    page.set(at::TRANSLATION + 16, TTBR1_EL1.get());
+    // Nobody walks the guest's tables for an access that the processor describes.
+    if reason == GuestExit::Sync && !syndrome::is_described(told.syndrome) {
+        page.set(offset_of!(Guest, translation), TCR_EL1.get());
+        page.set(offset_of!(Guest, translation) + 8, TTBR0_EL1.get());
+        page.set(offset_of!(Guest, translation) + 16, TTBR1_EL1.get());
+    }
 }
 
 /// The current vCPU is left: everything of the guest's but FP goes to memory.
@@ -200,6 +186,8 @@ pub(crate) fn unload(processor: &mut Processor) {
         parts.guest.keys.save();
     }
     processor.chip.save_virtual(&mut parts.guest.interface);
+    // The one of `System` that EL0 of whoever is next could read.
+    TPIDRRO_EL0.set(0);
 }
 
 /// The vCPU has become current; its host context and FP are loaded.
@@ -226,13 +214,9 @@ pub(crate) fn swap_fp(processor: &mut Processor) -> bool {
         return false;
     }
     processor.open_fp();
-    if let Some(area) = context.fp_area() {
-        area.save();
-    }
+    context.fp_area().save();
     context.flags ^= FP_IS_GUESTS;
-    if let Some(area) = context.fp_area() {
-        area.load();
-    }
+    context.fp_area().load();
     true
 }
 
@@ -264,19 +248,21 @@ impl Parts<'_> {
     #[inline(always)]
     fn load_flip(&mut self, processor: &mut Processor) {
         let (guest, page) = (&*self.guest, self.page);
-        SP_EL0.set(page.get(at::SP));
-        ELR_EL2.set(page.get(at::PC));
-        SPSR_EL2.set(guest_pstate(page.get(at::PSTATE), processor.features.aarch32));
-        TPIDR_EL0.set(page.get(at::TLS));
+        let flags = self.context.flags | IN_GUEST;
+        self.context.flags = flags;
+        SP_EL0.set(page.get(offset_of!(Guest, frame.sp)));
+        ELR_EL2.set(page.get(offset_of!(Guest, frame.pc)));
+        SPSR_EL2.set(guest_pstate(page.get(offset_of!(Guest, frame.pstate)), processor.features.aarch32));
+        TPIDR_EL0.set(page.get(offset_of!(Guest, frame.tls)));
         guest.flip.load();
         VTTBR_EL2.set(guest.vttbr);
         HCR_EL2.set(guest.hcr);
         processor.chip.virtual_enable(true);
-        if self.context.flags & SHARED_VMID != 0 {
+        if flags & SHARED_VMID != 0 {
             flush_current_vmid();
         }
         let frame = page.0 + offset_of!(Guest, frame) as u64;
-        processor.return_to(frame as *mut Frame, self.context.flags);
+        processor.return_to(frame as *mut Frame, flags);
     }
 
     /// Saves what a flip to the host saves, and loads the host's constants.
@@ -288,17 +274,17 @@ impl Parts<'_> {
         chip.virtual_enable(false);
         control::host_el1();
         HCR_EL2.set(HCR_HOST);
-        page.set(at::SP, SP_EL0.get());
-        page.set(at::PC, ELR_EL2.get());
-        page.set(at::PSTATE, SPSR_EL2.get());
-        page.set(at::TLS, TPIDR_EL0.get());
+        page.set(offset_of!(Guest, frame.sp), SP_EL0.get());
+        page.set(offset_of!(Guest, frame.pc), ELR_EL2.get());
+        page.set(offset_of!(Guest, frame.pstate), SPSR_EL2.get());
+        page.set(offset_of!(Guest, frame.tls), TPIDR_EL0.get());
     }
 
     /// Loads the list registers from the page.
     #[inline(always)]
     fn compose(&mut self, chip: &IrqChip) {
         let before = self.guest.used;
-        let words: [u64; LIST_REGISTERS] = core::array::from_fn(|index| self.page.get(at::list(index)));
+        let words: [u64; LIST_REGISTERS] = core::array::from_fn(|index| self.page.get(list(index)));
         self.guest.used = 0;
         // Not `==`: that would be a call of memcmp, four times as long as all the rest.
         if words.iter().fold(before, |any, word| any | word) == 0 {
@@ -320,12 +306,15 @@ impl Parts<'_> {
     /// Writes back to the page what the guest has done to its interrupts.
     #[inline(always)]
     fn fold(&self, chip: &IrqChip) {
+        if self.guest.used == 0 {
+            return;
+        }
         for index in 0..LIST_REGISTERS {
             if self.guest.used >> index & 1 != 0 {
                 let state = virtual_interrupt::state(chip.list(index), chip.v2);
-                let entry: VirtualInterrupt = zerocopy::transmute!(self.page.get(at::list(index)));
+                let entry: VirtualInterrupt = zerocopy::transmute!(self.page.get(list(index)));
                 let folded = VirtualInterrupt { state, ..entry };
-                self.page.set(at::list(index), zerocopy::transmute!(folded));
+                self.page.set(list(index), zerocopy::transmute!(folded));
             }
         }
     }

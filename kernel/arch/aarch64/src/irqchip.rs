@@ -18,9 +18,8 @@ use crate::mmio::Mmio;
 use crate::registers::{IccEoir1, IccIar1, IccSgi1r, dsb_ishst, isb};
 use crate::timer::{GUEST_TIMER_LINE, TIMER_LINE};
 use crate::virtual_interrupt::Virtual;
-use aarch64_cpu::registers::{ICH_HCR_EL2, MPIDR_EL1};
+use aarch64_cpu::registers::{ICH_HCR_EL2, MPIDR_EL1, Readable, Writeable};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use tock_registers::interfaces::{Readable, Writeable};
 
 /// The interrupt by which cores ask each other to look.
 pub(crate) const KICK: u32 = 0;
@@ -196,7 +195,6 @@ impl IrqChip {
     }
 
     /// Masks a line.
-    #[inline(always)]
     pub(crate) fn mask(&self, line: u32) {
         self.distributor.write(GICD_ICENABLER + line as usize / 32 * 4, 1_u32 << (line % 32));
     }
@@ -246,7 +244,6 @@ impl IrqChip {
     }
 
     /// Reads a list register.
-    #[inline(always)]
     pub(crate) fn list(&self, index: usize) -> u64 {
         if self.v2 { u64::from(self.hyp.read::<u32>(GICH_LR + index * 4)) } else { gicv3::list(index) }
     }

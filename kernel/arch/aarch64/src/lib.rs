@@ -17,16 +17,14 @@
 
 mod arena;
 mod boot;
-pub mod console;
+mod console;
 mod context;
 mod control;
 mod core_block;
 mod cores;
 mod devicetree;
-mod fatal;
 mod gicv3;
 mod guest;
-mod halt;
 mod irqchip;
 mod machine;
 mod memory;
@@ -39,7 +37,8 @@ mod system;
 mod timer;
 mod virtual_interrupt;
 
-pub use boot::{Board, boot};
+pub use boot::{Board, EarlyTable, boot};
+pub use console::{panicked, print_to};
 
 /// Flags of the image's header: little-endian, 4 KiB pages, near the start of RAM.
 const HEADER_FLAGS: u64 = 1 << 1;
@@ -58,8 +57,6 @@ const SCTLR: u64 = 0x30c5_1835;
 core::arch::global_asm!(
     include_str!("boot.S"),
     flags = const HEADER_FLAGS,
-    normal = const EARLY_NORMAL,
-    device = const EARLY_DEVICE,
     mair = const parzelle_paging::El2::MAIR,
     tcr = const TCR,
     sctlr = const SCTLR,
@@ -68,9 +65,3 @@ core::arch::global_asm!(
 
 #[cfg(target_arch = "aarch64")]
 core::arch::global_asm!(include_str!("trap.S"), svc = const syndrome::class::SVC);
-
-/// Ends the module after a panic of the kernel: prints what it says.
-pub fn panicked(info: &core::panic::PanicInfo<'_>) -> ! {
-    console::print(format_args!("parzelle: {info}\nparzelle: module failed\n"));
-    halt::halt(parzelle_core::machine::Halt::Fail)
-}

@@ -3,21 +3,22 @@
 
 //! The processor as the kernel core sees it.
 
-use crate::context::{self, Context, FP, FP_IS_GUESTS, FpArea, GUEST, IN_GUEST, SHARED_VMID, host_pstate, owns_fp};
+use crate::context::{self, Context, FP, FP_IS_GUESTS, FRAME_ROOM, FpArea, GUEST, IN_GUEST, SHARED_VMID};
+use crate::context::{host_pstate, owns_fp};
 use crate::control::{self, CPTR_FP, CPTR_TRAP};
+use crate::core_block::idle_of;
 use crate::irqchip::IrqChip;
 use crate::memory;
 use crate::registers::{self, flush_current_vmid, isb};
 use crate::timer::Clock;
-use crate::{console, guest, halt};
-use aarch64_cpu::registers::{CPTR_EL2, ELR_EL2, SP_EL0, SPSR_EL2, VTTBR_EL2};
+use crate::{console, guest};
+use aarch64_cpu::registers::{CPTR_EL2, ELR_EL2, SP_EL0, SPSR_EL2, VTTBR_EL2, Writeable};
 use core::ptr;
 use parzelle_abi::aarch64::{Frame, GuestExit};
 use parzelle_abi::call::Error;
 use parzelle_abi::vcpu_page::{FRAME, VcpuHead};
 use parzelle_core::machine::{Halt, Machine, Upcall};
 use parzelle_plan::{QuiesceRecord, VcpuRecord};
-use tock_registers::interfaces::Writeable;
 
 /// What a guest's exit tells beside its reason, taken from the processor when it happened.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,7 +32,7 @@ pub(crate) struct Exit {
 pub(crate) struct Processor {
     /// The frame that the exit loads (and the entry saved to): the current context's.
     pub(crate) frame: *mut Frame,
-    /// The current vCPU's context, or null.
+    /// The current vCPU's context; before the first one, the idle one.
     pub(crate) context: *mut Context,
     pub(crate) clock: Clock,
     pub(crate) chip: IrqChip,
@@ -44,10 +45,11 @@ pub(crate) struct Processor {
 }
 
 impl Processor {
-    pub(crate) fn new(clock: Clock, chip: IrqChip) -> Processor {
+    /// Core `number`, for [`crate::core_block::Core::prepare`]: no vCPU is current yet.
+    pub(crate) fn new(number: usize, clock: Clock, chip: IrqChip) -> Processor {
         Processor {
             frame: ptr::null_mut(),
-            context: ptr::null_mut(),
+            context: idle_of(number),
             clock,
             chip,
             features: control::Features::read(),
@@ -58,11 +60,10 @@ impl Processor {
     }
 
     /// The current vCPU's context.
-    #[inline(always)]
-    pub(crate) fn context(&mut self) -> Option<&mut Context> {
-        // SAFETY: null, or the context page of a vCPU of this core (`switch`), which EL2 maps and
-        // nobody else uses; the reference ends before the processor is used again.
-        unsafe { self.context.as_mut() }
+    pub(crate) fn context(&mut self) -> &mut Context {
+        // SAFETY: the idle one of this core, or the context page of a vCPU of this core (`switch`), which
+        // EL2 maps and nobody else uses; the reference ends before the processor is used again.
+        unsafe { &mut *self.context }
     }
 
     /// Lets FP/SIMD instructions below EL2 pass or trap.
@@ -95,7 +96,7 @@ impl Processor {
     /// Leaves the current vCPU: its state goes to memory.
     #[inline(always)]
     fn leave(&mut self) {
-        let Some(context) = self.context() else { return };
+        let context = self.context();
         if context.flags & GUEST != 0 {
             guest::unload(self);
         } else {
@@ -108,7 +109,7 @@ impl Processor {
     #[inline(always)]
     fn enter(&mut self, to: &VcpuRecord) {
         self.context = to.context as *mut Context;
-        let Some(context) = self.context() else { return };
+        let context = self.context();
         let (flags, frame) = (context.flags, &raw mut context.frame);
         VTTBR_EL2.set(context.vttbr);
         context::load_rest(&context.frame, context.frame.pstate);
@@ -119,30 +120,16 @@ impl Processor {
         if flags & GUEST != 0 {
             return guest::load(self);
         }
-        self.return_to(frame, flags);
+        self.return_to(frame, flags & FP);
     }
 
     /// Saves or loads the current vCPU's FP/SIMD registers, if it has any.
     #[inline(always)]
     fn move_fp(&mut self, how: fn(&mut FpArea)) {
-        if self.context().is_some_and(|context| context.flags & (FP | FP_IS_GUESTS) != 0) {
+        if self.context().flags & (FP | FP_IS_GUESTS) != 0 {
             self.open_fp();
-            if let Some(area) = self.context().and_then(Context::fp_area) {
-                how(area);
-            }
+            how(self.context().fp_area());
         }
-    }
-
-    /// The frame of the host context. What lies in registers while it is current stays there.
-    #[inline(always)]
-    fn host_frame(&mut self) -> Option<&mut Frame> {
-        self.context().map(|context| &mut context.frame)
-    }
-
-    /// The physical address of the current vCPU's page.
-    #[inline(always)]
-    fn page(&mut self) -> u64 {
-        self.context().map_or(0, |context| context.page)
     }
 }
 
@@ -154,12 +141,10 @@ macro_rules! write_head {
 }
 
 impl Machine for Processor {
-    #[inline(always)]
     fn now(&mut self) -> u64 {
         self.clock.now()
     }
 
-    #[inline(always)]
     fn arm(&mut self, at: u64) {
         self.clock.arm(at);
     }
@@ -178,24 +163,17 @@ impl Machine for Processor {
         if self.in_guest() {
             guest::leave(self, None);
         }
-        let clock = self.clock;
-        let page = self.page();
+        let Clock { frequency, zero, scale, .. } = self.clock;
+        let page = self.context().page;
         // Head and frame; what lies behind is between the shim and its guest.
         memory::zero(page, parzelle_abi::vcpu_page::GUEST);
-        let head = VcpuHead {
-            counter_frequency: clock.frequency,
-            counter_zero: clock.zero,
-            counter_scale: clock.scale,
-            ..*head
-        };
-        memory::write(page, zerocopy::IntoBytes::as_bytes(&head));
-        let Some(context) = self.context() else { return };
-        memory::zero_frame(&mut context.frame);
+        memory::write(page, zerocopy::IntoBytes::as_bytes(head));
+        write_head!(page, counter_frequency: frequency, counter_zero: zero, counter_scale: scale);
+        memory::zero(self.context as u64, FRAME_ROOM as u64);
+        let context = self.context();
         context.frame.sp = stack;
         context.frame.pc = entry;
-        let [first, second] = arguments;
-        context.frame.x[0] = first;
-        context.frame.x[1] = second;
+        [context.frame.x[0], context.frame.x[1]] = arguments;
         context::load_rest(&context.frame, 0);
         let flags = context.flags;
         if flags & (FP | GUEST) != 0 {
@@ -209,26 +187,22 @@ impl Machine for Processor {
 
     #[inline(always)]
     fn set_result(&mut self, status: u64, value: u64) {
-        if let Some(frame) = self.host_frame() {
-            frame.x[0] = status;
-            frame.x[1] = value;
-        }
+        let frame = &mut self.context().frame;
+        [frame.x[0], frame.x[1]] = [status, value];
     }
 
-    #[inline(always)]
     fn upcalls_masked(&mut self) -> bool {
-        memory::read_word(self.page() + core::mem::offset_of!(VcpuHead, masked) as u64) != 0
+        memory::read_word(self.context().page + core::mem::offset_of!(VcpuHead, masked) as u64) != 0
     }
 
     fn enter_upcall(&mut self, upcall: &Upcall, keep_frame: bool) {
-        let page = self.page();
-        let Some(frame) = self.host_frame() else { return };
+        let Context { frame, page, .. } = self.context();
+        let page = *page;
         if !keep_frame {
             context::save_rest(frame);
             memory::copy_frame(page + FRAME, ptr::from_ref(frame) as u64);
         }
-        frame.x[0] = upcall.reason as u64;
-        frame.x[1] = upcall.events;
+        [frame.x[0], frame.x[1]] = [upcall.reason as u64, upcall.events];
         SP_EL0.set(upcall.stack);
         ELR_EL2.set(upcall.entry);
         SPSR_EL2.set(0);
@@ -239,23 +213,21 @@ impl Machine for Processor {
     }
 
     fn resume_frame(&mut self) {
-        let page = self.page();
-        let Some(frame) = self.host_frame() else { return };
+        let Context { frame, page, .. } = self.context();
+        let page = *page;
         memory::copy_frame(ptr::from_mut(frame) as u64, page + FRAME);
         frame.pstate = host_pstate(frame.pstate);
         context::load_rest(frame, frame.pstate);
         write_head!(page, masked: 0);
     }
 
-    #[inline(always)]
     fn set_window_start(&mut self, start: u64) {
-        write_head!(self.page(), window_start: start);
+        write_head!(self.context().page, window_start: start);
     }
 
-    #[inline(always)]
     fn in_guest(&self) -> bool {
         // SAFETY: as in `context`.
-        unsafe { self.context.as_ref() }.is_some_and(|context| context.flags & IN_GUEST != 0)
+        unsafe { (*self.context).flags & IN_GUEST != 0 }
     }
 
     fn enter_guest(&mut self) -> Result<(), Error> {
@@ -268,22 +240,18 @@ impl Machine for Processor {
         }
     }
 
-    #[inline]
     fn copy(&mut self, to: u64, from: u64, bytes: u32) {
         memory::copy(to, from, u64::from(bytes));
     }
 
-    #[inline]
     fn write(&mut self, to: u64, bytes: &[u8]) {
         memory::write(to, bytes);
     }
 
-    #[inline(always)]
     fn mask_line(&mut self, line: u32) {
         self.chip.mask(line);
     }
 
-    #[inline(always)]
     fn unmask_line(&mut self, line: u32) {
         self.chip.unmask(line);
     }
@@ -304,6 +272,6 @@ impl Machine for Processor {
         if how == Halt::Fail {
             console::print(format_args!("parzelle: module failed\n"));
         }
-        halt::halt(how)
+        console::halt(how)
     }
 }

@@ -10,14 +10,12 @@ use parzelle_abi::aarch64::Frame;
 use parzelle_plan::QuiesceRecord;
 
 /// Reads one word; the address is a multiple of 8, or the read may be torn.
-#[inline(always)]
 pub(crate) fn read_word(address: u64) -> u64 {
     // SAFETY: the callers name memory of the plan that EL2 maps; see the module's head.
     unsafe { core::ptr::read_volatile(address as *const u64) }
 }
 
 /// Writes one word; the address is a multiple of 8.
-#[inline(always)]
 pub(crate) fn write_word(address: u64, value: u64) {
     // SAFETY: the callers name memory of the plan that EL2 maps writable; see the module's head.
     unsafe { core::ptr::write_volatile(address as *mut u64, value) }
@@ -58,7 +56,6 @@ pub(crate) fn copy(to: u64, from: u64, bytes: u64) {
 }
 
 /// Writes kernel data to a range.
-#[inline]
 pub(crate) fn write(to: u64, bytes: &[u8]) {
     copy(to, bytes.as_ptr() as u64, bytes.len() as u64);
 }
@@ -84,31 +81,11 @@ pub(crate) fn zero(to: u64, bytes: u64) {
             "subs {n}, {n}, #512",
             "b.hi 2b",
             "b 4f",
-            "3: stp xzr, xzr, [{to}]",
-            "stp xzr, xzr, [{to}, #16]",
-            "stp xzr, xzr, [{to}, #32]",
-            "stp xzr, xzr, [{to}, #48]",
-            "add {to}, {to}, {line}",
-            "subs {n}, {n}, {line}",
+            "3: stp xzr, xzr, [{to}], #16",
+            "subs {n}, {n}, #16",
             "b.hi 3b",
             "4:",
             n = inout(reg) bytes => _, to = inout(reg) to => _, line = out(reg) _
-        );
-    }
-}
-
-/// Makes a frame all zero, without a call to `memset`.
-#[inline]
-pub(crate) fn zero_frame(frame: &mut Frame) {
-    const { assert!(size_of::<Frame>() == 35 * 8) };
-    // SAFETY: 17 pairs and one word are the 35 words of the frame, which the reference owns.
-    unsafe {
-        assembly!(
-            ".rept 17",
-            "stp xzr, xzr, [{to}], #16",
-            ".endr",
-            "str xzr, [{to}]",
-            to = inout(reg) core::ptr::from_mut(frame) => _
         );
     }
 }

@@ -4,15 +4,10 @@
 //! Registers of devices, and memory at physical addresses, which EL2 maps one to one.
 
 use core::ptr;
+use zerocopy::{FromBytes, IntoBytes};
 
-/// Widths of registers; the type of what is read or written decides, and must be named.
-pub(crate) trait Word: Copy {}
-impl Word for u8 {}
-impl Word for u16 {}
-impl Word for u32 {}
-impl Word for u64 {}
-
-/// A block of device registers.
+/// A block of device registers. The type of what is read or written decides its width, and must be
+/// named.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mmio(usize);
 
@@ -33,14 +28,14 @@ impl Mmio {
 
     /// Reads a register.
     #[inline(always)]
-    pub(crate) fn read<T: Word>(self, offset: usize) -> T {
+    pub(crate) fn read<T: FromBytes>(self, offset: usize) -> T {
         // SAFETY: see `new`; every value of a word is valid.
         unsafe { ptr::read_volatile((self.0 + offset) as *const T) }
     }
 
     /// Writes a register.
     #[inline(always)]
-    pub(crate) fn write<T: Word>(self, offset: usize, value: T) {
+    pub(crate) fn write<T: IntoBytes>(self, offset: usize, value: T) {
         // SAFETY: see `new`.
         unsafe { ptr::write_volatile((self.0 + offset) as *mut T, value) }
     }
@@ -48,10 +43,6 @@ impl Mmio {
     /// Waits until bits of a register are clear; not for ever: then it is taken as it is.
     pub(crate) fn settle(self, offset: usize, bits: u32) {
         const PATIENCE: u32 = 1_000_000;
-        for _ in 0..PATIENCE {
-            if self.read::<u32>(offset) & bits == 0 {
-                return;
-            }
-        }
+        (0..PATIENCE).any(|_| self.read::<u32>(offset) & bits == 0);
     }
 }

@@ -26,20 +26,17 @@ macro_rules! system_registers {
             /// Reads the register.
             #[inline(always)]
             pub(crate) fn get(&self) -> u64 {
-                #[cfg(target_arch = "aarch64")]
-                {
-                    let value: u64;
-                    // SAFETY: reading a system register at EL2; those with effects (ICC_IAR1_EL1)
-                    // are read where the effect is wanted.
-                    unsafe { core::arch::asm!(concat!("mrs {}, ", $asm), out(reg) value, options(nostack)) };
-                    value
-                }
                 #[cfg(not(target_arch = "aarch64"))]
-                0
+                let value = 0;
+                #[cfg(target_arch = "aarch64")]
+                let value: u64;
+                // SAFETY: reading a system register at EL2; those with effects (ICC_IAR1_EL1) are
+                // read where the effect is wanted.
+                unsafe { assembly!(concat!("mrs {}, ", $asm), out(reg) value) };
+                value
             }
 
             /// Writes the register.
-            #[inline(always)]
             pub(crate) fn set(&self, value: u64) {
                 // SAFETY: none of these registers changes what the kernel itself may access:
                 // they govern lower levels, interrupts and counters.

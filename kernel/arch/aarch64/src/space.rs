@@ -3,11 +3,10 @@
 
 //! Page tables: the kernel's own, and stage 2 of every space.
 
-use crate::context::{Context, FP, FpArea, GUEST, SHARED_VMID};
+use crate::context::{Context, FP, GUEST, SHARED_VMID};
 use crate::guest::GuestContext;
 use crate::refusal::{Refusal, same};
 use parzelle_abi::PAGE;
-use parzelle_abi::aarch64::Frame;
 use parzelle_paging::{Access, Arena, El2, GuestStage2, MapError, Mapping, Memory, Pa, Stage2, Tables, map};
 use parzelle_plan::{
     DEVICE, EXECUTE, KernelMapRecord, PartitionRecord, Plan, READ, RegionRecord, SPACE_GUEST, SPACE_HOST, VCPU_FP,
@@ -151,14 +150,8 @@ pub(crate) unsafe fn partitions(tables: &mut Arena<'_>, plan: &Plan<'_>, wide_vm
             let is_guest = vcpu.flags & VCPU_GUEST != 0 && has_guest;
             let second = vcpu.context + PAGE;
             let flag = |condition, flag| if condition { flag } else { 0 };
-            let context = Context {
-                frame: Frame::default(),
-                vttbr: host,
-                flags: flag(vcpu.flags & VCPU_FP != 0, FP) | flag(is_guest, GUEST) | flag(vmids.shared, SHARED_VMID),
-                page: vcpu.page,
-                guest: flag(is_guest, second),
-                fp: FpArea::ZERO,
-            };
+            let flags = flag(vcpu.flags & VCPU_FP != 0, FP) | flag(is_guest, GUEST) | flag(vmids.shared, SHARED_VMID);
+            let context = Context::new(host, flags, vcpu.page, flag(is_guest, second));
             // SAFETY: the caller's promise; the page is aligned.
             unsafe { (vcpu.context as *mut Context).write(context) };
             if is_guest {

@@ -22,7 +22,6 @@ pub(crate) mod class {
 }
 
 /// The exception class.
-#[inline(always)]
 pub(crate) const fn exception_class(syndrome: u64) -> u64 {
     syndrome >> 26 & 0x3f
 }
@@ -30,6 +29,11 @@ pub(crate) const fn exception_class(syndrome: u64) -> u64 {
 /// Whether it is an abort, so that FAR_EL2 holds an address.
 pub(crate) const fn is_abort(syndrome: u64) -> bool {
     matches!(exception_class(syndrome), class::FETCH | class::DATA)
+}
+
+/// Whether it is an abort whose syndrome says what the access was (ISS.ISV).
+pub(crate) const fn is_described(syndrome: u64) -> bool {
+    is_abort(syndrome) && syndrome >> 24 & 1 != 0
 }
 
 /// The fault status code of an abort.
@@ -95,5 +99,6 @@ mod tests {
         assert!(page_unknown(0x9200_004f));
         assert!(!page_unknown(0x9200_0047), "translation");
         assert!(!page_unknown(0x9200_00cf), "on a walk of stage 1");
+        assert!(is_described(0x9300_0047) && !is_described(0x9200_0047) && !is_described(0x5b00_0000));
     }
 }

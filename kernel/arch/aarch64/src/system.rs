@@ -40,7 +40,7 @@ switched! {
         esr ESR_EL1, far FAR_EL1,
         afsr0 AFSR0_EL1, afsr1 AFSR1_EL1,
         elr ELR_EL1, spsr SPSR_EL1, sp SP_EL1,
-        tpidr TPIDR_EL1, contextidr CONTEXTIDR_EL1,
+        tpidr TPIDR_EL1, tpidrro TPIDRRO_EL0, contextidr CONTEXTIDR_EL1,
         par PAR_EL1, csselr CSSELR_EL1,
         timer_compare CNTV_CVAL_EL0,
     }
@@ -48,7 +48,7 @@ switched! {
     /// Registers that act on EL0 under TGE = 1 as well, so host and guest have their own.
     Flip {
         sctlr SCTLR_EL1, cpacr CPACR_EL1,
-        cntkctl CNTKCTL_EL1, tpidrro TPIDRRO_EL0,
+        cntkctl CNTKCTL_EL1,
         timer_control CNTV_CTL_EL0,
     }
 

@@ -8,9 +8,8 @@
 //! bits behind the point. Counters of 1 GHz and 62.5 MHz come out exact.
 
 use crate::registers::CnthpCval;
-use aarch64_cpu::registers::{CNTFRQ_EL0, CNTHP_CTL_EL2, CNTPCT_EL0};
+use aarch64_cpu::registers::{CNTFRQ_EL0, CNTHP_CTL_EL2, CNTPCT_EL0, Readable, Writeable};
 use parzelle_abi::NEVER;
-use tock_registers::interfaces::{Readable, Writeable};
 
 /// The interrupt of CNTHP (Arm BSA, PPI assignments).
 pub(crate) const TIMER_LINE: u32 = 26;
@@ -61,7 +60,6 @@ impl Clock {
     }
 
     /// Nanoseconds since boot.
-    #[inline(always)]
     pub(crate) fn now(&self) -> u64 {
         self.nanoseconds(CNTPCT_EL0.get())
     }
@@ -79,7 +77,6 @@ impl Clock {
 }
 
 /// Stops the timer: its line falls.
-#[inline(always)]
 pub(crate) fn stop() {
     CNTHP_CTL_EL2.set(0);
 }

@@ -105,8 +105,7 @@ parzelle_leave:
 
 // The kernel's stack may be what is wrong: another one, for all cores together.
 parzelle_fatal:
-    adrp    x9, parzelle_fatal_stack_top
-    add     x9, x9, #:lo12:parzelle_fatal_stack_top
+    ldr     x9, =parzelle_fatal_stack_top
     mov     sp, x9
     b       parzelle_on_fatal
 

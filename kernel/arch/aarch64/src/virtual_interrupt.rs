@@ -48,7 +48,6 @@ pub(crate) const fn compose(entry: VirtualInterrupt, notify: bool, v2: bool) -> 
 }
 
 /// The state that the guest left in a list register.
-#[inline]
 pub(crate) const fn state(list: u64, v2: bool) -> u8 {
     (if v2 { list >> 28 } else { list >> 62 }) as u8 & 3
 }
