@@ -19,6 +19,20 @@
     .endr
 .endm
 
+# The registers that a call keeps, but for the stack pointer: by `do` (save, load), each with its
+# place in `Context`.
+.macro kept do
+    .irp place, "1, rbx", "3, rdx", "4, rsi", "5, rdi", "6, rbp", "7, r8", "8, r9", "9, r10", "11, r12", "12, r13", "13, r14", "14, r15"
+    \do \place
+    .endr
+.endm
+.macro save place, register
+    mov [rsp + 8 * \place - {SAVED}], \register
+.endm
+.macro load place, register
+    mov \register, [rsp + 8 * \place]
+.endm
+
 # --- Calls -----------------------------------------------------------------------------------
 # rcx = user rip, r11 = user flags, GS = the user's, rsp = the user's. Interrupts are masked. The
 # processor has pushed nothing; SAVE is where it would have begun.
@@ -33,18 +47,7 @@ parzelle_entry_call:
     mov rcx, gs:[{USER_SP}]
     mov [rsp + {RSP} - {SAVED}], rcx
     mov dword ptr [rsp + {VECTOR} - {SAVED}], {SYSCALL}
-    mov [rsp + 8 * 1 - {SAVED}], rbx
-    mov [rsp + 8 * 3 - {SAVED}], rdx
-    mov [rsp + 8 * 4 - {SAVED}], rsi
-    mov [rsp + 8 * 5 - {SAVED}], rdi
-    mov [rsp + 8 * 6 - {SAVED}], rbp
-    mov [rsp + 8 * 7 - {SAVED}], r8
-    mov [rsp + 8 * 8 - {SAVED}], r9
-    mov [rsp + 8 * 9 - {SAVED}], r10
-    mov [rsp + 8 * 11 - {SAVED}], r12
-    mov [rsp + 8 * 12 - {SAVED}], r13
-    mov [rsp + 8 * 13 - {SAVED}], r14
-    mov [rsp + 8 * 14 - {SAVED}], r15
+    kept save
     mov rdi, gs:[{CORE}]
     mov rsi, rax
     mov rsp, gs:[{STACK_TOP}]
@@ -55,47 +58,23 @@ leave:
     mov rsp, rax
     cmp dword ptr [rsp + {VECTOR}], {SYSCALL}
     jne leave_full
-    # By sysret, which must not see an address that isn't canonical. It can't: the call was made
-    # where something is mapped, which ends far below (trap.rs).
+    # By sysret, which must not see an address that isn't canonical, and can't (`Context::rip`).
     mov rcx, [rsp + {RIP}]
     mov r11, [rsp + {RFLAGS}]
-    mov rbx, [rsp + 8 * 1]
-    mov rdx, [rsp + 8 * 3]
-    mov rsi, [rsp + 8 * 4]
-    mov rdi, [rsp + 8 * 5]
-    mov rbp, [rsp + 8 * 6]
-    mov r8, [rsp + 8 * 7]
-    mov r9, [rsp + 8 * 8]
-    mov r10, [rsp + 8 * 9]
-    mov r12, [rsp + 8 * 11]
-    mov r13, [rsp + 8 * 12]
-    mov r14, [rsp + 8 * 13]
-    mov r15, [rsp + 8 * 14]
+    kept load
     mov rax, [rsp]
     mov rsp, [rsp + {RSP}]
     swapgs
     sysretq
 
 leave_full:
-    cmp dword ptr [rsp + {VECTOR}], {IDLE}
-    je idle
-    # An address that isn't canonical would make iret fault here: the partition is sent where
-    # nothing is mapped.
-    mov rcx, [rsp + {RIP}]
-    shr rcx, 47
-    jnz leave_nowhere
-leave_pops:
+    ja idle
     .irp register, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
     pop \register
     .endr
     add rsp, 16
     swapgs
     iretq
-leave_nowhere:
-    mov rcx, 1
-    shl rcx, 46
-    mov [rsp + {RIP}], rcx
-    jmp leave_pops
 
 # Nothing to do until an interrupt comes. sti takes effect after hlt has begun: none is lost.
 idle:
@@ -192,16 +171,12 @@ parzelle_stubs:
     .set vector, 0
     .rept 256
     .balign 16
-    .if (vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17) || (vector == 21) || (vector == 29) || (vector == 30)
-    .else
+    .if !((vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17) || (vector == 21) || (vector == 29) || (vector == 30))
     push 0
     .endif
-    .if (vector < 128)
-    .byte 0x6a, vector
-    .else
+    # push vector
     .byte 0x68
     .long vector
-    .endif
     .if (vector == 1) || (vector == 2) || (vector == 8) || (vector == 18)
     jmp entry_any
     .else

@@ -25,7 +25,6 @@ core::arch::global_asm!(
     STACK_TOP = const core::mem::offset_of!(PerCore, stack_top),
     SAVED = const crate::context::SAVED,
     SYSCALL = const crate::context::SYSCALL,
-    IDLE = const crate::context::IDLE,
     EXCEPTIONS = const fault::EXCEPTIONS,
     DB = const fault::DB,
     NMI = const fault::NMI,
@@ -87,10 +86,11 @@ unsafe extern "C" fn parzelle_trap(core: *mut Core, vector: u64) -> *const Conte
     // SAFETY: see above; interrupts are masked, so no other entry makes a second reference.
     let core = unsafe { &mut *core };
     core.machine.begin();
+    let registers = core.machine.registers();
+    let rip = registers.interrupted();
     match vector {
         0..fault::EXCEPTIONS => {
-            let registers = core.machine.registers();
-            let fault = fault::decode(vector, registers.error, registers.rip, read_cr2());
+            let fault = fault::decode(vector, registers.error, rip, read_cr2());
             // An NMI is no partition's doing: what comes of it the module's health table says.
             if vector == fault::NMI { core.on_module_error(fault) } else { core.on_fault(fault) }
         }

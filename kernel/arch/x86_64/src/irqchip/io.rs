@@ -15,6 +15,7 @@
 use super::{LINES, LINES_MAX, Local};
 use crate::mmio::Registers;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use parzelle_plan::{LINE_EDGE, LineRecord};
 use spin::mutex::TicketMutex;
 
 const INDEX: u16 = 0x00;
@@ -39,15 +40,6 @@ const STATE_CLOSED: u32 = 1 << 10;
 const STATE_NOTED: u32 = 1 << 11;
 /// State of a line: the APIC it is routed to.
 const STATE_APIC: u32 = 0xff;
-
-/// A line that the plan gives to somebody.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Planned {
-    /// It is edge-triggered.
-    pub(crate) edge: bool,
-    /// The APIC of its owner's core.
-    pub(crate) apic: u8,
-}
 
 /// The line's state after an interrupt. Its owner hears it if the line was not masked.
 const fn interrupted(state: u32) -> u32 {
@@ -81,14 +73,14 @@ impl IoApic {
         ((registers.read(DATA) >> 16 & 0xff) + 1).min(LINES_MAX)
     }
 
-    /// The state of a line before its owner has bound it; closed for ever if it has none.
-    pub(crate) fn line(planned: Option<Planned>) -> AtomicU32 {
-        let closed = STATE_MASKED | STATE_CLOSED;
-        AtomicU32::new(match planned {
+    /// The state of a line before its owner has bound it, on the core with APIC `apic`; closed for ever
+    /// if it has none.
+    pub(crate) fn line(owner: Option<(&LineRecord, u8)>) -> AtomicU32 {
+        AtomicU32::new(match owner {
             // Edges are noted from the start: the device may be quicker than its driver.
-            Some(line) if line.edge => STATE_EDGE | STATE_MASKED | u32::from(line.apic),
-            Some(line) => closed | u32::from(line.apic),
-            None => closed,
+            Some((line, apic)) if line.flags & LINE_EDGE != 0 => STATE_EDGE | STATE_MASKED | u32::from(apic),
+            Some((_, apic)) => STATE_MASKED | STATE_CLOSED | u32::from(apic),
+            None => STATE_MASKED | STATE_CLOSED,
         })
     }
 
