@@ -274,7 +274,7 @@ instructions! {
     /// # Safety
     /// GS must be this core's block, and `context` that of its current vCPU, or 0.
     pub(crate) unsafe fn leave(context: u64) {
-        asm!("jmp parzelle_leave", in("rdi") context, options(noreturn))
+        asm!("jmp parzelle_leave", in("rax") context, options(noreturn))
     }
 }
 

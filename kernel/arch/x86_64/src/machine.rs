@@ -12,9 +12,10 @@ use crate::page::VcpuPage;
 use crate::percore::PerCore;
 use crate::ports::Ports;
 use crate::power;
-use crate::registers::{cr0, msr};
+use crate::registers::{cr0, cr4, msr};
 use crate::timer::Timer;
 use core::hint::cold_path;
+use core::mem::offset_of;
 use parzelle_abi::NEVER;
 use parzelle_abi::aarch64::GuestExit;
 use parzelle_abi::call::Error;
@@ -87,7 +88,7 @@ impl Processor {
             ports: Ports::default(),
             timer: module.timer,
             alarm: NEVER,
-            fsgsbase: module.features.fsgsbase,
+            fsgsbase: module.features.cr4 & cr4::FSGSBASE != 0,
             #[cfg(feature = "measure")]
             measure: crate::measure::Measure::default(),
         }
@@ -290,11 +291,11 @@ impl Machine for Processor {
         let page = self.vcpu_page();
         let bases = page.frame(self.registers());
         self.set_bases(bases);
-        page.set_masked(0);
+        page.set(offset_of!(VcpuHead, masked), 0);
     }
 
     fn set_window_start(&mut self, start: u64) {
-        self.vcpu_page().set_window_start(start);
+        self.vcpu_page().set(offset_of!(VcpuHead, window_start), start);
     }
 
     fn in_guest(&self) -> bool {
@@ -325,8 +326,7 @@ impl Machine for Processor {
     }
 
     fn unmask_line(&mut self, line: u32) {
-        let apic = self.module.apics.get(self.block.number as usize);
-        self.module.io.unmask(line, apic.copied().unwrap_or(0), self.timer.local);
+        self.module.io.unmask(line, self.timer.local);
     }
 
     fn quiesce(&mut self, write: &QuiesceRecord) {

@@ -4,7 +4,7 @@
 # Entry and exit. Offsets are those of `Context` (context.rs) and `PerCore` (percore.rs).
 #
 #   syscall ────────► parzelle_entry_call ──► parzelle_call ──┐
-#   interrupt, fault ► stub ─► entry_trap ──► parzelle_trap ──┼─► leave: rax = context
+#   interrupt, fault ► stub ─► entry_trap ──► parzelle_trap ──┼─► parzelle_leave: rax = context
 #   NMI #MC #DB #DF ─► stub ─► entry_any ──► entry_save (#DB and NMI below the kernel), or the end
 #
 # Whether to swap GS depends on where an entry came from; an lfence on both ways keeps the processor
@@ -54,7 +54,9 @@ parzelle_entry_call:
     call parzelle_call
 
 # --- Return: rax = context ---------------------------------------------------------------------
-leave:
+# From Rust it is jumped to for the first entry of a core; GS is the core's block.
+.global parzelle_leave
+parzelle_leave:
     mov rsp, rax
     cmp dword ptr [rsp + {VECTOR}], {SYSCALL}
     jne leave_full
@@ -83,12 +85,6 @@ idle:
     hlt
     jmp idle
 
-# The first entry of a core, from Rust: rdi = context. GS is the core's block.
-.global parzelle_leave
-parzelle_leave:
-    mov rax, rdi
-    jmp leave
-
 # --- Interrupts and exceptions ---------------------------------------------------------------
 # On the stack: vector, error, rip, cs, rflags, rsp, ss. From user mode it is the context page.
 .balign 64
@@ -100,22 +96,20 @@ entry_trap:
 entry_save:
     push_registers
     cld
-    mov rdi, gs:[{CORE}]
     mov rsi, [rsp + {VECTOR}]
+enter_trap:
+    mov rdi, gs:[{CORE}]
     mov rsp, gs:[{STACK_TOP}]
     call parzelle_trap
-    jmp leave
+    jmp parzelle_leave
 
 # An interrupt of the idle loop: nothing to save. An exception: the kernel is wrong.
 entry_kernel:
     lfence
     cmp qword ptr [rsp], {EXCEPTIONS}
     jb entry_end
-    mov rdi, gs:[{CORE}]
     mov rsi, [rsp]
-    mov rsp, gs:[{STACK_TOP}]
-    call parzelle_trap
-    jmp leave
+    jmp enter_trap
 
 # On a stack of its own.
 entry_any:

@@ -128,7 +128,7 @@ fn cores(plan: &Plan<'static>, module: &'static Module, arena: &mut Memory) -> R
     for (number, (data, at)) in booted.cores.iter_mut().zip(blocks.iter_mut()).enumerate() {
         let block = arena.zeroed::<PerCore>().ok_or(Refusal::room("a core's block"))?;
         let stacks = common(plan.system.arena) + number as u64 * STACKS_BYTES;
-        block.settle(number as u64, stacks);
+        block.settle(stacks);
         let idle = arena.put(Context::default()).ok_or(Refusal::room("a core's context"))?;
         *at = core::ptr::from_mut(block) as u64;
         // The processor owns the block from here on; the entry reads and writes its first words,

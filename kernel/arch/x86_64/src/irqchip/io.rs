@@ -139,15 +139,15 @@ impl IoApic {
         }
     }
 
-    /// Unmasks a line, routed to the core whose APIC has number `apic`, which is this one.
-    pub(crate) fn unmask(&self, line: u32, apic: u8, local: Local) {
+    /// Unmasks a line. It is routed to its owner's core, which is this one.
+    pub(crate) fn unmask(&self, line: u32, local: Local) {
         let Some(state) = self.lines.get(line as usize) else {
             return;
         };
         let old = state.load(Relaxed);
-        let open = (old & STATE_EDGE) | u32::from(apic);
+        let open = old & (STATE_EDGE | STATE_APIC);
         state.store(open, Relaxed);
-        if old & STATE_CLOSED != 0 || old & STATE_APIC != u32::from(apic) {
+        if old & STATE_CLOSED != 0 {
             self.write(line, open);
         }
         if old & STATE_NOTED != 0 {
