@@ -129,7 +129,9 @@ impl Context {
     /// jump's target even if it isn't canonical; the partition goes on where nothing is mapped then.
     pub fn interrupted(&mut self) -> u64 {
         let pushed = self.rip;
-        self.rip = target(pushed);
+        if pushed >= USER_END {
+            self.rip = NOWHERE;
+        }
         pushed
     }
 

@@ -58,12 +58,12 @@ pub(crate) fn wake(System { module, own, others }: System) -> Result<(), Refusal
         let apic = *module.apics.get(core as usize).ok_or(silent(core))?;
         put_code(block);
         let there = || AWAKE.load(Acquire) == core;
-        local.wake(apic, INIT);
+        local.send(apic, INIT);
         wait(module, AFTER_INIT, || false);
         let start = STARTUP + (TRAMPOLINE / PAGE) as u32;
-        local.wake(apic, start);
+        local.send(apic, start);
         if !wait(module, AFTER_START, there) {
-            local.wake(apic, start);
+            local.send(apic, start);
         }
         if !wait(module, PATIENCE, there) {
             return Err(silent(core));
@@ -104,7 +104,7 @@ fn put_code(block: u64) {
 unsafe extern "C" fn parzelle_secondary(block: u64) -> ! {
     // SAFETY: the trampoline has this core's block, and asks once.
     let core = unsafe { state(block) };
-    set_up(core.machine.module(), block);
+    set_up(core.machine.module, block);
     AWAKE.fetch_add(1, Release);
     run(core)
 }
@@ -175,10 +175,8 @@ fn set_up(module: &'static Module, block: u64) {
     }
     // SAFETY: there is an APIC, says CPUID.
     let base = unsafe { cpu::read_msr(msr::APIC_BASE) };
-    if base & apic_base::ENABLE == 0 {
-        // SAFETY: switches it on where it is.
-        unsafe { cpu::write_msr(msr::APIC_BASE, base | apic_base::ENABLE) };
-    }
+    // SAFETY: switches it on where it is.
+    unsafe { cpu::write_msr(msr::APIC_BASE, base | apic_base::ENABLE) };
     module.timer.local.begin(module.timer.deadline);
 }
 

@@ -6,7 +6,7 @@
 use crate::boot::Features;
 use crate::context::{Context, FP, FP_CLEAN, SAVED};
 use crate::instructions as cpu;
-use crate::irqchip::IoApic;
+use crate::irqchip::{IoApic, KICK};
 use crate::layout::private;
 use crate::page::VcpuPage;
 use crate::percore::PerCore;
@@ -54,7 +54,8 @@ pub(crate) struct Module {
 
 /// A core.
 pub(crate) struct Processor {
-    module: &'static Module,
+    /// What it shares with the others.
+    pub(crate) module: &'static Module,
     block: &'static mut PerCore,
     /// The root that is loaded.
     root: u64,
@@ -92,11 +93,6 @@ impl Processor {
             #[cfg(feature = "measure")]
             measure: crate::measure::Measure::default(),
         }
-    }
-
-    /// What it shares with the others.
-    pub(crate) fn module(&self) -> &'static Module {
-        self.module
     }
 
     /// The entry has come here.
@@ -219,7 +215,7 @@ impl Machine for Processor {
 
     fn kick(&mut self, core: u32) {
         if let Some(&apic) = self.module.apics.get(core as usize) {
-            self.timer.local.kick(apic);
+            self.timer.local.send(apic, KICK as u32);
         }
     }
 

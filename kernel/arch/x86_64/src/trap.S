@@ -115,13 +115,11 @@ entry_kernel:
 entry_any:
     test byte ptr [rsp + 24], 3
     jz entry_end
-    cmp qword ptr [rsp], {DB}
-    je entry_copy
+    # A partition's #DB, whose number is below NMI's, goes the way of its other faults: over to the
+    # context page. So does an NMI that comes while a partition runs; the next iret, whosever it is,
+    # lets NMIs in again.
     cmp qword ptr [rsp], {NMI}
-    jne entry_end
-    # A partition's #DB goes the way of its other faults: over to the context page. So does an NMI
-    # that comes while a partition runs; the next iret, whosever it is, lets NMIs in again.
-entry_copy:
+    ja entry_end
     swapgs
     lfence
     push rax
@@ -132,10 +130,8 @@ entry_copy:
     mov rcx, [rsp + 16 + \word * 8]
     mov [rax + \word * 8], rcx
     .endr
-    mov rcx, rax
-    mov rax, [rsp + 8]
-    push rcx
-    mov rcx, [rsp + 8]
+    pop rcx
+    xchg rax, [rsp]
     pop rsp
     jmp entry_save
 

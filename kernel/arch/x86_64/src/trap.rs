@@ -26,7 +26,6 @@ core::arch::global_asm!(
     SAVED = const crate::context::SAVED,
     SYSCALL = const crate::context::SYSCALL,
     EXCEPTIONS = const fault::EXCEPTIONS,
-    DB = const fault::DB,
     NMI = const fault::NMI,
     VECTOR = const core::mem::offset_of!(Context, vector),
     RIP = const core::mem::offset_of!(Context, rip),
@@ -90,7 +89,8 @@ unsafe extern "C" fn parzelle_trap(core: *mut Core, vector: u64) -> *const Conte
     let rip = registers.interrupted();
     match vector {
         0..fault::EXCEPTIONS => {
-            let fault = fault::decode(vector, registers.error, rip, read_cr2());
+            // SAFETY: it only reads.
+            let fault = fault::decode(vector, registers.error, rip, unsafe { cr2() });
             // An NMI is no partition's doing: what comes of it the module's health table says.
             if vector == fault::NMI { core.on_module_error(fault) } else { core.on_fault(fault) }
         }
@@ -124,12 +124,8 @@ unsafe extern "C" fn parzelle_end(registers: *const Context) -> ! {
     // SAFETY: the entry has just pushed it. (Its last two words, the bases, are whatever lies
     // above on the stack; they are not printed.)
     let registers = unsafe { &*registers };
-    crate::fatal::exception(registers, read_cr2())
-}
-
-fn read_cr2() -> u64 {
     // SAFETY: it only reads.
-    unsafe { cr2() }
+    crate::fatal::exception(registers, unsafe { cr2() })
 }
 
 #[cfg(test)]

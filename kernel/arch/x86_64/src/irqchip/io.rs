@@ -56,8 +56,9 @@ const fn masked(state: u32) -> u32 {
 }
 
 /// The redirection entry's low word.
-const fn entry(line: u32, edge: bool, masked: bool) -> u32 {
-    (LINES as u32 + line) | if edge { 0 } else { LEVEL } | if masked { MASKED } else { 0 }
+const fn entry(line: u32, state: u32) -> u32 {
+    let trigger = if state & STATE_EDGE != 0 { 0 } else { LEVEL };
+    (LINES as u32 + line) | trigger | if state & STATE_CLOSED != 0 { MASKED } else { 0 }
 }
 
 /// The IO-APIC.
@@ -94,22 +95,19 @@ impl IoApic {
     }
 
     fn write(&self, line: u32, state: u32) {
-        let edge = state & STATE_EDGE != 0;
-        let low = entry(line, edge, state & STATE_CLOSED != 0);
         let index = ENTRY + 2 * line;
         let registers = self.registers.lock();
         registers.write(INDEX, index + 1);
         registers.write(DATA, (state & STATE_APIC) << 24);
         registers.write(INDEX, index);
-        registers.write(DATA, low);
+        registers.write(DATA, entry(line, state));
     }
 
     /// Closes an entry that is open: only the word with the mask bit.
     fn close(&self, line: u32, state: u32) {
-        let low = entry(line, state & STATE_EDGE != 0, true);
         let registers = self.registers.lock();
         registers.write(INDEX, ENTRY + 2 * line);
-        registers.write(DATA, low);
+        registers.write(DATA, entry(line, state));
     }
 
     /// Takes an interrupt and ends it: the line that asks, or `None` if its owner shall not hear
@@ -162,9 +160,9 @@ mod tests {
 
     #[test]
     fn entries_are_those_of_the_datasheet() {
-        assert_eq!(entry(4, true, false), 0x34);
-        assert_eq!(entry(4, true, true), 0x1_0034);
-        assert_eq!(entry(16, false, false), 0x8040);
+        assert_eq!(entry(4, STATE_EDGE), 0x34);
+        assert_eq!(entry(4, STATE_EDGE | STATE_CLOSED), 0x1_0034);
+        assert_eq!(entry(16, STATE_APIC), 0x8040);
     }
 
     #[test]
