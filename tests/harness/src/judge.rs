@@ -58,7 +58,8 @@ fn verdicts(wanted: usize, console: &Transcript) -> Vec<String> {
 
 /// Compares the last report about a partition with its bounds.
 fn accounts(partition: &str, bounds: &Bounds, console: &Transcript) -> Vec<String> {
-    let about = |report: &Value| report.get("name").and_then(Value::as_str) == Some(partition);
+    let says = |report: &Value, key: &str, text: &str| report.get(key).and_then(Value::as_str) == Some(text);
+    let about = |report: &Value| says(report, "report", "partition") && says(report, "name", partition);
     let Some(report) = console.reports("report").filter(about).last() else {
         return vec![format!("nobody reported about `{partition}`")];
     };

@@ -15,20 +15,24 @@
 use crate::descriptors::{USER_CODE, USER_DATA};
 use crate::registers::sanitised;
 use core::mem::offset_of;
+use parzelle_abi::info::layout::END;
 use zerocopy::FromBytes;
 
+/// [`Context::vector`] of a context that the kernel has made: it is left by `iret`, as all below
+/// [`SYSCALL`].
+pub const MADE: u64 = 0xff;
 /// [`Context::vector`] of a context that entered by `syscall`: rcx and r11 are lost, and it is
 /// left by `sysret`.
 pub const SYSCALL: u64 = 0x100;
-/// [`Context::vector`] of a context that the kernel has made: it is left by `iret`.
-pub const MADE: u64 = 0x101;
 /// [`Context::vector`] of [`WAITING`], which stands for no context at all.
-pub const IDLE: u64 = 0x102;
+pub const IDLE: u64 = 0x101;
 /// Bytes of a user half: addresses at or above are not canonical there.
 pub const USER_END: u64 = 1 << 47;
 /// Where a return to a bad address is sent instead: canonical, and above all that a plan may map
 /// (`layout::END` of the interface), so the partition faults there, not the kernel.
 const NOWHERE: u64 = 1 << 46;
+// For `Context::rip`, and for the exit, which tells these apart by one comparison.
+const _: () = assert!(END <= NOWHERE && NOWHERE < USER_END && MADE < SYSCALL && SYSCALL < IDLE);
 
 /// The registers. The general ones stand as in the interface's `Frame`, so that they are copied as
 /// one block.
@@ -55,7 +59,12 @@ pub struct Context {
     pub vector: u64,
     /// Its error code.
     pub error: u64,
-    /// Program counter.
+    /// Program counter. It is below [`USER_END`] whenever the kernel leaves for it, since `sysret` and
+    /// `iret` would fault in the kernel otherwise. It is set in three ways:
+    /// - by `syscall`: the address behind the instruction, so [`END`] at most, where the last region
+    ///   ends. Such a context alone is left by `sysret`: whoever sets this later sets the vector, too;
+    /// - by an interrupt or exception: [`Context::interrupted`] looks at it;
+    /// - by the kernel, for a start, an upcall or a frame to go on with: [`Context::leave_for`].
     pub rip: u64,
     /// Code segment: always [`USER_CODE`].
     pub cs: u64,
@@ -116,6 +125,16 @@ impl Context {
         self.leave_for(entry, stack, 0);
     }
 
+    /// After an interrupt or exception: the program counter as the processor pushed it. AMD's push a
+    /// jump's target even if it isn't canonical; the partition goes on where nothing is mapped then.
+    pub fn interrupted(&mut self) -> u64 {
+        let pushed = self.rip;
+        if pushed >= USER_END {
+            self.rip = NOWHERE;
+        }
+        pushed
+    }
+
     /// Goes on elsewhere. A partition may have written what is asked for: anything may stand there.
     pub fn leave_for(&mut self, pc: u64, sp: u64, flags: u64) {
         self.rip = target(pc);
@@ -158,11 +177,30 @@ mod tests {
         assert_eq!(GENERAL, offset_of!(Frame, sp));
     }
 
+    /// Every way to set a program counter, with addresses on both sides of each border.
+    #[test]
+    fn no_context_is_left_for_an_address_that_is_not_canonical() {
+        for asked in [0, END, USER_END - 1, USER_END, u64::MAX >> 1, 1 << 63, 0xffff_7fff_ffff_ffff, u64::MAX] {
+            let wanted = if asked < USER_END { asked } else { NOWHERE };
+            let entered = Context { vector: SYSCALL, rip: END, ..Context::default() };
+            let fresh = Context::fresh(asked, 0, [0; 2]);
+            let (mut upcall, mut resumed) = (entered, entered);
+            upcall.enter(asked, 0, [0; 2]);
+            resumed.leave_for(asked, 0, 0);
+            for context in [fresh, upcall, resumed] {
+                assert_eq!((context.rip, context.vector), (wanted, MADE), "{asked:#x}");
+            }
+            let mut pushed = Context { vector: 14, rip: asked, ..Context::default() };
+            assert_eq!(pushed.interrupted(), asked);
+            assert_eq!(pushed.rip, wanted, "{asked:#x}");
+        }
+    }
+
     #[test]
     fn nothing_hostile_survives() {
         let mut context = Context::fresh(0, 0, [0; 2]);
         context.leave_for(u64::MAX, 1 << 63, u64::MAX);
-        assert!(context.rip < USER_END && context.rip >= parzelle_abi::info::layout::END);
+        assert_eq!(context.rip, NOWHERE);
         assert_eq!(context.rflags, sanitised(u64::MAX));
         assert_eq!(context.cs, 0x2b);
         assert_eq!(context.ss, 0x23);

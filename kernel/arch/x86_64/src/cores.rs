@@ -3,11 +3,11 @@
 
 //! Starting cores: the others wake up one after the other, then all begin at the same time.
 
-use crate::boot::{BootWindow, Refusal, System, symbol};
+use crate::boot::{Refusal, System, symbol};
 use crate::descriptors::{Gate, Gdt, STAR, TASK, TablePointer};
 use crate::instructions as cpu;
 use crate::irqchip::{INIT, STARTUP};
-use crate::layout::{PAGE, TRAMPOLINE};
+use crate::layout::{PAGE, TRAMPOLINE, common};
 use crate::machine::{Core, Module};
 use crate::percore::PerCore;
 use crate::registers::{apic_base, cr0, efer, flags, msr};
@@ -15,7 +15,6 @@ use crate::trap::gates;
 use core::mem::size_of;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Release};
 use parzelle_abi::NEVER;
-use spin::Once;
 
 /// Nanoseconds between INIT and the first start-up message (SDM Vol. 3A, §9.4.4.1).
 const AFTER_INIT: u64 = 10_000_000;
@@ -26,8 +25,6 @@ const PATIENCE: u64 = 1_000_000_000;
 /// Nanoseconds from "all are there" to the first window.
 const TO_EPOCH: u64 = 1_000_000;
 
-/// What a core that wakes up needs.
-static WAKING: Once<System> = Once::new();
 /// Cores that are there.
 static AWAKE: AtomicU32 = AtomicU32::new(0);
 /// When time begins; [`NEVER`] until all are there.
@@ -53,24 +50,20 @@ fn wait(module: &Module, nanoseconds: u64, done: impl Fn() -> bool) -> bool {
 ///
 /// # Errors
 /// A core that doesn't answer.
-pub(crate) fn wake(memory: &BootWindow, system: System) -> Result<(), Refusal> {
+pub(crate) fn wake(System { module, own, others }: System) -> Result<(), Refusal> {
     quiet_pic();
-    let System { module, blocks } = *WAKING.call_once(|| system);
-    let Some((&own, others)) = blocks.split_first() else {
-        return Err(silent(0));
-    };
     let local = module.timer.local;
     for (index, &block) in others.iter().enumerate() {
         let core = index as u32 + 1;
-        let apic = module.apics.get(core as usize).filter(|_| put_code(memory, block));
-        let apic = *apic.ok_or(silent(core))?;
+        let apic = *module.apics.get(core as usize).ok_or(silent(core))?;
+        put_code(block);
         let there = || AWAKE.load(Acquire) == core;
-        local.wake(apic, INIT);
+        local.send(apic, INIT);
         wait(module, AFTER_INIT, || false);
         let start = STARTUP + (TRAMPOLINE / PAGE) as u32;
-        local.wake(apic, start);
+        local.send(apic, start);
         if !wait(module, AFTER_START, there) {
-            local.wake(apic, start);
+            local.send(apic, start);
         }
         if !wait(module, PATIENCE, there) {
             return Err(silent(core));
@@ -94,14 +87,13 @@ fn quiet_pic() {
 }
 
 /// Copies the trampoline to where cores wake up, for the core with that block.
-fn put_code(memory: &BootWindow, block: u64) -> bool {
-    let length = symbol::trampoline_end() - symbol::trampoline();
-    // SAFETY: the trampoline lies in the image's constants.
-    let code = unsafe { core::slice::from_raw_parts(symbol::trampoline() as *const u8, length as usize) };
-    let word = TRAMPOLINE + (symbol::trampoline_block() - symbol::trampoline());
-    // SAFETY: the page is left free by the plan and by the firmware; no core runs there now.
-    let put = |at, bytes: &[u8]| unsafe { memory.put(at, bytes) };
-    put(TRAMPOLINE, code) && put(word, &block.to_le_bytes())
+fn put_code(block: u64) {
+    let [code, word, end] = [symbol::trampoline(), symbol::trampoline_block(), symbol::trampoline_end()];
+    let to = common(TRAMPOLINE);
+    // SAFETY: the boot root maps the page; plan and firmware leave it free, and no core runs there now.
+    unsafe { cpu::copy(to as *mut u8, code as *const u8, (end - code) as usize) };
+    // SAFETY: a word of that code, at a multiple of 8.
+    unsafe { ((to + (word - code)) as *mut u64).write_volatile(block) };
 }
 
 /// Another core's first Rust: `block` is its block.
@@ -110,35 +102,39 @@ fn put_code(memory: &BootWindow, block: u64) -> bool {
 /// Only for the trampoline.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn parzelle_secondary(block: u64) -> ! {
-    let Some(waking) = WAKING.get() else {
-        cpu::stop();
-    };
-    set_up(waking.module, block);
+    // SAFETY: the trampoline has this core's block, and asks once.
+    let core = unsafe { state(block) };
+    set_up(core.machine.module, block);
     AWAKE.fetch_add(1, Release);
-    run(block)
+    run(core)
 }
 
 /// Agrees with the others on when time begins, and begins.
 pub(crate) fn begin(system: System) -> ! {
     EPOCH.store(system.module.timer.clock.now() + TO_EPOCH, Release);
-    match system.blocks.first() {
-        Some(&block) => run(block),
-        None => cpu::stop(),
-    }
+    // SAFETY: this core's block, asked for once.
+    run(unsafe { state(system.own) })
+}
+
+/// The state of the core with that block.
+///
+/// # Safety
+/// The core that runs this is that core; until it first leaves the kernel, it asks only once.
+unsafe fn state(block: u64) -> &'static mut Core {
+    // SAFETY: the block has settled; the field was written before the core was woken.
+    let core = unsafe { (*(block as *const PerCore)).core } as *mut Core;
+    // SAFETY: this core's state, which only this core uses; interrupts are masked.
+    unsafe { &mut *core }
 }
 
 /// Waits for the epoch to be known, starts the core's state and leaves for its first vCPU.
-fn run(block: u64) -> ! {
+fn run(core: &mut Core) -> ! {
     let epoch = loop {
         match EPOCH.load(Acquire) {
             NEVER => core::hint::spin_loop(),
             epoch => break epoch,
         }
     };
-    // SAFETY: this core's block; the field was written before the core was woken.
-    let core = unsafe { (*(block as *const PerCore)).core } as *mut Core;
-    // SAFETY: this core's state, which only this core uses; interrupts are masked.
-    let core = unsafe { &mut *core };
     core.start(epoch);
     // What is measured begins with the first entry.
     core.machine.begin();
@@ -179,10 +175,8 @@ fn set_up(module: &'static Module, block: u64) {
     }
     // SAFETY: there is an APIC, says CPUID.
     let base = unsafe { cpu::read_msr(msr::APIC_BASE) };
-    if base & apic_base::ENABLE == 0 {
-        // SAFETY: switches it on where it is.
-        unsafe { cpu::write_msr(msr::APIC_BASE, base | apic_base::ENABLE) };
-    }
+    // SAFETY: switches it on where it is.
+    unsafe { cpu::write_msr(msr::APIC_BASE, base | apic_base::ENABLE) };
     module.timer.local.begin(module.timer.deadline);
 }
 

@@ -110,9 +110,6 @@ impl Tss {
 pub struct Gate([u64; 2]);
 
 impl Gate {
-    /// No gate: the vector faults.
-    pub const NONE: Gate = Gate([0; 2]);
-
     /// Makes an interrupt gate (masks interrupts) that only hardware can take: privilege level 0,
     /// so `int n` faults. `stack` 0 = the stack of the privilege level.
     pub const fn new(entry: u64, stack: u8) -> Gate {

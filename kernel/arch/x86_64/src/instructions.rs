@@ -160,30 +160,16 @@ instructions! {
         )
     }
 
-    /// Loads a null selector into DS, ES, FS and GS. Changes the bases of FS and GS.
+    /// Loads a null selector into DS, ES, FS and GS. Changes the bases of FS and of the user's GS (the
+    /// inactive one).
     ///
     /// # Safety
-    /// The base of GS must be written before it is used.
+    /// These bases must be written before somebody relies on them.
     pub(crate) unsafe fn null_segments() {
         asm!(
-            "mov ds, {0:x}", "mov es, {0:x}", "mov fs, {0:x}", "mov gs, {0:x}",
-            in(reg) 0u64, options(nostack, preserves_flags)
+            "mov ds, {0:e}", "mov es, {0:e}", "mov fs, {0:e}", "swapgs", "mov gs, {0:e}", "swapgs",
+            in(reg) 0, options(nostack, preserves_flags)
         )
-    }
-
-    /// Joins the selectors of DS, ES, FS and GS: a partition could signal by leaving something
-    /// there.
-    ///
-    /// # Safety
-    /// It only reads.
-    pub(crate) unsafe fn segments() -> u32 {
-        let all: u32;
-        asm!(
-            "mov {0:e}, ds", "mov {1:e}, es", "or {0:e}, {1:e}",
-            "mov {1:e}, fs", "or {0:e}, {1:e}", "mov {1:e}, gs", "or {0:e}, {1:e}",
-            out(reg) all, out(reg) _, options(nomem, nostack)
-        );
-        all
     }
 
     /// Saves FP and SIMD registers.
@@ -296,7 +282,7 @@ instructions! {
     /// # Safety
     /// GS must be this core's block, and `context` that of its current vCPU, or 0.
     pub(crate) unsafe fn leave(context: u64) {
-        asm!("jmp parzelle_leave", in("rdi") context, options(noreturn))
+        asm!("jmp parzelle_leave", in("rax") context, options(noreturn))
     }
 }
 

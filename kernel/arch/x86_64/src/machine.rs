@@ -6,50 +6,40 @@
 use crate::boot::Features;
 use crate::context::{Context, FP, FP_CLEAN, SAVED};
 use crate::instructions as cpu;
-use crate::irqchip::IoApic;
+use crate::irqchip::{IoApic, KICK};
 use crate::layout::private;
 use crate::page::VcpuPage;
 use crate::percore::PerCore;
 use crate::ports::Ports;
 use crate::power;
-use crate::registers::{cr0, msr};
+use crate::registers::{cr0, cr4, msr};
 use crate::timer::Timer;
+use core::hint::cold_path;
+use core::mem::offset_of;
 use parzelle_abi::NEVER;
 use parzelle_abi::aarch64::GuestExit;
 use parzelle_abi::call::Error;
 use parzelle_abi::vcpu_page::VcpuHead;
 use parzelle_core::CoreState;
 use parzelle_core::machine::{Halt, Machine, Upcall};
-use parzelle_plan::{IoPortsRecord, QuiesceRecord, VcpuRecord};
+use parzelle_plan::{IoPortsRecord, QuiesceRecord, VCPU_FP, VcpuRecord};
 
 /// A core's state on this architecture.
 pub(crate) type Core = CoreState<Processor>;
 
-/// Where a vCPU's things lie, and what a switch to it has to do. A core that has none current has a
-/// slot of its own, without a partition.
-#[derive(Debug)]
-pub(crate) struct Slot {
+/// What the vCPUs of a partition share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Space {
     /// Its root (physical).
     pub(crate) root: u64,
-    /// Its context, in the private window.
-    pub(crate) context: u64,
-    /// Its vCPU page, in the private window.
-    pub(crate) page: u64,
-    /// [`FLAG_FP`], [`FLAG_PORTS`]: what few have.
-    pub(crate) flags: u32,
-    /// Its partition's I/O ports.
+    /// Its I/O ports.
     pub(crate) ports: &'static [IoPortsRecord],
 }
 
-/// [`Slot::flags`]: it has FP and SIMD registers.
-pub(crate) const FLAG_FP: u32 = 1;
-/// [`Slot::flags`]: it has I/O ports.
-pub(crate) const FLAG_PORTS: u32 = 2;
-
 /// What all cores share, made at boot and never changed.
 pub(crate) struct Module {
-    /// The vCPUs, as in the plan.
-    pub(crate) slots: &'static [Slot],
+    /// The partitions' spaces, as in the plan.
+    pub(crate) spaces: &'static [Space],
     /// The root without a partition.
     pub(crate) root: u64,
     /// Clock and alarm.
@@ -64,10 +54,17 @@ pub(crate) struct Module {
 
 /// A core.
 pub(crate) struct Processor {
-    module: &'static Module,
+    /// What it shares with the others.
+    pub(crate) module: &'static Module,
     block: &'static mut PerCore,
-    /// What is loaded.
-    slot: &'static Slot,
+    /// The root that is loaded.
+    root: u64,
+    /// The loaded context, in the private window; before the first, one that nobody uses.
+    context: u64,
+    /// The loaded vCPU's page (physical).
+    page: u64,
+    /// The loaded vCPU's flags ([`VCPU_FP`]).
+    flags: u32,
     ports: Ports,
     timer: Timer,
     /// What is armed.
@@ -80,16 +77,19 @@ pub(crate) struct Processor {
 
 impl Processor {
     /// Makes a core's processor. `block` has settled; the root of the module is loaded before
-    /// anything is asked of it, and CR0.TS set.
-    pub(crate) fn new(module: &'static Module, block: &'static mut PerCore, idle: &'static Slot) -> Processor {
+    /// anything is asked of it, and CR0.TS set. `idle` is where the first switch saves to.
+    pub(crate) fn new(module: &'static Module, block: &'static mut PerCore, idle: &'static mut Context) -> Processor {
         Processor {
             module,
             block,
-            slot: idle,
+            root: module.root,
+            context: core::ptr::from_mut(idle) as u64,
+            page: 0,
+            flags: 0,
             ports: Ports::default(),
             timer: module.timer,
             alarm: NEVER,
-            fsgsbase: module.features.fsgsbase,
+            fsgsbase: module.features.cr4 & cr4::FSGSBASE != 0,
             #[cfg(feature = "measure")]
             measure: crate::measure::Measure::default(),
         }
@@ -105,20 +105,20 @@ impl Processor {
     pub(crate) fn end(&mut self) -> *const Context {
         #[cfg(feature = "measure")]
         self.measure.end(cpu::read_tsc());
-        self.slot.context as *const Context
+        self.context as *const Context
     }
 
     /// The loaded registers.
     pub(crate) fn registers(&mut self) -> &mut Context {
-        // SAFETY: the context page of the loaded slot is mapped in the loaded root, belongs to the
-        // kernel alone, and only this core uses it. The borrow of `self` keeps the reference single.
-        unsafe { &mut *(self.slot.context as *mut Context) }
+        // SAFETY: the loaded context is mapped in the loaded root, belongs to the kernel alone, and only
+        // this core uses it. The borrow of `self` keeps the reference single.
+        unsafe { &mut *(self.context as *mut Context) }
     }
 
     fn vcpu_page(&self) -> VcpuPage {
         // SAFETY: there is a current vCPU whenever the core asks (contract of `Machine`), so its
         // page is mapped; the partition writes there, too, which `VcpuPage` bears.
-        unsafe { VcpuPage::new(self.slot.page) }
+        unsafe { VcpuPage::new(private(self.page)) }
     }
 
     /// The arguments of the current vCPU's call.
@@ -153,6 +153,7 @@ impl Processor {
             // SAFETY: the bit is set in CR4.
             return unsafe { cpu::read_bases() }.into();
         }
+        cold_path();
         // SAFETY: every x86-64 processor has these registers.
         [msr::FS_BASE, msr::KERNEL_GS_BASE].map(|base| unsafe { cpu::read_msr(base) })
     }
@@ -163,6 +164,7 @@ impl Processor {
             // SAFETY: the bit is set in CR4; both are canonical.
             return unsafe { cpu::write_bases(fs, gs) };
         }
+        cold_path();
         for (register, base) in [(msr::FS_BASE, fs), (msr::KERNEL_GS_BASE, gs)] {
             // SAFETY: canonical; the kernel doesn't use FS, and while it runs its own base of GS is
             // in the other register.
@@ -170,33 +172,34 @@ impl Processor {
         }
     }
 
-    /// Clears the segment registers of user mode, whose bases are saved and will be loaded.
-    #[cold]
-    fn clear_segments(&self) {
-        // SAFETY: this clears the active base of GS, so it is written again next.
+    /// Enters another partition's space. Its vCPUs find their segment registers null: those before
+    /// could signal by leaving something there. Bases are saved before, and loaded afterwards.
+    fn enter(&mut self, space: &Space) {
+        // SAFETY: roots come from `space`; all map the kernel the same.
+        unsafe { cpu::write_cr3(space.root) };
+        // SAFETY: the bases that this changes are loaded next.
         unsafe { cpu::null_segments() };
-        // SAFETY: the base that the entry expects.
-        unsafe { cpu::write_msr(msr::GS_BASE, core::ptr::from_ref(self.block) as u64) };
+        self.root = space.root;
+        self.ports.open(&mut self.block.tss, space.ports);
     }
 
-    /// The part of a switch that few vCPUs need. A vCPU without FP registers finds the unit closed,
-    /// and clean: it could read what is in there by speculation (CVE-2018-3665).
-    fn switch_rest(&mut self, from: &Slot, to: &Slot) {
-        if to.flags & FLAG_FP != 0 {
+    /// Loads the FP registers of the loaded vCPU, if it has some. If not, it finds the unit closed, and
+    /// clean: it could read what is in there by speculation (CVE-2018-3665).
+    fn load_fp(&mut self) {
+        if self.flags & VCPU_FP != 0 {
             // SAFETY: the registers are loaded next.
             unsafe { cpu::clear_task_switched() };
             // SAFETY: saved there at the latest switch; the first switch to a vCPU finds what boot
             // has left there, which is all zeros: no exception is pending in that, nor masked bits
             // of MXCSR set that the processor doesn't know.
-            unsafe { cpu::fxrstor((to.context + FP) as *const u8) };
-        } else if from.flags & FLAG_FP != 0 {
+            unsafe { cpu::fxrstor((self.context + FP) as *const u8) };
+        } else {
             // SAFETY: the constant is what FXSAVE would write after a reset of the unit, which is
             // still open.
             unsafe { cpu::fxrstor(FP_CLEAN.0.as_ptr()) };
             // SAFETY: only TS differs from what the kernel runs with.
             unsafe { cpu::write_cr0(cr0::KERNEL | cr0::TS) };
         }
-        self.ports.open(&mut self.block.tss, to.ports);
     }
 }
 
@@ -212,43 +215,39 @@ impl Machine for Processor {
 
     fn kick(&mut self, core: u32) {
         if let Some(&apic) = self.module.apics.get(core as usize) {
-            self.timer.local.kick(apic);
+            self.timer.local.send(apic, KICK as u32);
         }
     }
 
-    fn switch(&mut self, number: u32, _to: &VcpuRecord) {
-        let Some(to) = self.module.slots.get(number as usize) else { return };
-        let from = self.slot;
+    fn switch(&mut self, _number: u32, to: &VcpuRecord) {
+        let Some(space) = self.module.spaces.get(to.partition as usize) else { return };
         let [fs, gs] = self.bases();
         let registers = self.registers();
         (registers.fs, registers.gs) = (fs, gs);
-        if from.flags & FLAG_FP != 0 {
+        let before = self.flags;
+        if before & VCPU_FP != 0 {
             // SAFETY: the area lies in the context page, at a multiple of 16; TS is clear while a
             // vCPU with FP registers is loaded.
-            unsafe { cpu::fxsave((from.context + FP) as *mut u8) };
+            unsafe { cpu::fxsave((self.context + FP) as *mut u8) };
         }
-        // SAFETY: it only reads.
-        if unsafe { cpu::segments() } != 0 {
-            self.clear_segments();
+        if self.root != space.root {
+            self.enter(space);
         }
-        if from.root != to.root {
-            // SAFETY: roots come from `space`; all map the kernel the same.
-            unsafe { cpu::write_cr3(to.root) };
-        }
-        self.slot = to;
-        self.block.tss.stack = to.context + SAVED;
-        let registers = self.registers();
-        let bases = [registers.fs, registers.gs];
-        self.set_bases(bases);
-        if from.flags | to.flags != 0 {
-            self.switch_rest(from, to);
+        self.context = private(to.context);
+        self.page = to.page;
+        self.flags = to.flags;
+        self.block.tss.stack = self.context + SAVED;
+        let &mut Context { fs, gs, .. } = self.registers();
+        self.set_bases([fs, gs]);
+        if (before | to.flags) & VCPU_FP != 0 {
+            self.load_fp();
         }
     }
 
     fn start(&mut self, entry: u64, stack: u64, arguments: [u64; 2], head: &VcpuHead) {
         *self.registers() = Context::fresh(entry, stack, arguments);
         self.set_bases([0; 2]);
-        if self.slot.flags & FLAG_FP != 0 {
+        if self.flags & VCPU_FP != 0 {
             // SAFETY: the constant is what FXSAVE would write after a reset of the unit.
             unsafe { cpu::fxrstor(FP_CLEAN.0.as_ptr()) };
         }
@@ -288,11 +287,11 @@ impl Machine for Processor {
         let page = self.vcpu_page();
         let bases = page.frame(self.registers());
         self.set_bases(bases);
-        page.set_masked(0);
+        page.set(offset_of!(VcpuHead, masked), 0);
     }
 
     fn set_window_start(&mut self, start: u64) {
-        self.vcpu_page().set_window_start(start);
+        self.vcpu_page().set(offset_of!(VcpuHead, window_start), start);
     }
 
     fn in_guest(&self) -> bool {
@@ -323,8 +322,7 @@ impl Machine for Processor {
     }
 
     fn unmask_line(&mut self, line: u32) {
-        let apic = self.module.apics.get(self.block.number as usize);
-        self.module.io.unmask(line, apic.copied().unwrap_or(0), self.timer.local);
+        self.module.io.unmask(line, self.timer.local);
     }
 
     fn flush(&mut self) {

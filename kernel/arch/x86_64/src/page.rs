@@ -53,7 +53,7 @@ impl VcpuPage {
     pub(crate) fn set_head(self, head: &VcpuHead) {
         let (words, _) = head.as_bytes().as_chunks();
         for (index, word) in words.iter().enumerate() {
-            self.write(HEAD + 8 * index as u64, u64::from_le_bytes(*word));
+            self.set(8 * index, u64::from_le_bytes(*word));
         }
     }
 
@@ -62,27 +62,21 @@ impl VcpuPage {
         self.read(HEAD + offset_of!(VcpuHead, masked) as u64) != 0
     }
 
-    /// Masks (1) or unmasks (0) upcalls.
-    pub(crate) fn set_masked(self, masked: u64) {
-        self.write(HEAD + offset_of!(VcpuHead, masked) as u64, masked);
-    }
-
-    /// Writes the planned start of the window.
-    pub(crate) fn set_window_start(self, start: u64) {
-        self.write(HEAD + offset_of!(VcpuHead, window_start) as u64, start);
+    /// Writes the head's word at offset `field`.
+    pub(crate) fn set(self, field: usize, value: u64) {
+        self.write(HEAD + field as u64, value);
     }
 
     /// Writes what an upcall handler is told, and masks upcalls.
     pub(crate) fn set_upcall(self, upcall: &Upcall) {
-        let write = |field: usize, value| self.write(HEAD + field as u64, value);
-        write(offset_of!(VcpuHead, reason), upcall.reason as u64);
-        write(offset_of!(VcpuHead, events), upcall.events);
+        self.set(offset_of!(VcpuHead, reason), upcall.reason as u64);
+        self.set(offset_of!(VcpuHead, events), upcall.events);
         if let Some(fault) = &upcall.fault {
-            write(offset_of!(VcpuHead, error), fault.error as u64);
-            write(offset_of!(VcpuHead, syndrome), fault.syndrome);
-            write(offset_of!(VcpuHead, address), fault.address);
+            self.set(offset_of!(VcpuHead, error), fault.error as u64);
+            self.set(offset_of!(VcpuHead, syndrome), fault.syndrome);
+            self.set(offset_of!(VcpuHead, address), fault.address);
         }
-        write(offset_of!(VcpuHead, masked), 1);
+        self.set(offset_of!(VcpuHead, masked), 1);
     }
 
     /// Writes the interrupted frame.
@@ -135,7 +129,7 @@ mod tests {
             fault: Some(Fault { error: ErrorId::MemoryViolation, syndrome: 14, address: 99 }),
         });
         assert!(page.masked());
-        page.set_masked(0);
+        page.set(offset_of!(VcpuHead, masked), 0);
         let registers = Context { rip: 7, rsp: 3, r: [2; 8], vector: SYSCALL, ..Context::default() };
         page.set_frame(&registers, [8, 9]);
         let mut back = Context { ss: 5, ..Context::default() };

@@ -52,8 +52,6 @@ pub(crate) struct PerCore {
     pub(crate) stack_top: u64,
     /// The core's state (a `*mut Core`).
     pub(crate) core: u64,
-    /// The core's number.
-    pub(crate) number: u64,
     /// The core's descriptor table.
     pub(crate) gdt: Gdt,
     /// Its task segment: its stack for level 0 is where the current vCPU's registers are saved.
@@ -61,11 +59,10 @@ pub(crate) struct PerCore {
 }
 
 impl PerCore {
-    /// Makes zeros the block of core `number`, whose stacks begin at `base`: fills in addresses,
-    /// also the block's own, so it must not move any more.
-    pub(crate) fn settle(&mut self, number: u64, base: u64) {
+    /// Makes zeros the block of the core whose stacks begin at `base`: fills in addresses, also the
+    /// block's own, so it must not move any more.
+    pub(crate) fn settle(&mut self, base: u64) {
         let [kernel, any, double] = stacks(base).map(|stack| stack.end);
-        self.number = number;
         self.stack_top = kernel;
         self.gdt = descriptors::gdt(core::ptr::from_mut(self) as u64 + offset_of!(PerCore, tss) as u64);
         self.tss.close();

@@ -8,6 +8,7 @@
 //! ports comes.
 
 use crate::descriptors::{NO_PORTS, Tss};
+use core::hint::cold_path;
 use parzelle_plan::IoPortsRecord;
 
 /// The most ports of a partition: they are marked one range after the other when a switch comes to
@@ -29,10 +30,11 @@ pub(crate) struct Ports {
 impl Ports {
     /// Opens the ports of a partition, and only those.
     pub(crate) fn open(&mut self, segment: &mut Tss, ports: &'static [IoPortsRecord]) {
+        segment.map = NO_PORTS;
         if ports.is_empty() {
-            segment.map = NO_PORTS;
             return;
         }
+        cold_path();
         if !core::ptr::eq(ports, self.open) {
             mark(&mut segment.ports, self.open, 0xff);
             mark(&mut segment.ports, ports, 0);

@@ -19,7 +19,7 @@ use core::ops::Range;
 use parzelle_abi::info::layout::END;
 use parzelle_abi::info::{NAME, Name};
 use parzelle_paging::{Access, LongMode, Mapping, Memory, Pa, Subtree, Tables, link, map, subtree, translate};
-use parzelle_plan::{DEVICE, EXECUTE, KernelMapRecord, NONE, Plan, SPACE_HOST, WRITE};
+use parzelle_plan::{DEVICE, EXECUTE, NONE, Plan, SPACE_HOST, WRITE};
 
 /// The parts of the kernel's image, as physical ranges that begin and end at pages.
 #[derive(Clone, Debug)]
@@ -58,17 +58,13 @@ fn put(t: &mut impl Tables, root: Pa, what: Name, va: u64, pa: Range<u64>, right
     }
 }
 
-/// Maps what the plan wants the kernel to see of `partition` ([`NONE`]: of all) through `window`.
-fn put_kernel_maps(
-    tables: &mut impl Tables,
-    root: Pa,
-    records: &[KernelMapRecord],
-    partition: u32,
-    window: fn(u64) -> u64,
-) -> Result<(), Refusal> {
-    for record in records.iter().filter(|record| record.partition == partition) {
+/// Maps what the plan wants the kernel to see: of `partition` through the private window, or, with
+/// [`NONE`], of all through the common one.
+fn put_kernel_maps(tables: &mut impl Tables, root: Pa, plan: &Plan<'_>, partition: u32) -> Result<(), Refusal> {
+    for record in plan.kernel_maps().iter().filter(|record| record.partition == partition) {
+        let at = if partition == NONE { common(record.address) } else { private(record.address) };
         let rights = rights(record.access & !EXECUTE);
-        put(tables, root, name("kernel map"), window(record.address), range(record.address, record.bytes), rights)?;
+        put(tables, root, name("kernel map"), at, range(record.address, record.bytes), rights)?;
     }
     Ok(())
 }
@@ -106,7 +102,7 @@ pub fn kernel(plan: &Plan<'_>, image: &Image, tables: &mut impl Tables) -> Resul
     for (what, range, rights) in own.into_iter().chain(stacks) {
         put(tables, root, name(what), common(range.start), range, rights)?;
     }
-    put_kernel_maps(tables, root, plan.kernel_maps(), NONE, common)?;
+    put_kernel_maps(tables, root, plan, NONE)?;
     // What silences a device must be reachable whoever is current.
     for write in plan.quiesces() {
         let port = write.width & crate::power::QUIESCE_PORT != 0;
@@ -144,8 +140,7 @@ pub fn partition(plan: &Plan<'_>, index: usize, kernel: Subtree, tables: &mut im
         let physical = range(region.physical, region.bytes);
         put(tables, root, region.name, region.address, physical, (access.for_user(), memory))?;
     }
-    let maps = plan.kernel_maps().get(record.kernel_maps.range()).unwrap_or(&[]);
-    put_kernel_maps(tables, root, maps, index as u32, private)?;
+    put_kernel_maps(tables, root, plan, index as u32)?;
     Ok(root)
 }
 
@@ -153,7 +148,7 @@ pub fn partition(plan: &Plan<'_>, index: usize, kernel: Subtree, tables: &mut im
 mod tests {
     use super::*;
     use parzelle_paging::{Arena, Frame, audit, leaves};
-    use parzelle_plan::{CoreRecord, PartitionRecord, PlanBuilder, READ, RegionRecord, Span};
+    use parzelle_plan::{CoreRecord, KernelMapRecord, PartitionRecord, PlanBuilder, READ, RegionRecord, Span};
     use zerocopy::IntoBytes;
 
     const IMAGE: u64 = 0x20_0000;

@@ -9,6 +9,7 @@
 use crate::instructions::{read_tsc, write_msr};
 use crate::irqchip::Local;
 use crate::registers::msr;
+use core::ops::RangeInclusive;
 use parzelle_abi::NEVER;
 
 /// Nanoseconds per second.
@@ -47,6 +48,11 @@ impl Clock {
 /// set again then. So the product below has room for timers of up to 7.9 GHz.
 const FAR: u64 = 1 << 29;
 
+/// Ticks per second that a clock or an alarm may have; boot refuses others.
+pub(crate) const FREQUENCIES: RangeInclusive<u64> = 1_000_000..=7_900_000_000;
+// The product is below 2⁶⁴, and a timer that counts down has 32 bits.
+const _: () = assert!(Rate::new(*FREQUENCIES.end()).ticks(FAR) <= u32::MAX as u64);
+
 /// Ticks per nanosecond of a timer, 32 bits behind the point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate(u64);
@@ -59,9 +65,10 @@ impl Rate {
 
     /// The ticks that `nanoseconds` take, rounded up (an alarm is never early by calculation), at
     /// least 1.
-    pub(crate) fn ticks(self, nanoseconds: u64) -> u64 {
-        let product = nanoseconds.min(FAR).wrapping_mul(self.0).wrapping_add(u64::from(u32::MAX));
-        (product >> 32).max(1)
+    pub(crate) const fn ticks(self, nanoseconds: u64) -> u64 {
+        let nanoseconds = if nanoseconds < FAR { nanoseconds } else { FAR };
+        let ticks = (nanoseconds * self.0 + u32::MAX as u64) >> 32;
+        if ticks == 0 { 1 } else { ticks }
     }
 }
 
@@ -126,7 +133,6 @@ mod tests {
         assert_eq!(Rate::new(SECOND).ticks(123_456_789), 123_456_789);
         assert_eq!(Rate::new(SECOND).ticks(0), 1);
         assert_eq!(Rate::new(SECOND).ticks(u64::MAX), FAR, "comes early");
-        assert!(Rate::new(7_900_000_000).ticks(FAR) <= u64::from(u32::MAX), "the timer has 32 bits");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 # Entry and exit. Offsets are those of `Context` (context.rs) and `PerCore` (percore.rs).
 #
 #   syscall ────────► parzelle_entry_call ──► parzelle_call ──┐
-#   interrupt, fault ► stub ─► entry_trap ──► parzelle_trap ──┼─► leave: rax = context
+#   interrupt, fault ► stub ─► entry_trap ──► parzelle_trap ──┼─► parzelle_leave: rax = context
 #   NMI #MC #DB #DF ─► stub ─► entry_any ──► entry_save (#DB and NMI below the kernel), or the end
 #
 # Whether to swap GS depends on where an entry came from; an lfence on both ways keeps the processor
@@ -17,6 +17,20 @@
     .irp register, r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax
     push \register
     .endr
+.endm
+
+# The registers that a call keeps, but for the stack pointer: by `do` (save, load), each with its
+# place in `Context`.
+.macro kept do
+    .irp place, "1, rbx", "3, rdx", "4, rsi", "5, rdi", "6, rbp", "7, r8", "8, r9", "9, r10", "11, r12", "12, r13", "13, r14", "14, r15"
+    \do \place
+    .endr
+.endm
+.macro save place, register
+    mov [rsp + 8 * \place - {SAVED}], \register
+.endm
+.macro load place, register
+    mov \register, [rsp + 8 * \place]
 .endm
 
 # --- Calls -----------------------------------------------------------------------------------
@@ -33,69 +47,36 @@ parzelle_entry_call:
     mov rcx, gs:[{USER_SP}]
     mov [rsp + {RSP} - {SAVED}], rcx
     mov dword ptr [rsp + {VECTOR} - {SAVED}], {SYSCALL}
-    mov [rsp + 8 * 1 - {SAVED}], rbx
-    mov [rsp + 8 * 3 - {SAVED}], rdx
-    mov [rsp + 8 * 4 - {SAVED}], rsi
-    mov [rsp + 8 * 5 - {SAVED}], rdi
-    mov [rsp + 8 * 6 - {SAVED}], rbp
-    mov [rsp + 8 * 7 - {SAVED}], r8
-    mov [rsp + 8 * 8 - {SAVED}], r9
-    mov [rsp + 8 * 9 - {SAVED}], r10
-    mov [rsp + 8 * 11 - {SAVED}], r12
-    mov [rsp + 8 * 12 - {SAVED}], r13
-    mov [rsp + 8 * 13 - {SAVED}], r14
-    mov [rsp + 8 * 14 - {SAVED}], r15
+    kept save
     mov rdi, gs:[{CORE}]
     mov rsi, rax
     mov rsp, gs:[{STACK_TOP}]
     call parzelle_call
 
 # --- Return: rax = context ---------------------------------------------------------------------
-leave:
+# From Rust it is jumped to for the first entry of a core; GS is the core's block.
+.global parzelle_leave
+parzelle_leave:
     mov rsp, rax
     cmp dword ptr [rsp + {VECTOR}], {SYSCALL}
     jne leave_full
-    # By sysret, which must not see an address that isn't canonical. It can't: the call was made
-    # where something is mapped, which ends far below (trap.rs).
+    # By sysret, which must not see an address that isn't canonical, and can't (`Context::rip`).
     mov rcx, [rsp + {RIP}]
     mov r11, [rsp + {RFLAGS}]
-    mov rbx, [rsp + 8 * 1]
-    mov rdx, [rsp + 8 * 3]
-    mov rsi, [rsp + 8 * 4]
-    mov rdi, [rsp + 8 * 5]
-    mov rbp, [rsp + 8 * 6]
-    mov r8, [rsp + 8 * 7]
-    mov r9, [rsp + 8 * 8]
-    mov r10, [rsp + 8 * 9]
-    mov r12, [rsp + 8 * 11]
-    mov r13, [rsp + 8 * 12]
-    mov r14, [rsp + 8 * 13]
-    mov r15, [rsp + 8 * 14]
+    kept load
     mov rax, [rsp]
     mov rsp, [rsp + {RSP}]
     swapgs
     sysretq
 
 leave_full:
-    cmp dword ptr [rsp + {VECTOR}], {IDLE}
-    je idle
-    # An address that isn't canonical would make iret fault here: the partition is sent where
-    # nothing is mapped.
-    mov rcx, [rsp + {RIP}]
-    shr rcx, 47
-    jnz leave_nowhere
-leave_pops:
+    ja idle
     .irp register, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
     pop \register
     .endr
     add rsp, 16
     swapgs
     iretq
-leave_nowhere:
-    mov rcx, 1
-    shl rcx, 46
-    mov [rsp + {RIP}], rcx
-    jmp leave_pops
 
 # Nothing to do until an interrupt comes. sti takes effect after hlt has begun: none is lost.
 idle:
@@ -103,12 +84,6 @@ idle:
     sti
     hlt
     jmp idle
-
-# The first entry of a core, from Rust: rdi = context. GS is the core's block.
-.global parzelle_leave
-parzelle_leave:
-    mov rax, rdi
-    jmp leave
 
 # --- Interrupts and exceptions ---------------------------------------------------------------
 # On the stack: vector, error, rip, cs, rflags, rsp, ss. From user mode it is the context page.
@@ -121,34 +96,30 @@ entry_trap:
 entry_save:
     push_registers
     cld
-    mov rdi, gs:[{CORE}]
     mov rsi, [rsp + {VECTOR}]
+enter_trap:
+    mov rdi, gs:[{CORE}]
     mov rsp, gs:[{STACK_TOP}]
     call parzelle_trap
-    jmp leave
+    jmp parzelle_leave
 
 # An interrupt of the idle loop: nothing to save. An exception: the kernel is wrong.
 entry_kernel:
     lfence
     cmp qword ptr [rsp], {EXCEPTIONS}
     jb entry_end
-    mov rdi, gs:[{CORE}]
     mov rsi, [rsp]
-    mov rsp, gs:[{STACK_TOP}]
-    call parzelle_trap
-    jmp leave
+    jmp enter_trap
 
 # On a stack of its own.
 entry_any:
     test byte ptr [rsp + 24], 3
     jz entry_end
-    cmp qword ptr [rsp], {DB}
-    je entry_copy
+    # A partition's #DB, whose number is below NMI's, goes the way of its other faults: over to the
+    # context page. So does an NMI that comes while a partition runs; the next iret, whosever it is,
+    # lets NMIs in again.
     cmp qword ptr [rsp], {NMI}
-    jne entry_end
-    # A partition's #DB goes the way of its other faults: over to the context page. So does an NMI
-    # that comes while a partition runs; the next iret, whosever it is, lets NMIs in again.
-entry_copy:
+    ja entry_end
     swapgs
     lfence
     push rax
@@ -159,10 +130,8 @@ entry_copy:
     mov rcx, [rsp + 16 + \word * 8]
     mov [rax + \word * 8], rcx
     .endr
-    mov rcx, rax
-    mov rax, [rsp + 8]
-    push rcx
-    mov rcx, [rsp + 8]
+    pop rcx
+    xchg rax, [rsp]
     pop rsp
     jmp entry_save
 
@@ -192,16 +161,12 @@ parzelle_stubs:
     .set vector, 0
     .rept 256
     .balign 16
-    .if (vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17) || (vector == 21) || (vector == 29) || (vector == 30)
-    .else
+    .if !((vector == 8) || (vector >= 10 && vector <= 14) || (vector == 17) || (vector == 21) || (vector == 29) || (vector == 30))
     push 0
     .endif
-    .if (vector < 128)
-    .byte 0x6a, vector
-    .else
+    # push vector
     .byte 0x68
     .long vector
-    .endif
     .if (vector == 1) || (vector == 2) || (vector == 8) || (vector == 18)
     jmp entry_any
     .else

@@ -25,9 +25,7 @@ core::arch::global_asm!(
     STACK_TOP = const core::mem::offset_of!(PerCore, stack_top),
     SAVED = const crate::context::SAVED,
     SYSCALL = const crate::context::SYSCALL,
-    IDLE = const crate::context::IDLE,
     EXCEPTIONS = const fault::EXCEPTIONS,
-    DB = const fault::DB,
     NMI = const fault::NMI,
     VECTOR = const core::mem::offset_of!(Context, vector),
     RIP = const core::mem::offset_of!(Context, rip),
@@ -87,10 +85,12 @@ unsafe extern "C" fn parzelle_trap(core: *mut Core, vector: u64) -> *const Conte
     // SAFETY: see above; interrupts are masked, so no other entry makes a second reference.
     let core = unsafe { &mut *core };
     core.machine.begin();
+    let registers = core.machine.registers();
+    let rip = registers.interrupted();
     match vector {
         0..fault::EXCEPTIONS => {
-            let registers = core.machine.registers();
-            let fault = fault::decode(vector, registers.error, registers.rip, read_cr2());
+            // SAFETY: it only reads.
+            let fault = fault::decode(vector, registers.error, rip, unsafe { cr2() });
             // An NMI is no partition's doing: what comes of it the module's health table says.
             if vector == fault::NMI { core.on_module_error(fault) } else { core.on_fault(fault) }
         }
@@ -124,12 +124,8 @@ unsafe extern "C" fn parzelle_end(registers: *const Context) -> ! {
     // SAFETY: the entry has just pushed it. (Its last two words, the bases, are whatever lies
     // above on the stack; they are not printed.)
     let registers = unsafe { &*registers };
-    crate::fatal::exception(registers, read_cr2())
-}
-
-fn read_cr2() -> u64 {
     // SAFETY: it only reads.
-    unsafe { cr2() }
+    crate::fatal::exception(registers, unsafe { cr2() })
 }
 
 #[cfg(test)]

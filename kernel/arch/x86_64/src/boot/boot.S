@@ -28,6 +28,17 @@
     movl %eax, %cr0
 .endm
 
+# Fills `count` entries of the table at `at`: the first is `entry`, each next one `step` more.
+.macro fill at, entry, step, count
+    movl $\at, %edi
+    movl $\entry, %eax
+    movl $\count, %ecx
+1:  movl %eax, (%edi)
+    addl $\step, %eax
+    addl $8, %edi
+    loop 1b
+.endm
+
 .section .text.boot, "ax"
 .code32
 .global parzelle_pvh
@@ -56,20 +67,8 @@ parzelle_pvh:
     movl $boot_pointers_physical + 3, %eax
     movl %eax, boot_root_physical
     movl %eax, boot_root_physical + 256 * 8
-    movl $boot_pointers_physical, %edi
-    movl $boot_directories_physical + 3, %eax
-    movl $4, %ecx
-1:  movl %eax, (%edi)
-    addl $4096, %eax
-    addl $8, %edi
-    loop 1b
-    movl $boot_directories_physical, %edi
-    movl $0x83, %eax
-    movl $2048, %ecx
-2:  movl %eax, (%edi)
-    addl $0x200000, %eax
-    addl $8, %edi
-    loop 2b
+    fill boot_pointers_physical, boot_directories_physical + 3, 4096, 4
+    fill boot_directories_physical, 0x83, 0x200000, 2048
 
     enable_long_mode
     lgdtl boot_gdt_pointer_physical

@@ -10,9 +10,10 @@ use super::physical::BootWindow;
 use super::{Refusal, find};
 use crate::arena::Memory;
 use crate::context::Context;
+use crate::instructions as cpu;
 use crate::irqchip::IoApic;
-use crate::layout::{COMMON, PAGE, common, private};
-use crate::machine::{Core, FLAG_FP, FLAG_PORTS, Module, Processor, Slot};
+use crate::layout::{COMMON, PAGE, common};
+use crate::machine::{Core, Module, Processor, Space};
 use crate::mmio::Registers;
 use crate::percore::{self, PerCore, STACKS_BYTES};
 use crate::space;
@@ -20,15 +21,17 @@ use crate::timer::Timer;
 use parzelle_core::CoreState;
 use parzelle_core::machine::Arena as _;
 use parzelle_paging::{Arena as Frames, Frame, Pa};
-use parzelle_plan::{Plan, VCPU_FP};
+use parzelle_plan::Plan;
 
 /// What was built.
 #[derive(Clone, Copy)]
 pub(crate) struct System {
     /// What all cores share.
     pub(crate) module: &'static Module,
-    /// The cores' blocks, by number; each has its state.
-    pub(crate) blocks: &'static [u64],
+    /// The block of the core that boots.
+    pub(crate) own: u64,
+    /// The other cores' blocks.
+    pub(crate) others: &'static [u64],
 }
 
 /// Builds.
@@ -46,10 +49,7 @@ pub(crate) fn build(
     // SAFETY: the plan gives these ranges to the kernel alone; `check_memory` has seen that they
     // are RAM, and both the boot root and the kernel's map them. The stacks lie before.
     let mut arena = unsafe { Memory::new(objects, bytes, COMMON) };
-    let (kernel, partitions) = roots(plan, &mut arena)?;
-    let slots = arena
-        .take(plan.vcpus().len(), |_, index| Some(slot(plan, index, kernel, partitions)))
-        .ok_or(Refusal::room("vCPUs"))?;
+    let (root, spaces) = spaces(plan, &mut arena)?;
     // The core that runs this has number 0.
     let boot_apic = timer.local.id();
     let mut others = acpi.apics().iter().copied().filter(|&apic| apic != boot_apic);
@@ -60,10 +60,10 @@ pub(crate) fn build(
         })
         .ok_or(Refusal::room("cores"))?;
     let io = io_apic(plan, apics, &mut arena)?;
-    let module = Module { slots, root: kernel, timer, io, apics, features };
+    let module = Module { spaces, root, timer, io, apics, features };
     let module: &'static Module = arena.put(module).ok_or(Refusal::room("the module"))?;
-    let blocks = cores(plan, module, &mut arena)?;
-    Ok(System { module, blocks })
+    let (&own, others) = cores(plan, module, &mut arena)?.split_first().ok_or(Refusal::room("cores"))?;
+    Ok(System { module, own, others })
 }
 
 /// Zeroes what the plan wants zero, and all contexts: the first switch to a vCPU restores from
@@ -73,16 +73,15 @@ fn zero(plan: &Plan<'_>, memory: &BootWindow) -> Result<(), Refusal> {
     let ranges = ranges.map(|record| (record.name, record.address, record.bytes));
     let contexts = plan.vcpus().iter().map(|vcpu| (plan.system.name, vcpu.context, PAGE));
     for (name, address, bytes) in ranges.chain(contexts) {
-        // SAFETY: memory of partitions, none of which runs yet.
-        if !unsafe { memory.zero(address, bytes) } {
-            return Err(Refusal::reach(name, address));
-        }
+        let at = memory.at(address, bytes).ok_or(Refusal::reach(name, address))?;
+        // SAFETY: mapped; memory of partitions, none of which runs yet.
+        unsafe { cpu::zero(at as *mut u64, (bytes / 8) as usize) };
     }
     Ok(())
 }
 
 /// Builds all roots: the kernel's, and those of the partitions.
-fn roots(plan: &Plan<'static>, arena: &mut Memory) -> Result<(u64, &'static [u64]), Refusal> {
+fn spaces(plan: &Plan<'static>, arena: &mut Memory) -> Result<(u64, &'static [Space]), Refusal> {
     let system = plan.system;
     let count = (system.tables_bytes / PAGE) as usize;
     let first = common(system.tables) as *const Frame;
@@ -96,32 +95,12 @@ fn roots(plan: &Plan<'static>, arena: &mut Memory) -> Result<(u64, &'static [u64
     let kernel = space::kernel(plan, &image(), &mut tables)?;
     let shared = space::shared(&tables, kernel)?;
     let mut refusal = Refusal::room("roots");
-    let roots =
-        arena.take(plan.partitions().len(), |_, index| match space::partition(plan, index, shared, &mut tables) {
-            Ok(root) => Some(root.0),
-            Err(found) => {
-                refusal = found;
-                None
-            }
-        });
-    match roots {
-        Some(roots) => Ok((kernel.0, roots)),
-        None => Err(refusal),
-    }
-}
-
-fn slot(plan: &Plan<'static>, index: usize, kernel: u64, roots: &[u64]) -> Slot {
-    let vcpu = plan.vcpus().get(index).copied().unwrap_or_default();
-    let partition = plan.partitions().get(vcpu.partition as usize);
-    let ports = partition.and_then(|partition| plan.io_ports().get(partition.io_ports.range())).unwrap_or(&[]);
-    let flag = |flag, has| if has { flag } else { 0 };
-    Slot {
-        root: roots.get(vcpu.partition as usize).copied().unwrap_or(kernel),
-        context: private(vcpu.context),
-        page: private(vcpu.page),
-        flags: flag(FLAG_FP, vcpu.flags & VCPU_FP != 0) | flag(FLAG_PORTS, !ports.is_empty()),
-        ports,
-    }
+    let spaces = arena.take(plan.partitions().len(), |_, index| {
+        let root = space::partition(plan, index, shared, &mut tables).map_err(|found| refusal = found).ok()?.0;
+        let ports = plan.partitions().get(index).and_then(|record| plan.io_ports().get(record.io_ports.range()));
+        Some(Space { root, ports: ports.unwrap_or(&[]) })
+    });
+    Ok((kernel.0, spaces.ok_or(refusal)?))
 }
 
 fn io_apic(plan: &Plan<'_>, apics: &[u8], arena: &mut Memory) -> Result<IoApic, Refusal> {
@@ -136,10 +115,10 @@ fn io_apic(plan: &Plan<'_>, apics: &[u8], arena: &mut Memory) -> Result<IoApic, 
 }
 
 // What the tool adds to the arena for this crate: 64 KiB for a core, 64 bytes for a vCPU and for a
-// partition (whose root is all that is kept of it).
+// partition.
 const _: () = {
     assert!(STACKS_BYTES as usize + size_of::<PerCore>() + size_of::<Core>() + 1024 <= 64 << 10);
-    assert!(size_of::<Slot>() <= 64);
+    assert!(size_of::<Space>() <= 64);
 };
 
 /// Makes the blocks and states of all cores.
@@ -149,11 +128,8 @@ fn cores(plan: &Plan<'static>, module: &'static Module, arena: &mut Memory) -> R
     for (number, (data, at)) in booted.cores.iter_mut().zip(blocks.iter_mut()).enumerate() {
         let block = arena.zeroed::<PerCore>().ok_or(Refusal::room("a core's block"))?;
         let stacks = common(plan.system.arena) + number as u64 * STACKS_BYTES;
-        block.settle(number as u64, stacks);
-        let context = arena.put(Context::default()).ok_or(Refusal::room("a core's context"))?;
-        let context = core::ptr::from_mut(context) as u64;
-        let idle = Slot { root: module.root, context, page: 0, flags: 0, ports: &[] };
-        let idle = arena.put(idle).ok_or(Refusal::room("a core's slot"))?;
+        block.settle(stacks);
+        let idle = arena.put(Context::default()).ok_or(Refusal::room("a core's context"))?;
         *at = core::ptr::from_mut(block) as u64;
         // The processor owns the block from here on; the entry reads and writes its first words,
         // between the processor's turns.

@@ -13,7 +13,7 @@ use crate::instructions::{in32, read_tsc};
 use crate::irqchip::Local;
 use crate::layout::common;
 use crate::mmio::Registers;
-use crate::timer::{ACPI_TIMER, Clock, Rate, Timer, frequency, rounded};
+use crate::timer::{ACPI_TIMER, Clock, FREQUENCIES, Rate, Timer, frequency, rounded};
 use parzelle_plan::Plan;
 
 /// Ticks of the ACPI timer to measure for: 20 ms.
@@ -22,6 +22,7 @@ const INTERVAL: u64 = ACPI_TIMER / 50;
 const PATIENCE: u32 = 10_000_000;
 
 const STANDS_STILL: Refusal = Refusal::Sentence("the clock can't be measured:", "the ACPI timer stands still");
+const ODD: Refusal = Refusal::Sentence("the clock can't be used:", "a timer runs below 1 MHz or above 7.9 GHz");
 
 /// A counter behind a port that wraps.
 struct Reference {
@@ -63,9 +64,9 @@ pub(crate) fn measure(plan: &Plan<'_>, acpi: &Acpi, features: &Features) -> Resu
     local.set_count(0);
     let counter = rounded(frequency(ticks_end.wrapping_sub(ticks), passed));
     let local_timer = rounded(frequency(u64::from(count.wrapping_sub(count_end)), passed));
-    if counter < 1_000_000 || (local_timer < 100_000 && !features.deadline) {
-        return Err(STANDS_STILL);
-    }
     let rate = if features.deadline { counter } else { local_timer };
+    if ![counter, rate].iter().all(|frequency| FREQUENCIES.contains(frequency)) {
+        return Err(ODD);
+    }
     Ok(Timer { clock: Clock::new(ticks, counter), rate: Rate::new(rate), deadline: features.deadline, local })
 }

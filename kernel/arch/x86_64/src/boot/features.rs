@@ -12,8 +12,6 @@ use crate::registers::cr4;
 pub(crate) struct Features {
     /// CR4 for this processor.
     pub(crate) cr4: u64,
-    /// User mode can change the bases of FS and GS.
-    pub(crate) fsgsbase: bool,
     /// There is IA32_PRED_CMD.
     pub(crate) ibpb: bool,
     /// The timer can compare with the time-stamp counter.
@@ -55,12 +53,7 @@ fn decide(basic: [u32; 4], more: [u32; 4], extended: [u32; 4]) -> Result<Feature
             control |= flag;
         }
     }
-    Ok(Features {
-        cr4: control,
-        fsgsbase: more_b & 1 != 0,
-        ibpb: more_d >> 26 & 1 != 0,
-        deadline: basic_c >> 24 & 1 != 0,
-    })
+    Ok(Features { cr4: control, ibpb: more_d >> 26 & 1 != 0, deadline: basic_c >> 24 & 1 != 0 })
 }
 
 #[cfg(test)]
@@ -74,7 +67,7 @@ mod tests {
         let extended = [0, 0, 0, 1 << 11 | 1 << 20];
         let plain = decide(basic, [0; 4], extended).unwrap();
         assert_eq!(plain.cr4, cr4::KERNEL);
-        assert!(!plain.fsgsbase && !plain.ibpb && !plain.deadline);
+        assert!(!plain.ibpb && !plain.deadline);
         let rich = decide(checked, [0, 1 | 1 << 7, 1 << 2, 1 << 26], extended).unwrap();
         assert!(rich.ibpb);
         assert_eq!(rich.cr4, cr4::KERNEL | cr4::MCE | cr4::FSGSBASE | cr4::SMEP | cr4::UMIP);

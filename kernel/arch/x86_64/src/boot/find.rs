@@ -7,11 +7,10 @@ use super::acpi::Acpi;
 use super::physical::Physical;
 use super::pvh::StartInfo;
 use super::{FIRMWARE, Refusal};
-use crate::irqchip::Planned;
 use crate::layout::{BOOT_WINDOW, PAGE};
 use crate::ports::{self, PORTS_MAX};
 use parzelle_abi::info::Name;
-use parzelle_plan::{ARCH_X86_64, LINE_EDGE, NONE, Plan, PlanError, digest};
+use parzelle_plan::{ARCH_X86_64, LineRecord, NONE, Plan, PlanError, digest};
 
 const NO_RAM: &str = "has no RAM: build for a board with less, or start it with more";
 const CHANGED: &str = "has a wrong digest: the image was changed";
@@ -100,11 +99,11 @@ pub(crate) fn check_controllers(plan: &Plan<'_>, acpi: &Acpi) -> Result<(), Refu
     Ok(())
 }
 
-/// What the plan says of an interrupt line, if it has an owner.
-pub(crate) fn line(plan: &Plan<'_>, apics: &[u8], line: u32) -> Option<Planned> {
+/// What the plan says of an interrupt line, and the APIC of its owner's core, if it has one.
+pub(crate) fn line<'p>(plan: &Plan<'p>, apics: &[u8], line: u32) -> Option<(&'p LineRecord, u8)> {
     let record = plan.lines().iter().find(|record| record.line == line)?;
     let core = plan.vcpus().get(record.vcpu as usize)?.core;
-    Some(Planned { edge: record.flags & LINE_EDGE != 0, apic: apics.get(core as usize).copied()? })
+    Some((record, *apics.get(core as usize)?))
 }
 
 /// Refuses lines that the IO-APIC doesn't have.

@@ -22,17 +22,12 @@ core::arch::global_asm!(
 
 macro_rules! symbols {
     ($($(#[$doc:meta])* $name:ident = $symbol:ident;)+) => {
-        /// Addresses (virtual) of symbols.
-        #[cfg(target_os = "none")]
+        /// Addresses (virtual) of symbols; on the host, stand-ins.
         pub(crate) mod symbol {
+            #[cfg(target_os = "none")]
             unsafe extern "C" { $(safe static $symbol: u8;)+ }
+            $(#[cfg(not(target_os = "none"))] #[allow(non_upper_case_globals)] static $symbol: u8 = 0;)+
             $($(#[$doc])* pub(crate) fn $name() -> u64 { &raw const $symbol as u64 })+
-        }
-
-        /// Stand-ins for the host.
-        #[cfg(not(target_os = "none"))]
-        pub(crate) mod symbol {
-            $($(#[$doc])* pub(crate) fn $name() -> u64 { 0 })+
         }
     };
 }

@@ -26,7 +26,6 @@ mod refusal;
 pub(crate) use build::System;
 pub(crate) use features::Features;
 pub(crate) use image::symbol;
-pub(crate) use physical::BootWindow;
 pub use refusal::Refusal;
 
 use crate::console::{self, Printer, print};
@@ -35,6 +34,7 @@ use crate::power::halt;
 use acpi::Acpi;
 use core::convert::Infallible;
 use parzelle_core::machine::Halt;
+use physical::BootWindow;
 use pvh::StartInfo;
 
 const NO_START_INFO: Refusal = Refusal::Sentence("there is no PVH start info;", "load the image by its PVH note");
@@ -70,7 +70,7 @@ fn begin(board: &Board, start_info: u64) -> Result<Infallible, Refusal> {
     find::check_controllers(&plan, &acpi)?;
     let timer = calibrate::measure(&plan, &acpi, &features)?;
     let system = build::build(&plan, &memory, &acpi, timer, features)?;
-    cores::wake(&memory, system)?;
+    cores::wake(system)?;
     print(format_args!(
         "parzelle: {} on {}: {} partitions, {} cores, plan digest {:016x}\n",
         plan.system.name.as_str(),

@@ -15,6 +15,7 @@
 use super::{LINES, LINES_MAX, Local};
 use crate::mmio::Registers;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use parzelle_plan::{LINE_EDGE, LineRecord};
 use spin::mutex::TicketMutex;
 
 const INDEX: u16 = 0x00;
@@ -40,15 +41,6 @@ const STATE_NOTED: u32 = 1 << 11;
 /// State of a line: the APIC it is routed to.
 const STATE_APIC: u32 = 0xff;
 
-/// A line that the plan gives to somebody.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Planned {
-    /// It is edge-triggered.
-    pub(crate) edge: bool,
-    /// The APIC of its owner's core.
-    pub(crate) apic: u8,
-}
-
 /// The line's state after an interrupt. Its owner hears it if the line was not masked.
 const fn interrupted(state: u32) -> u32 {
     match (state & STATE_EDGE != 0, state & STATE_MASKED != 0) {
@@ -64,8 +56,9 @@ const fn masked(state: u32) -> u32 {
 }
 
 /// The redirection entry's low word.
-const fn entry(line: u32, edge: bool, masked: bool) -> u32 {
-    (LINES as u32 + line) | if edge { 0 } else { LEVEL } | if masked { MASKED } else { 0 }
+const fn entry(line: u32, state: u32) -> u32 {
+    let trigger = if state & STATE_EDGE != 0 { 0 } else { LEVEL };
+    (LINES as u32 + line) | trigger | if state & STATE_CLOSED != 0 { MASKED } else { 0 }
 }
 
 /// The IO-APIC.
@@ -81,14 +74,14 @@ impl IoApic {
         ((registers.read(DATA) >> 16 & 0xff) + 1).min(LINES_MAX)
     }
 
-    /// The state of a line before its owner has bound it; closed for ever if it has none.
-    pub(crate) fn line(planned: Option<Planned>) -> AtomicU32 {
-        let closed = STATE_MASKED | STATE_CLOSED;
-        AtomicU32::new(match planned {
+    /// The state of a line before its owner has bound it, on the core with APIC `apic`; closed for ever
+    /// if it has none.
+    pub(crate) fn line(owner: Option<(&LineRecord, u8)>) -> AtomicU32 {
+        AtomicU32::new(match owner {
             // Edges are noted from the start: the device may be quicker than its driver.
-            Some(line) if line.edge => STATE_EDGE | STATE_MASKED | u32::from(line.apic),
-            Some(line) => closed | u32::from(line.apic),
-            None => closed,
+            Some((line, apic)) if line.flags & LINE_EDGE != 0 => STATE_EDGE | STATE_MASKED | u32::from(apic),
+            Some((_, apic)) => STATE_MASKED | STATE_CLOSED | u32::from(apic),
+            None => STATE_MASKED | STATE_CLOSED,
         })
     }
 
@@ -102,22 +95,19 @@ impl IoApic {
     }
 
     fn write(&self, line: u32, state: u32) {
-        let edge = state & STATE_EDGE != 0;
-        let low = entry(line, edge, state & STATE_CLOSED != 0);
         let index = ENTRY + 2 * line;
         let registers = self.registers.lock();
         registers.write(INDEX, index + 1);
         registers.write(DATA, (state & STATE_APIC) << 24);
         registers.write(INDEX, index);
-        registers.write(DATA, low);
+        registers.write(DATA, entry(line, state));
     }
 
     /// Closes an entry that is open: only the word with the mask bit.
     fn close(&self, line: u32, state: u32) {
-        let low = entry(line, state & STATE_EDGE != 0, true);
         let registers = self.registers.lock();
         registers.write(INDEX, ENTRY + 2 * line);
-        registers.write(DATA, low);
+        registers.write(DATA, entry(line, state));
     }
 
     /// Takes an interrupt and ends it: the line that asks, or `None` if its owner shall not hear
@@ -147,15 +137,15 @@ impl IoApic {
         }
     }
 
-    /// Unmasks a line, routed to the core whose APIC has number `apic`, which is this one.
-    pub(crate) fn unmask(&self, line: u32, apic: u8, local: Local) {
+    /// Unmasks a line. It is routed to its owner's core, which is this one.
+    pub(crate) fn unmask(&self, line: u32, local: Local) {
         let Some(state) = self.lines.get(line as usize) else {
             return;
         };
         let old = state.load(Relaxed);
-        let open = (old & STATE_EDGE) | u32::from(apic);
+        let open = old & (STATE_EDGE | STATE_APIC);
         state.store(open, Relaxed);
-        if old & STATE_CLOSED != 0 || old & STATE_APIC != u32::from(apic) {
+        if old & STATE_CLOSED != 0 {
             self.write(line, open);
         }
         if old & STATE_NOTED != 0 {
@@ -170,9 +160,9 @@ mod tests {
 
     #[test]
     fn entries_are_those_of_the_datasheet() {
-        assert_eq!(entry(4, true, false), 0x34);
-        assert_eq!(entry(4, true, true), 0x1_0034);
-        assert_eq!(entry(16, false, false), 0x8040);
+        assert_eq!(entry(4, STATE_EDGE), 0x34);
+        assert_eq!(entry(4, STATE_EDGE | STATE_CLOSED), 0x1_0034);
+        assert_eq!(entry(16, STATE_APIC), 0x8040);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 //! The local APIC, through its page of registers (Intel SDM, Vol. 3A, §11.4).
 
-use super::{KICK, SPURIOUS, TIMER};
+use super::{SPURIOUS, TIMER};
 use crate::instructions as cpu;
 use crate::mmio::Registers;
 
@@ -115,27 +115,17 @@ impl Local {
         }
     }
 
-    fn send(self, apic: u8, command: u32) {
+    /// Sends a command to the core whose APIC has this number: a vector, [`INIT`] or [`STARTUP`] (SDM
+    /// Vol. 3A, §9.4.4).
+    pub(crate) fn send(self, apic: u8, command: u32) {
+        self.settle();
         self.registers.write(COMMAND_HIGH, u32::from(apic) << 24);
         self.registers.write(COMMAND_LOW, ASSERT | command);
     }
 
-    /// Kicks the core whose APIC has this number.
-    pub(crate) fn kick(self, apic: u8) {
-        self.settle();
-        self.send(apic, KICK as u32);
-    }
-
     /// Interrupts this core with `vector`.
     pub(crate) fn interrupt_self(self, vector: u8) {
-        self.settle();
-        self.registers.write(COMMAND_LOW, SELF | ASSERT | u32::from(vector));
-    }
-
-    /// Wakes another core, one step: [`INIT`] or [`STARTUP`] (SDM Vol. 3A, §9.4.4).
-    pub(crate) fn wake(self, apic: u8, step: u32) {
-        self.send(apic, step);
-        self.settle();
+        self.send(0, SELF | u32::from(vector));
     }
 }
 

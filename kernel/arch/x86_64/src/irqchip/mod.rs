@@ -13,7 +13,7 @@
 mod io;
 mod local;
 
-pub(crate) use io::{IoApic, Planned};
+pub(crate) use io::IoApic;
 pub(crate) use local::{INIT, Local, STARTUP};
 
 /// The vector of line 0.
