@@ -117,6 +117,7 @@ rules! {
 "PZ0704" "No bus master without IOMMU, unless trusted." "By DMA its owner could reach all memory." "the device · `dma` of the device"
 "PZ0705" "(warning) Nobody is trusted who need not be." "`grep trusted` finds the holes in the fence, and only those." "`dma = \"trusted\"` · `iommu` of the board"
 "PZ0708" "A device of the kernel is not given away." "Who owns the timer or the interrupt controller owns the machine." "the device · the board's entry"
+"PZ0710" "On x86-64 a partition has at most 256 I/O ports." "The kernel opens them with interrupts masked, whenever it switches to the partition." "the device · its ports"
 "PZ0801" "The device that is shared has an owner." "Somebody has to drive it." "`device` · a fitting partition, or the board's entry"
 "PZ0810" "(warning) A guest has a console." "Nobody would see what it prints." "the guest · the members of the console"
 "PZ0901" "Errors and actions are known." "An error would be handled otherwise than meant." "the word · the head of the table"
