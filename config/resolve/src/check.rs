@@ -129,6 +129,9 @@ pub fn check_text(shown: &str, text: String, folder: &Path, env: &Environment) -
             outcome.systems.extend(system);
             outcome.boards.push(board.value.text.clone());
         }
+        if !out.iter().any(|d| d.severity == Severity::Error) {
+            without_partitions(&common, &mut outcome);
+        }
         if loaded.is_empty() {
             // Nothing can be looked up, but the form can be judged.
             Description::read(&common, None, &mut Cx { sources: &sources, out: &mut out });
@@ -210,6 +213,18 @@ fn one_board(
     out.append(&mut cx.out);
     let system = if out.iter().any(|d| d.severity == Severity::Error) { None } else { derive::system(&cx, own_name) };
     (out, system)
+}
+
+/// PZ0211 (warning), only where nothing else is wrong: a slip that hides the partitions is enough.
+fn without_partitions(common: &Table, outcome: &mut Outcome) {
+    let nobody = |s: &&System| s.partitions.iter().all(|p| p.derived);
+    let boards: Vec<String> = outcome.systems.iter().filter(nobody).map(|s| s.board.name.clone()).collect();
+    let Some(head) = common.table("system").map(|system| system.head).filter(|_| !boards.is_empty()) else {
+        return;
+    };
+    let diagnostic = Diagnostic::warning("PZ0211", "nothing runs in this system", head, "it has no partition")
+        .help("add one, such as `[partition.hello]` with `crate = \"hello\"`");
+    outcome.findings.push(Finding { diagnostic, boards });
 }
 
 /// Adds findings of a board; one that another board has too is kept once.

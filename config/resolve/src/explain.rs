@@ -75,6 +75,7 @@ rules! {
 "PZ0208" "A core that is named is on every board." "A vCPU is fixed to its core." "the core · `cores` of the board"
 "PZ0209" "A board option and its value exist." "It would silently have no effect." "the option · the options of the board"
 "PZ0210" "The metadata of a crate have known keys and possible values." "A stack or heap with a slip would silently get its default." "the name of the crate"
+"PZ0211" "(warning) A system has a partition." "Nothing would run." "the head of the system"
 "PZ0301" "Everything together fits the board's RAM." "Nothing is swapped, nothing is overcommitted." "the largest consumer · `ram` of the board"
 "PZ0302" "Program and stacks fit `memory`." "The loader could not place them." "`memory` · the program, with its size"
 "PZ0303" "No two physical ranges overlap." "Memory belongs to one, or is declared shared." "the second · the first"
