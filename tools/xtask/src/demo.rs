@@ -7,7 +7,7 @@ mod report;
 mod seconds;
 
 use std::io::{Write, stdout};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -19,6 +19,9 @@ use crate::setup;
 
 /// The description file of the demo, below the root.
 const FILE: &str = "config/systems/demo.toml";
+/// Where its variants go: ignored by git, and as deep below the root as the demo's own folder, for
+/// the paths in a description are relative to it.
+const VARIANTS: &str = "target/systems";
 /// Virtual seconds that an interactive run lasts at most: a day.
 const DAY: u64 = 86_400;
 
@@ -88,21 +91,12 @@ fn build(house: &House, arguments: &Arguments) -> Result<PathBuf> {
     let Some(length) = length else {
         return house.build_image(&file, arguments.board, "demo", &[]);
     };
-    // Paths in a description are relative to it: the variant has to lie beside it.
-    let variant = Variant(file.with_file_name(format!("demo-{}s.toml", length)));
-    let text = seconds::replace(&std::fs::read_to_string(&file)?, length)?;
-    std::fs::write(&variant.0, text)?;
-    house.build_image(&variant.0, arguments.board, &format!("demo-{length}s"), &[])
-}
-
-/// A file that is there only for the build.
-struct Variant(PathBuf);
-
-impl Drop for Variant {
-    fn drop(&mut self) {
-        // At worst it stays; the next run overwrites it.
-        let _ = std::fs::remove_file(Path::new(&self.0));
-    }
+    let name = format!("demo-{length}s");
+    let folder = house.path(VARIANTS);
+    std::fs::create_dir_all(&folder)?;
+    let variant = folder.join(&name).with_extension("toml");
+    std::fs::write(&variant, seconds::replace(&std::fs::read_to_string(&file)?, length)?)?;
+    house.build_image(&variant, arguments.board, &name, &[])
 }
 
 /// What Debian owes on aarch64: its name, and the end of its load.
@@ -153,12 +147,20 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
     fn a_terminal_is_asked_nothing() {
         assert_eq!(plain("/ # \x1b[6n"), "/ # ");
         assert_eq!(plain("\x1b[1;34mbin\x1b[m [x]"), "bin [x]");
+    }
+
+    #[test]
+    fn paths_in_a_variant_are_those_of_the_demo() {
+        let up = |folder: &Path| folder.components().count();
+        assert_eq!(Some(up(Path::new(VARIANTS))), Path::new(FILE).parent().map(up));
     }
 
     #[test]
