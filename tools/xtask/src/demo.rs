@@ -64,7 +64,7 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
     println!();
     let reports = report::collect(&run.console);
     print!("{}", report::table(&reports));
-    println!();
+    println!("{}\n", report::LEGEND);
     let mut faults = report::faults(&reports);
     if run.ending != Ending::Success {
         faults.push(format!("the system ended otherwise than in order: {}", run.ending));
