@@ -6,7 +6,6 @@
 mod report;
 mod seconds;
 
-use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -127,8 +126,6 @@ impl Lines {
                 println!("{}", plain(&text).trim_end());
             }
         }
-        // A closed standard output ends the demo at the next line.
-        let _ = stdout().flush();
     }
 }
 
