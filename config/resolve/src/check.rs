@@ -10,6 +10,7 @@
 //! ```
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::Path;
 
 use parzelle_schema::board::BoardFile;
@@ -24,7 +25,7 @@ use parzelle_schema::tree::Table;
 
 use crate::derive;
 use crate::environment::Environment;
-use crate::model::{Arch, System};
+use crate::model::{Arch, Derived, System};
 use crate::rules::{self, Ctx, Facts};
 use crate::without;
 
@@ -119,14 +120,17 @@ pub fn check_text(shown: &str, text: String, folder: &Path, env: &Environment) -
                 loaded.push((board.clone(), read));
             }
         }
-        let stem = Path::new(shown).file_stem().and_then(|s| s.to_str()).unwrap_or("system").to_owned();
+        let own_name = name_of(Path::new(shown), folder);
         for (board, read) in &loaded {
             let over = overrides.iter().find(|o| o.board.value == board.value.text);
             let (findings, system) =
-                one_board(env, &sources, &common, over, (&board.value.text, read), &boards, folder, &stem);
+                one_board(env, &sources, &common, over, (&board.value.text, read), &boards, folder, &own_name);
             collect(&mut outcome.findings, findings, &board.value.text);
             outcome.systems.extend(system);
             outcome.boards.push(board.value.text.clone());
+        }
+        if !out.iter().any(|d| d.severity == Severity::Error) {
+            without_partitions(&common, &mut outcome);
         }
         if loaded.is_empty() {
             // Nothing can be looked up, but the form can be judged.
@@ -145,6 +149,19 @@ pub fn check_text(shown: &str, text: String, folder: &Path, env: &Environment) -
     outcome
 }
 
+/// How a system is called whose file doesn't say so: like the file or, where each system has a folder
+/// of its own and its file is called `system.toml`, like the folder.
+fn name_of(file: &Path, folder: &Path) -> Derived<String> {
+    let name = |part: Option<&OsStr>| part.and_then(OsStr::to_str).map(str::to_owned);
+    let file = name(file.file_stem()).unwrap_or_else(|| "system".to_owned());
+    // `.` has a name, too.
+    let folder = || name(folder.canonicalize().ok()?.file_name());
+    match (file == "system").then(folder).flatten() {
+        Some(folder) => Derived::from(folder, "from the folder's name"),
+        None => Derived::from(file, "from the file's name"),
+    }
+}
+
 /// Checks one board. The system is there if there was no error.
 #[expect(clippy::too_many_arguments, reason = "called once; a struct would only name them again")]
 fn one_board(
@@ -155,7 +172,7 @@ fn one_board(
     (name, board): (&str, &BoardFile),
     boards: &[At<Text>],
     folder: &Path,
-    stem: &str,
+    own_name: &Derived<String>,
 ) -> (Vec<Diagnostic>, Option<System>) {
     let mut out = Vec::new();
     let mut idle = Vec::new();
@@ -194,8 +211,20 @@ fn one_board(
     };
     rules::run(&mut cx);
     out.append(&mut cx.out);
-    let system = if out.iter().any(|d| d.severity == Severity::Error) { None } else { derive::system(&cx, stem) };
+    let system = if out.iter().any(|d| d.severity == Severity::Error) { None } else { derive::system(&cx, own_name) };
     (out, system)
+}
+
+/// PZ0211 (warning), only where nothing else is wrong: a slip that hides the partitions is enough.
+fn without_partitions(common: &Table, outcome: &mut Outcome) {
+    let nobody = |s: &&System| s.partitions.iter().all(|p| p.derived);
+    let boards: Vec<String> = outcome.systems.iter().filter(nobody).map(|s| s.board.name.clone()).collect();
+    let Some(head) = common.table("system").map(|system| system.head).filter(|_| !boards.is_empty()) else {
+        return;
+    };
+    let diagnostic = Diagnostic::warning("PZ0211", "nothing runs in this system", head, "it has no partition")
+        .help("add one, such as `[partition.hello]` with `crate = \"hello\"`");
+    outcome.findings.push(Finding { diagnostic, boards });
 }
 
 /// Adds findings of a board; one that another board has too is kept once.

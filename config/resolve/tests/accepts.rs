@@ -42,6 +42,18 @@ fn hello_has_a_console_that_nobody_wrote() {
 }
 
 #[test]
+fn a_file_called_system_is_named_after_its_folder() {
+    let text = "[system]\nboards = [\"qemu-q35-x86_64\"]\n[partition.hello]\ncrate = \"hello\"\n";
+    let name = |shown: &str| {
+        let outcome = check_text(shown, text.to_owned(), &support::root().join("tests"), &support::environment());
+        outcome.systems[0].name.clone()
+    };
+    assert_eq!(name("somewhere/first.toml").value, "first");
+    let folder = name("system.toml");
+    assert_eq!((folder.value.as_str(), &*folder.origin.0), ("tests", "from the folder's name"));
+}
+
+#[test]
 fn speed_has_windows_and_gaps() {
     let outcome = system("speed.toml");
     assert!(outcome.findings.is_empty(), "{}", text(&outcome, Style::Plain));

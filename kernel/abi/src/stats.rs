@@ -59,7 +59,7 @@ crate::call::numbered! {
     2 Kick "kick",
     /// A fault.
     3 Fault "fault",
-    /// The guest did what is the shim's to handle.
+    /// From here on as [`crate::aarch64::GuestExit`]: the guest did what is the shim's to handle.
     4 GuestSync "guest sync",
     /// The guest's timer.
     5 GuestTimer "guest timer",

@@ -20,7 +20,7 @@ pub const FRAME: u64 = 0x100;
 pub const GUEST: u64 = 0x400;
 
 /// The head of the page.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct VcpuHead {
     /// Not 0: upcalls are masked. The kernel sets it on entry to the handler, `resume` clears it.

@@ -5,6 +5,10 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+/// The most I/O ports of a partition, ranges added up. They are opened one range after the other when
+/// a switch comes to it, with interrupts masked: the tool (PZ0710) and boot refuse more.
+pub const IO_PORTS_MAX: u64 = 256;
+
 /// The general registers of a context, as saved in a vCPU page.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

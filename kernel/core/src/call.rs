@@ -22,7 +22,7 @@ use zerocopy::IntoBytes;
 
 /// The caller's result: a value, nothing to write (its registers are not what they were), or an
 /// error.
-type Reply = Result<Option<u64>, Error>;
+pub(crate) type Reply = Result<Option<u64>, Error>;
 
 impl<M: Machine> CoreState<M> {
     /// Does a call for the current vCPU.
@@ -40,10 +40,10 @@ impl<M: Machine> CoreState<M> {
             Call::Status => self.status(caller, a),
             Call::Control => self.control(caller, a, b),
             Call::SetSchedule => self.set_schedule(caller, a),
-            Call::SamplingWrite => self.send(caller, SAMPLING, a, b, c),
-            Call::SamplingRead => self.receive(caller, SAMPLING, a, b, c),
-            Call::QueuingSend => self.send(caller, QUEUING, a, b, c),
-            Call::QueuingReceive => self.receive(caller, QUEUING, a, b, c),
+            Call::SamplingWrite => self.send(caller, SAMPLING, [a, b, c]),
+            Call::SamplingRead => self.receive(caller, SAMPLING, [a, b, c]),
+            Call::QueuingSend => self.send(caller, QUEUING, [a, b, c]),
+            Call::QueuingReceive => self.receive(caller, QUEUING, [a, b, c]),
             Call::PortStatus => self.port_status(caller, a),
             Call::Ring => self.ring(caller, a),
             Call::AckInterrupt => self.ack_interrupt(caller, a),

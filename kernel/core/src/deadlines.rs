@@ -98,22 +98,20 @@ impl Deadlines {
         }
     }
 
-    fn swap(&self, a: usize, b: usize) {
-        if let (Some(first), Some(second)) = (self.heap.get(a), self.heap.get(b)) {
+    /// Exchanges two entries if they are in the wrong order; tells whether they were.
+    fn order(&self, above: usize, below: usize) -> bool {
+        let wrong = self.time(below) < self.time(above);
+        if wrong && let (Some(first), Some(second)) = (self.heap.get(above), self.heap.get(below)) {
             let (first, second) = (first.get(), second.get());
-            self.put(a, second);
-            self.put(b, first);
+            self.put(above, second);
+            self.put(below, first);
         }
+        wrong
     }
 
     fn rise(&self, mut place: usize) -> usize {
-        while place > 0 {
-            let parent = (place - 1) / 2;
-            if self.time(parent) <= self.time(place) {
-                break;
-            }
-            self.swap(place, parent);
-            place = parent;
+        while place > 0 && self.order((place - 1) / 2, place) {
+            place = (place - 1) / 2;
         }
         place
     }
@@ -122,10 +120,9 @@ impl Deadlines {
         loop {
             let left = 2 * place + 1;
             let least = if self.time(left + 1) < self.time(left) { left + 1 } else { left };
-            if self.time(least) >= self.time(place) {
+            if !self.order(place, least) {
                 return;
             }
-            self.swap(place, least);
             place = least;
         }
     }

@@ -168,15 +168,7 @@ impl<M: Machine> CoreState<M> {
     /// Leaves the guest context of the loaded vCPU: its call returns with the reason.
     pub(crate) fn leave_guest(&mut self, loaded: &Vcpu, exit: GuestExit) {
         loaded.guest_interest.set(0);
-        count(
-            loaded,
-            match exit {
-                GuestExit::Sync => Exit::GuestSync,
-                GuestExit::Timer => Exit::GuestTimer,
-                GuestExit::Event => Exit::GuestEvent,
-                GuestExit::Maintenance => Exit::GuestMaintenance,
-            },
-        );
+        count(loaded, Exit::GuestSync as usize + exit as usize);
         self.machine.leave_guest(exit);
         self.machine.set_result(0, exit as u64);
     }
@@ -209,29 +201,15 @@ impl<M: Machine> CoreState<M> {
             let state = &vcpu.partition.state;
             [&state.generation, &state.condition, &state.mode].map(|word| u64::from(word.load(Relaxed)))
         };
-        VcpuHead {
-            masked: 0,
-            reason: 0,
-            events: 0,
-            error: 0,
-            syndrome: 0,
-            address: 0,
-            window_start: self.data.window.start,
-            generation,
-            condition,
-            mode,
-            vcpu: u64::from(vcpu.record.index),
-            counter_frequency: 0,
-            counter_zero: 0,
-            counter_scale: 0,
-        }
+        let (window_start, vcpu) = (self.data.window.start, u64::from(vcpu.record.index));
+        VcpuHead { window_start, generation, condition, mode, vcpu, ..VcpuHead::default() }
     }
 }
 
 /// Counts that a vCPU, or its guest, is left.
 #[inline]
-pub(crate) fn count(vcpu: &Vcpu, exit: Exit) {
-    if let Some(count) = vcpu.mailbox.accounts.exits.get(exit as usize) {
+pub(crate) fn count(vcpu: &Vcpu, exit: usize) {
+    if let Some(count) = vcpu.mailbox.accounts.exits.get(exit) {
         count.add(1);
     }
 }

@@ -211,7 +211,7 @@ impl<M: Machine> CoreState<M> {
     /// A fault of the current vCPU's host context.
     pub fn on_fault(&mut self, fault: Fault) {
         if let Some(current) = self.data.current {
-            count(current, Exit::Fault);
+            count(current, Exit::Fault as usize);
             self.report_fault(current, fault);
         }
         self.finish();
@@ -276,7 +276,7 @@ impl<M: Machine> CoreState<M> {
     #[inline(always)]
     fn interrupted(&self, exit: Exit) {
         if let Some(current) = self.data.current {
-            count(current, exit);
+            count(current, exit as usize);
         }
     }
 

@@ -6,6 +6,7 @@
 //! The messages lie in a buffer that only the partitions at the ends have mapped for the kernel;
 //! what is here is the book-keeping. The lock is a FIFO, held for one bounded copy.
 
+use crate::call::Reply;
 use crate::kernel::CoreState;
 use crate::machine::{Arena, Machine};
 use crate::vcpu::Vcpu;
@@ -70,14 +71,7 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// Writes or sends a message.
-    pub(crate) fn send(
-        &mut self,
-        caller: &Vcpu,
-        kind: u32,
-        number: u64,
-        address: u64,
-        length: u64,
-    ) -> Result<Option<u64>, Error> {
+    pub(crate) fn send(&mut self, caller: &Vcpu, kind: u32, [number, address, length]: [u64; 3]) -> Reply {
         let channel = self.channel(caller, number, kind, SOURCE)?;
         let record = channel.record;
         if length == 0 || length > u64::from(record.message_bytes) {
@@ -107,14 +101,7 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// Reads or receives a message.
-    pub(crate) fn receive(
-        &mut self,
-        caller: &Vcpu,
-        kind: u32,
-        number: u64,
-        address: u64,
-        capacity: u64,
-    ) -> Result<Option<u64>, Error> {
+    pub(crate) fn receive(&mut self, caller: &Vcpu, kind: u32, [number, address, capacity]: [u64; 3]) -> Reply {
         let channel = self.channel(caller, number, kind, DESTINATION)?;
         let record = channel.record;
         let now = if kind == SAMPLING { self.machine.now() } else { 0 };
@@ -147,7 +134,7 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// How many messages wait at a port of the caller.
-    pub(crate) fn port_status(&self, caller: &Vcpu, number: u64) -> Result<Option<u64>, Error> {
+    pub(crate) fn port_status(&self, caller: &Vcpu, number: u64) -> Reply {
         let port = bounded(caller.partition.ports, number)?;
         let channel = self.shared.channels.get(port.channel as usize).ok_or(Error::NoSuchObject)?;
         Ok(Some(u64::from(channel.book.lock().count)))

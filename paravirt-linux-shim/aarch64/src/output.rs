@@ -5,6 +5,7 @@
 
 use core::fmt;
 
+use heapless::Vec;
 use parzelle_rt::logger;
 
 /// Bytes that are gathered at most.
@@ -14,8 +15,7 @@ const BATCH: usize = 128;
 /// whenever [`Output::flush`] is called.
 #[derive(Debug)]
 pub struct Output {
-    bytes: [u8; BATCH],
-    used: usize,
+    bytes: Vec<u8, BATCH>,
     /// The last byte written did not end a line.
     open: bool,
 }
@@ -30,7 +30,7 @@ impl Output {
     /// Nothing gathered, at the start of a line.
     #[must_use]
     pub const fn new() -> Self {
-        Self { bytes: [0; BATCH], used: 0, open: false }
+        Self { bytes: Vec::new(), open: false }
     }
 
     /// Takes a byte.
@@ -42,21 +42,18 @@ impl Output {
 
     /// Takes a byte; tells whether it is time to flush.
     fn gather(&mut self, byte: u8) -> bool {
-        if let Some(place) = self.bytes.get_mut(self.used) {
-            *place = byte;
-            self.used += 1;
-        }
+        // There is room: what filled the buffer was flushed.
+        let _ = self.bytes.push(byte);
         self.open = byte != b'\n';
-        !self.open || self.used == BATCH
+        !self.open || self.bytes.is_full()
     }
 
     /// Writes what is gathered.
     pub fn flush(&mut self) {
-        let gathered = self.bytes.get(..self.used).unwrap_or_default();
-        if !gathered.is_empty() {
-            logger::write(gathered);
+        if !self.bytes.is_empty() {
+            logger::write(&self.bytes);
         }
-        self.used = 0;
+        self.bytes.clear();
     }
 
     /// Writes a line of the shim's own, on a line of its own.
@@ -92,6 +89,6 @@ mod tests {
         assert!(output.gather(b'x'));
         assert!(output.gather(b'y'), "never overruns");
         output.flush();
-        assert_eq!(output.used, 0);
+        assert!(output.bytes.is_empty());
     }
 }

@@ -7,6 +7,8 @@
 //! wire, so the receive timeout ("data is waiting and nothing more comes") is raised together with
 //! the data: a driver that waits for a full FIFO would otherwise wait for ever for a single key.
 
+use heapless::Deque;
+
 /// Bytes of the receive FIFO: 32 from revision r1p5 on, which the identification register promises.
 const FIFO: usize = 32;
 
@@ -30,9 +32,7 @@ const IDENTIFICATION: [u32; 8] = [0x11, 0x10, 0x34, 0x00, 0x0d, 0xf0, 0x05, 0xb1
 /// The UART.
 #[derive(Clone, Debug)]
 pub struct Pl011 {
-    fifo: [u8; FIFO],
-    first: usize,
-    waiting: usize,
+    fifo: Deque<u8, FIFO>,
     baud: [u32; 2],
     line_control: u32,
     control: u32,
@@ -54,9 +54,7 @@ impl Pl011 {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            fifo: [0; FIFO],
-            first: 0,
-            waiting: 0,
+            fifo: Deque::new(),
             baud: [0; 2],
             line_control: 0,
             control: 0x300,
@@ -76,13 +74,12 @@ impl Pl011 {
     /// off): offer it again later.
     #[must_use]
     pub fn receive(&mut self, byte: u8) -> bool {
-        if self.control & RECEIVING != RECEIVING || self.waiting >= self.depth() {
+        let ready = self.control & RECEIVING == RECEIVING && self.fifo.len() < self.depth();
+        if !ready || self.fifo.push_back(byte).is_err() {
             return false;
         }
-        self.fifo[(self.first + self.waiting) % FIFO] = byte;
-        self.waiting += 1;
         self.raised |= RT;
-        if self.waiting >= self.trigger() {
+        if self.fifo.len() >= self.trigger() {
             self.raised |= RX;
         }
         true
@@ -134,23 +131,20 @@ impl Pl011 {
     /// Switching the FIFOs on or off empties them.
     fn set_line_control(&mut self, value: u32) {
         if (self.line_control ^ value) & FIFO_ENABLE != 0 {
-            (self.first, self.waiting) = (0, 0);
+            self.fifo.clear();
             self.raised &= !(RX | RT);
         }
         self.line_control = value;
     }
 
     fn take(&mut self) -> u32 {
-        if self.waiting == 0 {
+        let Some(byte) = self.fifo.pop_front() else {
             return 0;
-        }
-        let byte = self.fifo[self.first % FIFO];
-        self.first = (self.first + 1) % FIFO;
-        self.waiting -= 1;
-        if self.waiting < self.trigger() {
+        };
+        if self.fifo.len() < self.trigger() {
             self.raised &= !RX;
         }
-        if self.waiting == 0 {
+        if self.fifo.is_empty() {
             self.raised &= !RT;
         }
         u32::from(byte)
@@ -158,8 +152,8 @@ impl Pl011 {
 
     /// `FR`: transmitter empty and idle; the other side is there (CTS, DSR, DCD).
     fn flags(&self) -> u32 {
-        let empty = self.waiting == 0;
-        let full = self.waiting >= self.depth();
+        let empty = self.fifo.is_empty();
+        let full = self.fifo.len() >= self.depth();
         1 << 7 | u32::from(full) << 6 | u32::from(empty) << 4 | 0b111
     }
 

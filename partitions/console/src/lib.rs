@@ -66,14 +66,14 @@ impl Member {
 /// The members, whose turn it is, and whose line is open.
 #[derive(Debug)]
 pub struct Console<'a> {
-    members: &'a mut [Option<Member>],
+    members: &'a mut [Member],
     first: usize,
     open: Option<usize>,
 }
 
 impl<'a> Console<'a> {
     /// Serves these members.
-    pub fn new(members: &'a mut [Option<Member>]) -> Self {
+    pub fn new(members: &'a mut [Member]) -> Self {
         Self { members, first: 0, open: None }
     }
 
@@ -93,7 +93,7 @@ impl<'a> Console<'a> {
     /// Gives one member a turn.
     fn member(&mut self, index: usize, now: u64, sink: &mut impl Sink) -> Option<u64> {
         let is_open = self.open == Some(index);
-        let member = self.members.get_mut(index)?.as_mut()?;
+        let member = self.members.get_mut(index)?;
         let mut buffer = [0; QUANTUM];
         let peeked = member.reader.peek(&mut buffer);
         let text = buffer.get(..peeked.bytes).unwrap_or_default();
@@ -189,9 +189,9 @@ mod tests {
         (Writer::new(range).unwrap(), Reader::new(range).unwrap())
     }
 
-    fn pair() -> ([Writer; 2], &'static mut [Option<Member>]) {
+    fn pair() -> ([Writer; 2], &'static mut [Member]) {
         let ((a, of_a), (b, of_b)) = (ring(), ring());
-        let members = [Some(Member::new("a", of_a)), Some(Member::new("b", of_b))];
+        let members = [Member::new("a", of_a), Member::new("b", of_b)];
         ([a, b], Vec::from(members).leak())
     }
 

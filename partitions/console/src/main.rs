@@ -10,6 +10,7 @@
 mod uart;
 
 use console::{Console, Member};
+use heapless::Vec;
 use parzelle_rt::abi::NEVER;
 use parzelle_rt::abi::event;
 use parzelle_rt::abi::info::{ObjectInfo, ObjectKind};
@@ -21,7 +22,7 @@ use uart::Uart;
 /// More members than any board's RAM has had use for so far.
 const MEMBERS: usize = 512;
 
-static TABLE: Once<[Option<Member>; MEMBERS]> = Once::new([None; MEMBERS]);
+static TABLE: Once<Vec<Member, MEMBERS>> = Once::new(Vec::new());
 
 parzelle_rt::entry!(main);
 
@@ -30,10 +31,9 @@ fn main() -> Result<(), Error> {
     let (mut uart, device) = Uart::open(&me)?;
     let interrupt = me.interrupt(device).ok();
     let input = Input::find(&me);
-    let table = TABLE.take().map_or(&mut [][..], |table| &mut table[..]);
-    let rings = me.objects_of(ObjectKind::LogIn).filter_map(member);
-    let count = table.iter_mut().zip(rings).map(|(place, member)| *place = Some(member)).count();
-    let mut console = Console::new(table.get_mut(..count).unwrap_or_default());
+    let Some(members) = TABLE.take() else { return Ok(()) };
+    members.extend(me.objects_of(ObjectKind::LogIn).filter_map(member).take(MEMBERS));
+    let mut console = Console::new(members);
     if let Some(line) = interrupt {
         line.acknowledge()?;
     }

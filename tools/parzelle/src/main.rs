@@ -3,6 +3,9 @@
 
 //! `parzelle`: checks descriptions, builds images of them, runs and inspects images.
 
+#[macro_use]
+extern crate parzelle_output;
+
 mod assemble;
 mod build;
 mod cargo;
@@ -42,6 +45,10 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    parzelle_output::run(verb)
+}
+
+fn verb() -> ExitCode {
     let verb = Parzelle::parse().verb;
     let done = match &verb {
         Verb::Check(args) => check::run(args),

@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic in a test is the verdict")]
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn parzelle(arguments: &[&str]) -> Output {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
@@ -44,4 +44,14 @@ fn explain_knows_the_rules() {
     let said = String::from_utf8_lossy(&parzelle(&["explain", "pz0402"]).stdout).into_owned();
     assert!(said.contains("repetitions included") && said.contains("A wrong file"));
     assert!(parzelle(&["explain"]).stdout.len() > 1000);
+}
+
+#[test]
+fn whoever_stops_reading_is_not_disturbed() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_parzelle"));
+    let said = command.arg("explain").stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    let said = said.wait_with_output().unwrap();
+    assert_eq!((said.status.code(), said.stderr), (Some(141), Vec::new()));
 }

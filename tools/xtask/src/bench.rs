@@ -99,7 +99,7 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
                 println!("{{\"board\":\"{board}\",\"name\":\"{name}\",\"instructions\":{instructions}}}");
             }
         } else {
-            println!("{board}\n\n{}", set(board, &figures));
+            println!("{board}\n\n{}{LEGEND}\n", set(board, &figures));
         }
         let missing = TARGETS
             .iter()
@@ -114,6 +114,10 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
 
 /// The figure that only a kernel gives which measures itself; it is slower for it.
 const MASKED: &str = "longest_masked_path";
+
+/// What the figure called jitter is; printed below the table.
+const LEGEND: &str = "jitter: the latest start of a window less the earliest, each from its start in the plan to the \
+                      kernel's switch to it";
 
 /// Runs every system in `tests/systems` that is called `bench…`, on one core, counting instructions.
 fn measure(house: &House, board: Board) -> Result<Vec<Figure>> {

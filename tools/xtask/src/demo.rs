@@ -6,8 +6,7 @@
 mod report;
 mod seconds;
 
-use std::io::{Write, stdout};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -21,6 +20,9 @@ use crate::setup;
 /// four.
 const ONE_CORE: &str = "config/systems/demo.toml";
 const FOUR_CORES: &str = "config/systems/demo-4.toml";
+/// Where their variants go: ignored by git, and as deep below the root as the demo's own folder, for
+/// the paths in a description are relative to it.
+const VARIANTS: &str = "target/systems";
 /// Virtual seconds that an interactive run lasts at most: a day.
 const DAY: u64 = 86_400;
 
@@ -68,7 +70,7 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
     println!();
     let reports = report::collect(&run.console);
     print!("{}", report::table(&reports));
-    println!("{}", report::accounts(&run.console));
+    println!("{}\n\n{}", report::LEGEND, report::accounts(&run.console));
     let mut faults = report::faults(&reports, cores == 1);
     if run.ending != Ending::Success {
         faults.push(format!("the system ended otherwise than in order: {}", run.ending));
@@ -97,21 +99,12 @@ fn build(house: &House, file: &str, arguments: &Arguments) -> Result<PathBuf> {
     let Some(length) = length else {
         return house.build_image(&file, arguments.board, &name, &[]);
     };
-    // Paths in a description are relative to it: the variant has to lie beside it.
-    let variant = Variant(file.with_file_name(format!("{name}-{length}s.toml")));
-    let text = seconds::replace(&std::fs::read_to_string(&file)?, length)?;
-    std::fs::write(&variant.0, text)?;
-    house.build_image(&variant.0, arguments.board, &format!("{name}-{length}s"), &[])
-}
-
-/// A file that is there only for the build.
-struct Variant(PathBuf);
-
-impl Drop for Variant {
-    fn drop(&mut self) {
-        // At worst it stays; the next run overwrites it.
-        let _ = std::fs::remove_file(Path::new(&self.0));
-    }
+    let name = format!("{name}-{length}s");
+    let folder = house.path(VARIANTS);
+    std::fs::create_dir_all(&folder)?;
+    let variant = folder.join(&name).with_extension("toml");
+    std::fs::write(&variant, seconds::replace(&std::fs::read_to_string(&file)?, length)?)?;
+    house.build_image(&variant, arguments.board, &name, &[])
 }
 
 /// What Debian owes on aarch64: its name, and the end of its load.
@@ -142,8 +135,6 @@ impl Lines {
                 println!("{}", plain(&text).trim_end());
             }
         }
-        // A closed standard output ends the demo at the next line.
-        let _ = stdout().flush();
     }
 }
 
@@ -162,12 +153,22 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
     fn a_terminal_is_asked_nothing() {
         assert_eq!(plain("/ # \x1b[6n"), "/ # ");
         assert_eq!(plain("\x1b[1;34mbin\x1b[m [x]"), "bin [x]");
+    }
+
+    #[test]
+    fn paths_in_a_variant_are_those_of_the_demo() {
+        let up = |folder: &Path| folder.components().count();
+        for file in [ONE_CORE, FOUR_CORES] {
+            assert_eq!(Some(up(Path::new(VARIANTS))), Path::new(file).parent().map(up));
+        }
     }
 
     #[test]

@@ -62,8 +62,15 @@ impl House {
             Some(Package {
                 name: package.get("name")?.as_str()?,
                 directory: manifest.parent()?.strip_prefix(&self.root).ok()?,
+                is_half_bare: !self.is_default(package) && has_library_tests(package),
             })
         })
+    }
+
+    /// Whether cargo works on a package that isn't named.
+    fn is_default(&self, package: &Value) -> bool {
+        let defaults = self.metadata.get("workspace_default_members").and_then(Value::as_array);
+        defaults.into_iter().flatten().any(|id| Some(id) == package.get("id"))
     }
 
     /// The tool `parzelle`, built once per run of xtask.
@@ -131,6 +138,18 @@ pub(crate) struct Package<'a> {
     pub(crate) name: &'a str,
     /// Its directory, below the root.
     pub(crate) directory: &'a Path,
+    /// Its program is for bare metal only, but the tests of its library run on the host.
+    pub(crate) is_half_bare: bool,
+}
+
+/// Whether a package has a library whose tests are not switched off (`test = false`).
+fn has_library_tests(package: &Value) -> bool {
+    let targets = package.get("targets").and_then(Value::as_array);
+    targets.into_iter().flatten().any(|target| {
+        let kinds = target.get("kind").and_then(Value::as_array);
+        let is_library = kinds.into_iter().flatten().any(|kind| kind == "lib");
+        is_library && target.get("test") == Some(&Value::Bool(true))
+    })
 }
 
 /// Cargo as it called us, so that a `+toolchain` stays in force.

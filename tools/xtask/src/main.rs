@@ -10,6 +10,9 @@
 //!               └──▶ tests/harness    runs them in QEMU and judges the console
 //! ```
 
+#[macro_use]
+extern crate parzelle_output;
+
 mod bench;
 mod demo;
 mod house;
@@ -49,6 +52,10 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    parzelle_output::run(verb)
+}
+
+fn verb() -> ExitCode {
     let verb = Arguments::parse().verb;
     match House::find().and_then(|house| run(&house, verb)) {
         Ok(true) => ExitCode::SUCCESS,

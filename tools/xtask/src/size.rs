@@ -18,9 +18,6 @@ use crate::table::{Table, thousands};
 /// Code lines that kernel core, interface, paging, plan, one architecture and its board may have.
 const LIMIT: usize = 6_000;
 
-/// What they have at most today, above the limit: may fall, must not rise.
-const CEILING: usize = 7_050;
-
 /// The rooms that are trusted on every board.
 const COMMON: [&str; 5] = ["kernel/abi", "kernel/core", "kernel/paging", "config/plan", "bsp/drivers"];
 
@@ -33,6 +30,7 @@ fn is_for_another(file: &Path, board: Board) -> bool {
         ("kernel/paging/src/format/stage2.rs", Board::QemuVirtAarch64),
         ("kernel/paging/src/format/vmsa.rs", Board::QemuVirtAarch64),
         ("kernel/paging/src/format/long_mode.rs", Board::QemuQ35X86_64),
+        ("kernel/paging/src/link.rs", Board::QemuQ35X86_64),
         ("bsp/drivers/src/pl011.rs", Board::QemuVirtAarch64),
         ("bsp/drivers/src/ns16550.rs", Board::QemuQ35X86_64),
     ];
@@ -71,10 +69,7 @@ pub(crate) fn lines(house: &House) -> Result<bool> {
     let sums = totals.iter().map(|&total| thousands(total as i64));
     table.row([format!("all (limit {})", thousands(LIMIT as i64))].into_iter().chain(sums).collect());
     println!("{}", table.set());
-    if totals.iter().any(|&total| total > LIMIT) {
-        println!("above the limit; until it is met no change may pass {}", thousands(CEILING as i64));
-    }
-    Ok(totals.iter().all(|&total| total <= CEILING))
+    Ok(totals.iter().all(|&total| total <= LIMIT))
 }
 
 /// Counts the code lines below a directory that are in a board's image, 0 if it isn't there.

@@ -77,7 +77,8 @@ fn added_console(cx: &Ctx<'_>) -> Option<String> {
 }
 
 /// Derives the system; `None` if the rules found errors that leave something open.
-pub(crate) fn system(cx: &Ctx<'_>, file_name: &str) -> Option<System> {
+/// `own_name`: its name, if the description gives none.
+pub(crate) fn system(cx: &Ctx<'_>, own_name: &Derived<String>) -> Option<System> {
     let d = cx.d;
     let added = added_console(cx);
     let added_name = "console".to_owned();
@@ -149,7 +150,7 @@ pub(crate) fn system(cx: &Ctx<'_>, file_name: &str) -> Option<System> {
     Some(System {
         name: match d.system.name.good() {
             Some(name) => Derived::written(name.value.text.clone()),
-            None => Derived::from(file_name.to_owned(), "from the file's name"),
+            None => own_name.clone(),
         },
         doorbells: links::doorbells(&shared),
         module_health: order.health("module")?,

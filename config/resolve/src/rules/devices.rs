@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! Devices: PZ0701–PZ0705, PZ0708.
+//! Devices: PZ0701–PZ0705, PZ0708, PZ0710.
 
+use parzelle_abi::x86_64::IO_PORTS_MAX;
 use parzelle_schema::diagnostic::Diagnostic;
 use parzelle_schema::file::{Device, Dma, Partition};
 use parzelle_schema::nearest::listed;
@@ -11,6 +12,7 @@ use parzelle_schema::source::{At, Place};
 
 use super::Ctx;
 use super::memory::PAGE;
+use crate::model::Arch;
 
 /// A device, its owner, and where that is said.
 struct Owned<'a> {
@@ -23,6 +25,7 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
     let owned = owners(cx);
     lines(cx, &owned);
     pages(cx, &owned);
+    ports(cx, &owned);
     masters(cx, &owned);
     needless(cx, &owned);
 }
@@ -135,6 +138,35 @@ fn pages(cx: &mut Ctx<'_>, owned: &[Owned<'_>]) {
                 .help("a device on another page, or one owner for both"),
             );
         }
+    }
+}
+
+/// PZ0710. Boot counts the same: ports that two devices of a partition share count twice.
+fn ports(cx: &mut Ctx<'_>, owned: &[Owned<'_>]) {
+    if cx.arch != Arch::X86_64 {
+        return;
+    }
+    let ports = |o: &Owned<'_>| o.device.ports.iter().map(|r| r.value.1.max(1)).fold(0, u64::saturating_add);
+    for p in &cx.d.partitions {
+        let mine = owned.iter().filter(|o| o.owner.name.value == p.name.value);
+        let sums = mine.scan(0u64, |sum, o| {
+            *sum = sum.saturating_add(ports(o));
+            Some((o, *sum))
+        });
+        // The device with which it has too many; those behind it are no new mistake.
+        let Some((o, sum)) = sums.into_iter().find(|(_, sum)| *sum > IO_PORTS_MAX) else {
+            continue;
+        };
+        let own = ports(o);
+        let label = if own == sum { "with this device" } else { "with this device and those before it" };
+        let d = Diagnostic::error("PZ0710", format!("`{}` would have {sum} I/O ports", p.name.value), o.place, label)
+            .counter_if(o.device.ports.first().map(|r| r.place), format!("`{}` has {own} of them", o.device.name.value))
+            .note(format!(
+                "a partition has {IO_PORTS_MAX} at most: the kernel opens them, with interrupts masked, whenever it \
+             switches to it"
+            ))
+            .help("name only the ports that the driver uses, or divide the devices between two partitions");
+        cx.push(d);
     }
 }
 

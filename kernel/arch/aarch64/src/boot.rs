@@ -151,7 +151,7 @@ fn prepare(board: &Board, device_tree: u64) -> Result<u64, Refusal> {
         cores::start(number, *affinity, ttbr)?;
     }
     console::print(format_args!(
-        "parzelle: {} on {}: {} partitions, {} cores, plan digest {digest:016x} (format {REVISION})\n",
+        "parzelle: {} on {}, partitions: {}, cores: {}, plan digest {digest:016x} (format {REVISION})\n",
         system.name.as_str(),
         board.name,
         plan.partitions().len(),

@@ -14,8 +14,6 @@ use zerocopy::FromZeros;
 
 /// The kernel's code.
 pub const KERNEL_CODE: u16 = 0x08;
-/// The kernel's data.
-pub const KERNEL_DATA: u16 = 0x10;
 /// Where `sysret` counts from.
 pub const SYSRET_BASE: u16 = 0x18 | 3;
 /// A partition's data and stack.
@@ -136,6 +134,8 @@ pub struct TablePointer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const KERNEL_DATA: u16 = 0x10;
 
     #[test]
     fn segments_are_those_of_the_manual() {

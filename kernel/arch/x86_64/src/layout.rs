@@ -21,8 +21,6 @@ pub const COMMON_SLOT: usize = 256;
 pub const WINDOW: u64 = 1 << 39;
 /// What the boot root shows: device registers and tables of the firmware lie below.
 pub const BOOT_WINDOW: u64 = 1 << 32;
-/// Where the kernel's image begins (`kernel.ld` of the board has the same number).
-pub const IMAGE: u64 = 0x0020_0000;
 /// The page below 1 MiB in which other cores wake up: no plan's memory lies there.
 pub const TRAMPOLINE: u64 = 0x8000;
 /// Bytes of a page.
@@ -56,6 +54,6 @@ mod tests {
         assert_eq!(slot(PRIVATE), COMMON_SLOT + 1);
         assert_eq!(slot(private(WINDOW - 1)), COMMON_SLOT + 1);
         assert!(LongMode::KERNEL_SLOTS.contains(&slot(PRIVATE)));
-        assert_eq!(physical(common(IMAGE)), IMAGE);
+        assert_eq!(physical(common(0x20_0000)), 0x20_0000);
     }
 }

@@ -11,10 +11,6 @@ use crate::descriptors::{NO_PORTS, Tss};
 use core::hint::cold_path;
 use parzelle_plan::IoPortsRecord;
 
-/// The most ports of a partition: they are marked one range after the other when a switch comes to
-/// it, with interrupts masked. Boot refuses a plan with more.
-pub(crate) const PORTS_MAX: u64 = 256;
-
 /// The ports of a partition, as work: a range of none counts as one.
 pub(crate) fn count(ranges: &[IoPortsRecord]) -> u64 {
     ranges.iter().map(|range| u64::from(range.count.max(1))).fold(0, u64::saturating_add)
@@ -97,7 +93,7 @@ mod tests {
     fn work_is_counted_whatever_the_ranges() {
         assert_eq!(count(&[]), 0);
         assert_eq!(count(&[range(0x3f8, 8), range(0x70, 2), range(1, 0)]), 11);
-        assert!(count(&[range(0, u32::MAX), range(0, u32::MAX)]) > PORTS_MAX);
+        assert!(count(&[range(0, u32::MAX), range(0, u32::MAX)]) > parzelle_abi::x86_64::IO_PORTS_MAX);
     }
 
     proptest! {

@@ -147,7 +147,6 @@ entry_end:
 
 # A 32-bit syscall (AMD only): back at once, with an error; nothing was touched. sysretl would
 # load the missing 32-bit segment; so the caller is made to fault by a 64-bit return to nowhere.
-.balign 16
 .global parzelle_entry_compat
 parzelle_entry_compat:
     mov ecx, 1

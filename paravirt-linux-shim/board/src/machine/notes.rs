@@ -9,6 +9,8 @@
 
 use core::fmt;
 
+use heapless::Vec;
+
 use crate::exit::SysReg;
 
 /// How many different odd things are reported.
@@ -41,7 +43,7 @@ impl fmt::Display for Note {
 /// The odd things so far.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    notes: [Option<Note>; REMEMBERED],
+    notes: Vec<Note, REMEMBERED>,
     total: u64,
 }
 
@@ -49,13 +51,7 @@ impl Seen {
     /// Counts `note` and tells whether it is new (and fits the table).
     pub fn is_first(&mut self, note: Note) -> bool {
         self.total = self.total.saturating_add(1);
-        match self.notes.iter_mut().find(|slot| slot.is_none_or(|old| old == note)) {
-            Some(slot) if slot.is_none() => {
-                *slot = Some(note);
-                true
-            }
-            _ => false,
-        }
+        !self.notes.contains(&note) && self.notes.push(note).is_ok()
     }
 
     /// Returns how many there were, repeated ones included.

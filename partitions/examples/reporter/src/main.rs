@@ -9,6 +9,7 @@
 
 mod jitter;
 
+use heapless::Vec;
 use jitter::Jitter;
 use parzelle_rt::abi::info::SELF;
 use parzelle_rt::abi::stats::Statistics;
@@ -28,8 +29,7 @@ fn main() -> Result<(), Error> {
     let me = Partition::get();
     let seconds = me.config().number("seconds").unwrap_or(10);
     let Some(jitter) = JITTER.take() else { return Ok(()) };
-    let mut traces: [Option<Trace>; CORES] = [None; CORES];
-    traces.iter_mut().zip(me.traces()).for_each(|(place, trace)| *place = Some(trace));
+    let mut traces: Vec<Trace, CORES> = me.traces().take(CORES).collect();
     parzelle_rt::ready()?;
     log::info!("the system runs for {seconds} s");
 
@@ -37,7 +37,7 @@ fn main() -> Result<(), Error> {
     let mut tick = Periodic::new(SECOND / 10);
     while now() < end {
         tick.wait(0);
-        for trace in traces.iter_mut().flatten() {
+        for trace in &mut traces {
             trace.drain(|record| jitter.count(&record));
         }
     }

@@ -65,6 +65,10 @@ pub(super) fn collect(console: &Transcript) -> Vec<Report> {
     reports
 }
 
+/// What the columns called jitter are; printed below the table.
+pub(super) const LEGEND: &str =
+    "jitter: from a window's start in the plan to the kernel's switch to it, in ns of the board's time";
+
 /// The table.
 pub(super) fn table(reports: &[Report]) -> String {
     let mut table = Table::new([

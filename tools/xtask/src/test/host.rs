@@ -1,9 +1,10 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! `cargo test` over everything that runs on the host.
+//! `cargo test` over everything that runs on the host: the default members of the workspace, and the
+//! libraries of programs that are otherwise for bare metal (their programs don't link here).
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
@@ -12,23 +13,31 @@ use crate::house::House;
 
 /// Runs the host tests and adds their counts.
 pub(super) fn test(house: &House, tally: &mut Tally) -> Result<()> {
-    let output = house
-        .cargo()
-        .args(["test", "--no-fail-fast"])
-        .stderr(Stdio::inherit())
-        .output()
-        .context("cannot start cargo")?;
+    let mut whole = house.cargo();
+    whole.args(["test", "--no-fail-fast"]);
+    run("host", whole, tally)?;
+    let mut libraries = house.cargo();
+    libraries.args(["test", "--no-fail-fast", "--lib"]);
+    for package in house.packages().filter(|package| package.is_half_bare) {
+        libraries.args(["--package", package.name]);
+    }
+    run("host libraries of bare programs", libraries, tally)
+}
+
+/// Runs one `cargo test`.
+fn run(name: &str, mut command: Command, tally: &mut Tally) -> Result<()> {
+    let output = command.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let (passed, failed) = count(&text);
     if output.status.success() {
-        println!("test host ... ok, {passed} tests");
+        println!("test {name} ... ok, {passed} tests");
     } else {
         print!("{text}");
     }
     tally.passed += passed;
-    tally.failed.extend(failed.iter().map(|name| format!("host: {name}")));
+    tally.failed.extend(failed.iter().map(|test| format!("host: {test}")));
     if !output.status.success() && failed.is_empty() {
-        tally.note("host", Err("cargo test failed, see above".to_owned()));
+        tally.note(name, Err("cargo test failed, see above".to_owned()));
     }
     Ok(())
 }

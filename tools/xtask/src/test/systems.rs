@@ -12,7 +12,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context, Result};
@@ -63,35 +63,36 @@ pub(super) fn test(house: &House, arguments: &Arguments, tally: &mut Tally) -> R
     }
     let (results, outcomes) = mpsc::channel::<Outcome>();
     let (built, queue) = mpsc::channel::<(Job, PathBuf)>();
-    let queue = Mutex::new(queue);
-    let queue = &queue;
+    // The runners' own: when they have gone, because nobody reads results, the builder goes too.
+    let queue = Arc::new(Mutex::new(queue));
     thread::scope(|scope| {
         for _ in 0..RUNNERS {
-            let results = results.clone();
+            let (results, queue) = (results.clone(), Arc::clone(&queue));
             scope.spawn(move || {
                 loop {
                     // The lock is held while waiting: the other runner has no better thing to do.
                     let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok((job, image)) = next else { return };
                     let result = run(house, &job, &image).map_err(|error| format!("{error:#}"));
-                    // The receiver lives as long as this scope.
-                    let _ = results.send((job.name(), result.and_then(|inner| inner)));
+                    if results.send((job.name(), result.and_then(|inner| inner))).is_err() {
+                        return;
+                    }
                 }
             });
         }
+        drop(queue);
         scope.spawn(move || {
             for job in jobs {
                 let file = job.system.directory.join(&job.system.expect.system);
                 let measure = job.system.expect.demand(job.board).measure;
                 let extra: &[&str] = if measure { &["--measure"] } else { &[] };
-                let failed = match house.build_image(&file, job.board, &job.system.name, extra) {
-                    Ok(image) => {
-                        let _ = built.send((job, image));
-                        continue;
-                    }
-                    Err(error) => format!("{error:#}"),
+                let heard = match house.build_image(&file, job.board, &job.system.name, extra) {
+                    Ok(image) => built.send((job, image)).is_ok(),
+                    Err(error) => results.send((job.name(), Err(format!("{error:#}")))).is_ok(),
                 };
-                let _ = results.send((job.name(), Err(failed)));
+                if !heard {
+                    return;
+                }
             }
         });
         for (name, result) in outcomes {

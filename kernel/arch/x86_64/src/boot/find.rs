@@ -8,8 +8,9 @@ use super::physical::Physical;
 use super::pvh::StartInfo;
 use super::{FIRMWARE, Refusal};
 use crate::layout::{BOOT_WINDOW, PAGE};
-use crate::ports::{self, PORTS_MAX};
+use crate::ports;
 use parzelle_abi::info::Name;
+use parzelle_abi::x86_64::IO_PORTS_MAX;
 use parzelle_plan::{ARCH_X86_64, LineRecord, NONE, Plan, PlanError, digest};
 
 const NO_RAM: &str = "has no RAM: build for a board with less, or start it with more";
@@ -62,8 +63,8 @@ pub(crate) fn check_ports(plan: &Plan<'_>) -> Result<(), Refusal> {
     for partition in plan.partitions() {
         let ranges = plan.io_ports().get(partition.io_ports.range()).unwrap_or(&[]);
         let count = ports::count(ranges);
-        if count > PORTS_MAX {
-            return Err(Refusal::Differs("most I/O ports of a partition", count, PORTS_MAX));
+        if count > IO_PORTS_MAX {
+            return Err(Refusal::Differs("most I/O ports of a partition", count, IO_PORTS_MAX));
         }
     }
     Ok(())

@@ -34,6 +34,7 @@ use crate::power::halt;
 use acpi::Acpi;
 use core::convert::Infallible;
 use parzelle_core::machine::Halt;
+use parzelle_plan::REVISION;
 use physical::BootWindow;
 use pvh::StartInfo;
 
@@ -72,7 +73,7 @@ fn begin(board: &Board, start_info: u64) -> Result<Infallible, Refusal> {
     let system = build::build(&plan, &memory, &acpi, timer, features)?;
     cores::wake(system)?;
     print(format_args!(
-        "parzelle: {} on {}: {} partitions, {} cores, plan digest {:016x}\n",
+        "parzelle: {} on {}, partitions: {}, cores: {}, plan digest {:016x} (format {REVISION})\n",
         plan.system.name.as_str(),
         board.name,
         plan.partitions().len(),
