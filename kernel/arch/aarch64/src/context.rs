@@ -32,6 +32,9 @@ pub(crate) const FP: u64 = 1 << 0;
 pub(crate) const GUEST: u64 = 1 << 1;
 /// [`Context::flags`]: its VMIDs are shared with others, so entering flushes.
 pub(crate) const SHARED_VMID: u64 = 1 << 2;
+/// [`Context::flags`]: other vCPUs of the guest are on this core. Each has translations that the
+/// guest believes private to a processor, under the VMID that they share.
+pub(crate) const SIBLINGS: u64 = 1 << 5;
 /// [`Context::flags`]: the guest context is the one to return to.
 pub(crate) const IN_GUEST: u64 = 1 << 3;
 /// [`Context::flags`]: the FP/SIMD registers, loaded or saved, are the guest's.

@@ -22,7 +22,7 @@
 //! loaded; with TGE = 1 they don't touch the shim (which may read its guest's TPIDRRO). FP/SIMD registers are swapped only when the other
 //! context touches them.
 
-use crate::context::{self, Context, FP, FP_IS_GUESTS, FpArea, IN_GUEST, SHARED_VMID, guest_pstate, owns_fp};
+use crate::context::{self, Context, FP, FP_IS_GUESTS, FpArea, IN_GUEST, SHARED_VMID, SIBLINGS, guest_pstate, owns_fp};
 use crate::control::{self, HCR_HOST, SCTLR_RESET};
 use crate::irqchip::IrqChip;
 use crate::machine::{Exit, Processor};
@@ -194,6 +194,11 @@ pub(crate) fn unload(processor: &mut Processor) {
 pub(crate) fn load(processor: &mut Processor) {
     let Some(parts) = &mut parts(processor) else { return };
     let in_guest = parts.context.flags & IN_GUEST != 0;
+    if parts.context.flags & SIBLINGS != 0 {
+        VTTBR_EL2.set(parts.guest.vttbr);
+        flush_current_vmid();
+        VTTBR_EL2.set(parts.context.vttbr);
+    }
     parts.load_system(processor);
     for (index, list) in parts.guest.interface.lists.iter().enumerate().take(processor.chip.lists) {
         processor.chip.set_list(index, if in_guest { *list } else { 0 });

@@ -27,14 +27,12 @@ impl Mmio {
     }
 
     /// Reads a register.
-    #[inline(always)]
     pub(crate) fn read<T: FromBytes>(self, offset: usize) -> T {
         // SAFETY: see `new`; every value of a word is valid.
         unsafe { ptr::read_volatile((self.0 + offset) as *const T) }
     }
 
     /// Writes a register.
-    #[inline(always)]
     pub(crate) fn write<T: IntoBytes>(self, offset: usize, value: T) {
         // SAFETY: see `new`.
         unsafe { ptr::write_volatile((self.0 + offset) as *mut T, value) }

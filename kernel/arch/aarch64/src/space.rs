@@ -3,14 +3,14 @@
 
 //! Page tables: the kernel's own, and stage 2 of every space.
 
-use crate::context::{Context, FP, GUEST, SHARED_VMID};
+use crate::context::{Context, FP, GUEST, SHARED_VMID, SIBLINGS};
 use crate::guest::GuestContext;
 use crate::refusal::{Refusal, same};
 use parzelle_abi::PAGE;
 use parzelle_paging::{Access, Arena, El2, GuestStage2, MapError, Mapping, Memory, Pa, Stage2, Tables, map};
 use parzelle_plan::{
     DEVICE, EXECUTE, KernelMapRecord, PartitionRecord, Plan, READ, RegionRecord, SPACE_GUEST, SPACE_HOST, VCPU_FP,
-    VCPU_GUEST, WRITE,
+    VCPU_GUEST, VcpuRecord, WRITE,
 };
 
 /// Where the kernel's image lies, from the linker.
@@ -131,12 +131,9 @@ pub(crate) unsafe fn partitions(tables: &mut Arena<'_>, plan: &Plan<'_>, wide_vm
             let root = tables.alloc().ok_or(out_of_tables("a space"))?;
             for region in regions.iter().filter(|region| region.space == wanted) {
                 let asked = mapping(region);
-                let mapped = if wanted == SPACE_GUEST {
-                    map::<GuestStage2>(tables, root, &asked)
-                } else {
-                    map::<Stage2>(tables, root, &asked)
-                };
-                mapped.map_err(|error| Refusal::Mapping { what: "a region", address: asked.va, error })?;
+                let map = if wanted == SPACE_GUEST { map::<GuestStage2> } else { map::<Stage2> };
+                let refused = |error| Refusal::Mapping { what: "a region", address: asked.va, error };
+                map(tables, root, &asked).map_err(refused)?;
             }
             space += 1;
             Ok(vmids.vttbr(space - 1, root))
@@ -151,6 +148,8 @@ pub(crate) unsafe fn partitions(tables: &mut Arena<'_>, plan: &Plan<'_>, wide_vm
             let second = vcpu.context + PAGE;
             let flag = |condition, flag| if condition { flag } else { 0 };
             let flags = flag(vcpu.flags & VCPU_FP != 0, FP) | flag(is_guest, GUEST) | flag(vmids.shared, SHARED_VMID);
+            let is_sibling = |other: &&VcpuRecord| (other.partition, other.core) == (vcpu.partition, vcpu.core);
+            let flags = flags | flag(is_guest && vcpus.iter().filter(is_sibling).count() > 1, SIBLINGS);
             let context = Context::new(host, flags, vcpu.page, flag(is_guest, second));
             // SAFETY: the caller's promise; the page is aligned.
             unsafe { (vcpu.context as *mut Context).write(context) };

@@ -46,14 +46,12 @@ impl Clock {
     }
 
     /// Converts a value of the counter.
-    #[inline(always)]
     pub(crate) fn nanoseconds(&self, ticks: u64) -> u64 {
         let passed = u128::from(ticks.wrapping_sub(self.zero));
         ((passed * u128::from(self.scale)) >> 32) as u64
     }
 
     /// The value of the counter at which `nanoseconds` are reached, not earlier.
-    #[inline(always)]
     pub(crate) fn ticks(&self, nanoseconds: u64) -> u64 {
         let wide = u128::from(nanoseconds) * u128::from(self.inverse) + 0xffff_ffff;
         self.zero.wrapping_add((wide >> 32) as u64)
