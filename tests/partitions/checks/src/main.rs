@@ -33,7 +33,7 @@ fn main() -> Result<(), Error> {
         "none" => return parzelle_rt::ready(),
         "spin" => budget::spin(),
         "count" => schedules::count(&me)?,
-        "every-other" => windows::every_other()?,
+        "every-other" => windows::every_other(&me)?,
         "echo" => shared::echo(&me)?,
         "ports-source" => return ports::source(&me),
         "restarted" => return modes::restarted(&me),

@@ -8,7 +8,7 @@
 //!         0      1        2  50 µs         3
 //! ```
 //! Needs: these windows, the third with `slack = false`, `flush = true`, `pad = "50us"`; `before`
-//! plays `every-other`, and `hog` of time partition 0 `spin`. This one may read the hog's accounts.
+//! plays `every-other` and writes to the sampling port `noise`, and `hog` of time partition 0 `spin`. This one may read the hog's accounts.
 
 use parzelle_rt::abi::{NEVER, event};
 use parzelle_rt::health::{Other, own_statistics};
@@ -22,21 +22,23 @@ const PAD: u64 = 50 * MICROSECOND;
 const SEALED: u64 = 2 * MILLISECOND;
 /// From there until this program sees its window (ns), at most, and what of that may vary: one
 /// instruction is one nanosecond, and the kernel looks at the clock once in a few instructions.
-const SWITCH: u64 = 2 * MICROSECOND;
-const VARIES: u64 = 100;
+const SWITCH: u64 = MICROSECOND;
+const VARIES: u64 = 20;
 /// How long this one sleeps in each window.
 const SLEEP: u64 = 300 * MICROSECOND;
 
-/// Works through the end of every other window, with memory; leaves the others at once.
-pub(crate) fn every_other() -> Result<(), Error> {
+/// Works through the end of every other window, mostly within the kernel, with interrupts masked;
+/// leaves the others at once.
+pub(crate) fn every_other(me: &Partition) -> Result<(), Error> {
+    let noise = me.sampling_source("noise")?;
     parzelle_rt::ready()?;
-    let mut memory = [0u64; 256];
     for window in 0u64.. {
         wait(NEVER, event::WINDOW);
-        let end = VcpuPage::first().window_start() + MILLISECOND;
-        while window % 2 == 1 && now() < end + MICROSECOND {
-            memory.iter_mut().for_each(|word| *word = word.wrapping_add(window));
-            core::hint::black_box(&mut memory);
+        let start = VcpuPage::first().window_start();
+        // The window's end is to find the calls at another place each time.
+        while window % 2 == 1 && now() < start + 5 * MICROSECOND + window * 29 {}
+        while window % 2 == 1 && now() < start + MILLISECOND + MICROSECOND {
+            noise.write(&[0; 2048])?;
         }
     }
     Ok(())
