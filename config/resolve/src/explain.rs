@@ -104,6 +104,8 @@ rules! {
 "PZ0417" "(warning) A driver in time partition 0 is not behind its clients there." "A busy client would keep its own driver from running." "`priority` of the client · the link"
 "PZ0418" "(warning) Something is left on a core for those of time partition 0." "They would only run when a window's partition waits." "the last window · the partition"
 "PZ0419" "(warning) Windows of one partition on several cores start together." "Its vCPUs would wait for each other." "the window · its counterpart"
+"PZ0420" "A `pad` is shorter than its window." "Programs start so long after the window does; nothing would be left for them." "`pad` · `duration`"
+"PZ0421" "(warning) A window that begins with a flush has a `pad`." "A flush takes longer, the more of the caches was written to: without a pad the start tells what ran before, and may count as missed." "`flush` · the window"
 "PZ0601" "A link joins different partitions." "Within one, a variable does." "the destination · `from`"
 "PZ0602" "A link has both ends." "A message to nobody is a slip." "the empty list · the head of the link"
 "PZ0603" "No partition is twice at one end." "It would get each message twice." "the second · the first"

@@ -160,3 +160,24 @@ fn order_means_nothing() {
     let names = |text: &str| systems(text)[0].partitions.iter().map(|p| p.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&format!("{head}{a}{b}")), names(&format!("{b}{head}{a}")));
 }
+
+#[test]
+fn windows_say_what_they_leave_and_how_they_begin() {
+    let all = systems(
+        r#"
+        [system]
+        boards = ["qemu-virt-aarch64"]
+        [partition.control]
+        crate   = "control"
+        promise = "980us/5ms"           # the pad is no time for the partition
+        [schedule.main]
+        frame  = "10ms"
+        core.0 = [{ run = "control", duration = "1ms", period = "5ms", slack = false, flush = true, pad = "20us" }]
+        "#,
+    );
+    let windows = &all[0].schedules[0].cores[0].windows;
+    let found: Vec<_> = windows.iter().map(|w| (w.start / 1000, w.slack, w.flush, w.pad)).collect();
+    let (written, gap) = ((false, true, 20_000), (true, false, 0));
+    let at = |start, (slack, flush, pad)| (start, slack, flush, pad);
+    assert_eq!(found, [at(0, written), at(1000, gap), at(5000, written), at(6000, gap)]);
+}

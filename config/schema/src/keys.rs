@@ -98,6 +98,7 @@ kind! {
     /// A window.
     WINDOW "window" "an entry of core.N" {
         "run" "\"NAME\"" "start" "\"0ms\"" "duration" "\"1ms\"" "period" "\"10ms\""
+        "slack" "false" "flush" "true" "pad" "\"50us\""
     }
 }
 kind! {

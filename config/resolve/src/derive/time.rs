@@ -62,7 +62,15 @@ pub(super) fn schedules(cx: &Ctx<'_>, order: &Order, cores: u32) -> Option<Vec<S
 }
 
 fn gap(start: u64, end: u64) -> Window {
-    Window { start, duration: end - start, time_partition: TimePartitionIndex::ZERO, written: None }
+    Window {
+        start,
+        duration: end - start,
+        time_partition: TimePartitionIndex::ZERO,
+        slack: true,
+        flush: false,
+        pad: 0,
+        written: None,
+    }
 }
 
 /// All windows of a core in the order of time, without gaps.
@@ -74,6 +82,9 @@ fn windows(order: &Order, core: &PlacedCore, frame: u64) -> Option<Vec<Window>> 
             start,
             duration: w.duration,
             time_partition,
+            slack: w.slack,
+            flush: w.flush,
+            pad: w.pad,
             written: Some(w.place),
         }));
     }

@@ -13,7 +13,10 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use parzelle_abi::health::Action as AbiAction;
-use parzelle_plan::{ChangeRecord, PlanBuilder, QueueRecord, ScheduleRecord, Span, TimelineRecord, WindowRecord};
+use parzelle_plan::{
+    ChangeRecord, PlanBuilder, QueueRecord, ScheduleRecord, Span, TimelineRecord, WINDOW_FLUSH, WINDOW_NO_SLACK,
+    WindowRecord,
+};
 
 use super::names::name;
 use crate::model::{ChangeAction, System, TimePartitionIndex};
@@ -135,8 +138,8 @@ impl Order {
                     start: window.start,
                     duration: window.duration,
                     queue: self.queue_on(core, window.time_partition),
-                    flags: 0,
-                    pad: 0,
+                    flags: if window.slack { 0 } else { WINDOW_NO_SLACK } | if window.flush { WINDOW_FLUSH } else { 0 },
+                    pad: window.pad,
                 }));
                 let windows = Span { first, count: plan.windows.len() as u32 - first };
                 plan.timelines.push(TimelineRecord { windows });

@@ -58,6 +58,13 @@ pub struct Window {
     pub duration: u64,
     /// Whose window it is.
     pub time_partition: TimePartitionIndex,
+    /// Whether time partition 0 gets what it leaves.
+    pub slack: bool,
+    /// Whether its begin empties the core's caches and predictors.
+    pub flush: bool,
+    /// From its start until somebody runs in it, in nanoseconds; 0: as soon as may be. Always less
+    /// than its duration.
+    pub pad: u64,
     /// The entry in the file that it comes from; `None` for a gap.
     pub written: Option<Place>,
 }

@@ -8,7 +8,7 @@
 //! | `names` | PZ01xx |
 //! | `programs`, `elf` | PZ02xx |
 //! | `memory` | PZ03xx |
-//! | `windows`, `overlaps`, `places`, `promises`, `switching` | PZ04xx |
+//! | `windows`, `overlaps`, `boundaries`, `places`, `promises`, `switching` | PZ04xx |
 //! | `links` | PZ06xx |
 //! | `devices` | PZ07xx |
 //! | `consoles` | PZ08xx |
@@ -18,6 +18,7 @@
 //! A rule reads [`Ctx`] and pushes findings; no rule depends on another having passed. What
 //! several rules and the derivation need is computed once, in [`Facts`].
 
+mod boundaries;
 mod consoles;
 mod devices;
 mod elf;
@@ -103,6 +104,9 @@ impl<'a> Ctx<'a> {
         let near = nearest(name, self.names());
         let mut d = Diagnostic::error("PZ0102", format!("no partition is called `{name}`"), place, role)
             .note(format!("the partitions are {}", listed(self.names().into_iter().take(12))));
+        if name == "0" {
+            d = d.help("time partition 0 has no windows: it gets each gap, and what windows leave");
+        }
         if let Some((near, (at, _))) = near.and_then(|n| self.partition(n).map(|p| (n, p))) {
             d = d.counter_if(self.head(at), "a partition with a similar name");
             let new = if quoted { format!("\"{near}\"") } else { near.to_owned() };

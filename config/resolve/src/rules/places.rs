@@ -318,15 +318,17 @@ fn start_together(cx: &mut Ctx<'_>, at: usize) {
     let time = time_partition_name(p);
     let mut found = None;
     for placed in cx.facts.schedules.iter().filter(|s| !s.unclear) {
-        let mut first: Option<(Vec<u64>, Place)> = None;
+        let mut first: Option<(Vec<u64>, Place, u64)> = None;
         for core in &placed.cores {
             let mine: Vec<_> = core.windows.iter().filter(|w| w.run == time && !w.absent).collect();
             let Some(w) = mine.first() else { continue };
-            let mut starts: Vec<u64> = mine.iter().flat_map(|w| w.starts(placed.frame)).collect();
+            // When programs start, not only windows.
+            let mut starts: Vec<u64> =
+                mine.iter().flat_map(|w| w.starts(placed.frame).map(|s| s.saturating_add(w.pad))).collect();
             starts.sort_unstable();
             match &first {
-                None => first = Some((starts, w.place)),
-                Some((expected, place)) if *expected != starts => {
+                None => first = Some((starts, w.place, w.pad)),
+                Some((expected, place, pad)) if *expected != starts => {
                     let to = expected.first().copied().unwrap_or(0);
                     found = Some(
                         Diagnostic::warning(
@@ -336,10 +338,15 @@ fn start_together(cx: &mut Ctx<'_>, at: usize) {
                             format!("starts at {}", show_time(starts.first().copied().unwrap_or(0))),
                         )
                         .counter(*place, format!("starts at {}", show_time(to)))
-                        .help(format!(
-                            "`start = \"{}\"`: vCPUs of one partition wait for each other otherwise",
-                            written_time(to)
-                        )),
+                        .help(if mine.iter().any(|w| w.pad > 0) || *pad > 0 {
+                            "the same `start` and `pad`: vCPUs of one partition wait for each other otherwise"
+                                .to_owned()
+                        } else {
+                            format!(
+                                "`start = \"{}\"`: vCPUs of one partition wait for each other otherwise",
+                                written_time(to)
+                            )
+                        }),
                     );
                 }
                 Some(_) => {}

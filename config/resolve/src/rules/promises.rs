@@ -5,7 +5,7 @@
 //!
 //! The least time that windows give in any stretch of one promise period: the worst stretch
 //! begins as a window ends (moving it later only adds time at its end, earlier only at its
-//! start). From that, each partition of time partition 0 that goes before the window may take
+//! start). A window's `pad` is not given to anybody. From that, each partition of time partition 0 that goes before the window may take
 //! what its `limit` allows in that stretch. Who shares the windows and does not go behind may take
 //! all of them: then nothing is proved.
 
@@ -39,7 +39,9 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
                     .windows
                     .iter()
                     .filter(|w| w.run == name && !w.absent)
-                    .flat_map(|w| w.starts(placed.frame).map(|s| (s, s.saturating_add(w.duration))))
+                    .flat_map(|w| {
+                        w.starts(placed.frame).map(|s| (s.saturating_add(w.pad), s.saturating_add(w.duration)))
+                    })
                     .collect();
                 if mine.is_empty() || !cx.facts.cores.get(at).is_some_and(|c| c.contains(&core.core)) {
                     continue;

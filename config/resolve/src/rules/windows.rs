@@ -14,7 +14,7 @@ use parzelle_schema::file::{Schedule, Window};
 use parzelle_schema::source::{At, Place};
 use parzelle_schema::text::show_time;
 
-use super::{Ctx, overlaps, written_time};
+use super::{Ctx, boundaries, overlaps, written_time};
 
 /// A window is repeated at most so often in a frame: the plan lists each repetition.
 const REPETITIONS: u64 = 10_000;
@@ -36,6 +36,16 @@ pub(crate) struct Placed {
     pub(crate) duration_place: Option<Place>,
     /// `period = "…"`.
     pub(crate) period_place: Option<Place>,
+    /// Time partition 0 gets what it leaves.
+    pub(crate) slack: bool,
+    /// Its begin empties caches.
+    pub(crate) flush: bool,
+    /// So long after each start nobody runs.
+    pub(crate) pad: u64,
+    /// The value of `flush`.
+    pub(crate) flush_place: Option<Place>,
+    /// The value of `pad`.
+    pub(crate) pad_place: Option<Place>,
     /// Its partition does not exist on this board: nobody's time.
     pub(crate) absent: bool,
 }
@@ -104,7 +114,7 @@ fn place_core(
     let mut before: Option<(Option<u64>, Place)> = Some((Some(0), core.place));
     let mut open: Vec<usize> = Vec::new();
     for window in windows {
-        for time in [&window.start, &window.duration, &window.period] {
+        for time in [&window.start, &window.duration, &window.period, &window.pad] {
             if let Some(at) = time.good() {
                 tick(cx, at);
             }
@@ -165,6 +175,11 @@ fn place_core(
             period,
             duration_place: window.duration.place(),
             period_place: window.period_line,
+            slack: window.slack.good().is_none_or(|slack| slack.value),
+            flush: window.flush.good().is_some_and(|flush| flush.value),
+            pad: window.pad.good().map_or(0, |pad| pad.value),
+            flush_place: window.flush.place(),
+            pad_place: window.pad.place(),
             absent: window.absent,
         });
     }
@@ -173,6 +188,7 @@ fn place_core(
     for at in 0..out.windows.len() {
         single(cx, schedule, &mut out, at, frame);
     }
+    boundaries::check(cx, &mut out);
     out.unclear |= overlaps::check(cx, schedule, &out, frame.value);
     out
 }

@@ -41,6 +41,12 @@ pub struct Window {
     pub period: Field<u64>,
     /// `period = "…"`, as one place.
     pub period_line: Option<Place>,
+    /// Whether time partition 0 gets what the window leaves; true unless written.
+    pub slack: Field<bool>,
+    /// Whether its begin empties the core's caches and predictors; false unless written.
+    pub flush: Field<bool>,
+    /// From its planned start until somebody runs in it, nanoseconds; none unless written.
+    pub pad: Field<u64>,
     /// Nobody of its time partition exists on this board (`without`): its time is nobody's.
     pub absent: bool,
 }
@@ -48,7 +54,7 @@ pub struct Window {
 impl Window {
     /// Whether any of its times could not be read, so that nothing follows from its position.
     pub fn is_unclear(&self) -> bool {
-        [&self.start, &self.duration, &self.period].iter().any(|f| matches!(f, Field::Bad(_)))
+        [&self.start, &self.duration, &self.period, &self.pad].iter().any(|f| matches!(f, Field::Bad(_)))
     }
 }
 
@@ -137,6 +143,9 @@ fn window(table: &Table, cx: &mut Cx<'_>) -> Window {
         duration: r.time("duration", false),
         period: r.time("period", false),
         period_line: table.entry("period").map(|(k, n)| Place { start: k.place.start, ..n.place }),
+        slack: r.truth("slack"),
+        flush: r.truth("flush"),
+        pad: r.time("pad", false),
         absent: false,
     }
 }

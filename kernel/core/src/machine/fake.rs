@@ -85,6 +85,8 @@ pub struct Fake {
     pub switches: u64,
     /// Caches emptied.
     pub flushes: u64,
+    /// What the next time takes, in nanoseconds.
+    pub flush_takes: u64,
     /// Devices silenced.
     pub quiesced: Vec<u64>,
 }
@@ -210,8 +212,7 @@ impl Machine for Fake {
     }
 
     fn flush(&mut self) {
-        // As if it took its time.
-        self.time += 777;
+        self.time += self.flush_takes;
         self.flushes += 1;
     }
 

@@ -7,6 +7,7 @@ mod hostile;
 mod life;
 mod messages;
 mod time;
+mod windows;
 
 use crate::machine::fake::{Context, Fake, Heap};
 use crate::{CoreState, boot};
@@ -38,6 +39,11 @@ pub(crate) struct System {
     pub(crate) cells: Vec<Cell>,
     /// Queue and duration, in order; they make the frame.
     pub(crate) windows: Vec<(u32, u64)>,
+    /// Of windows, by index: flags and pad.
+    pub(crate) boundaries: Vec<(usize, u32, u64)>,
+    /// The windows of a second schedule, in the same frame, and what changes when it begins.
+    pub(crate) second: Vec<(u32, u64)>,
+    pub(crate) changes: Vec<(u32, Action)>,
     /// Writer, readers, kind, depth, refresh.
     pub(crate) channels: Vec<(u32, Vec<u32>, u32, u32, u64)>,
     pub(crate) action: Option<Action>,
@@ -60,7 +66,15 @@ impl System {
     /// The plan of the system. vCPU numbers: by queue, then priority, then cell.
     pub(crate) fn plan(&self) -> Vec<u8> {
         let mut plan = PlanBuilder::default();
-        let queues = self.windows.iter().map(|w| w.0).chain(self.cells.iter().map(|c| c.queue)).max().unwrap_or(0) + 1;
+        let queues = self
+            .windows
+            .iter()
+            .map(|w| w.0)
+            .chain(self.second.iter().map(|w| w.0))
+            .chain(self.cells.iter().map(|c| c.queue))
+            .max()
+            .unwrap_or(0)
+            + 1;
         let mut order: Vec<usize> = (0..self.cells.len()).collect();
         order.sort_by_key(|&cell| (self.cells[cell].queue, u32::MAX - self.cells[cell].priority));
         let number = |cell: u32| order.iter().position(|&c| c == cell as usize).unwrap() as u32;
@@ -194,13 +208,23 @@ impl System {
             plan.channels[channel].readers = span(&mut plan.channel_readers, found);
         }
         let windows = if self.windows.is_empty() { vec![(0, 10 * MS)] } else { self.windows.clone() };
-        let mut start = 0;
-        for (queue, duration) in &windows {
-            plan.windows.push(WindowRecord { start, duration: *duration, queue: *queue, ..Default::default() });
-            start += duration;
+        let changes = self.changes.iter().map(|&(partition, to)| ChangeRecord { partition, action: to as u32 });
+        let changes = span(&mut plan.changes, changes);
+        for (windows, changes) in [(&windows, Span::default()), (&self.second, changes)] {
+            let mut start = 0;
+            let records = windows.iter().map(|&(queue, duration)| {
+                start += duration;
+                WindowRecord { start: start - duration, duration, queue, ..Default::default() }
+            });
+            let windows = span(&mut plan.windows, records.collect::<Vec<_>>());
+            if start > 0 {
+                plan.timelines.push(TimelineRecord { windows });
+                plan.schedules.push(ScheduleRecord { frame: start, changes, ..Default::default() });
+            }
         }
-        plan.timelines.push(TimelineRecord { windows: Span { first: 0, count: windows.len() as u32 } });
-        plan.schedules.push(ScheduleRecord { frame: start, ..Default::default() });
+        for &(window, flags, pad) in &self.boundaries {
+            (plan.windows[window].flags, plan.windows[window].pad) = (flags, pad);
+        }
         plan.cores.push(CoreRecord {
             queues: Span { first: 0, count: queues },
             vcpus: Span { first: 0, count: self.cells.len() as u32 },
@@ -219,6 +243,7 @@ impl System {
         let plan = Plan::read(words.leak().as_bytes()).unwrap();
         let booted = boot(plan, &mut Heap::default()).unwrap();
         let mut core = CoreState::new(booted.shared, &mut booted.cores[0], Fake::new());
+        core.machine.flush_takes = 777;
         core.start(MS);
         Sim { core, plan }
     }

@@ -20,6 +20,7 @@ mod ports;
 mod schedules;
 mod shared;
 mod time;
+mod windows;
 
 use parzelle_rt::health::{End, finish};
 use parzelle_rt::{Error, Partition};
@@ -32,6 +33,7 @@ fn main() -> Result<(), Error> {
         "none" => return parzelle_rt::ready(),
         "spin" => budget::spin(),
         "count" => schedules::count(&me)?,
+        "every-other" => windows::every_other(&me)?,
         "echo" => shared::echo(&me)?,
         "ports-source" => return ports::source(&me),
         "restarted" => return modes::restarted(&me),
@@ -49,6 +51,7 @@ fn main() -> Result<(), Error> {
         "interrupt" => interrupt::lead(&me)?,
         "budget" => budget::lead(&me)?,
         "schedules" => schedules::lead(&me)?,
+        "windows" => windows::lead(&me)?,
         "many" => many::lead(&me)?,
         other => log::error!("there is no part `{other}`"),
     }

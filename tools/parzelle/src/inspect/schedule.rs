@@ -3,7 +3,7 @@
 
 //! Schedules: a line per core, drawn to scale, then the windows.
 
-use parzelle_plan::{Plan, QueueRecord, WindowRecord};
+use parzelle_plan::{Plan, QueueRecord, WINDOW_FLUSH, WINDOW_NO_SLACK, WindowRecord};
 
 use super::{partition, time};
 
@@ -22,7 +22,7 @@ pub(super) fn print(plan: &Plan<'_>) {
             println!("  core {core} |{}|", draw(plan, core, windows, schedule.frame));
             for window in windows.iter().filter(|window| window.queue != 0) {
                 let name = queue(plan, core, window).map_or("?", |queue| queue.name.as_str());
-                println!("    {:>10} + {:<10} {name}", time(window.start), time(window.duration));
+                println!("    {:>10} + {:<10} {name}{}", time(window.start), time(window.duration), boundary(window));
             }
         }
     }
@@ -41,6 +41,21 @@ pub(super) fn print(plan: &Plan<'_>) {
             .collect();
         println!("  core {} {:<16} {}", record.core, record.name.as_str(), members.join(", "));
     }
+}
+
+/// What is special about a window's begin and about what it leaves.
+fn boundary(window: &WindowRecord) -> String {
+    let mut out = String::new();
+    if window.flags & WINDOW_FLUSH != 0 {
+        out.push_str(", flush");
+    }
+    if window.pad != 0 {
+        out.push_str(&format!(", pad {}", time(window.pad)));
+    }
+    if window.flags & WINDOW_NO_SLACK != 0 {
+        out.push_str(", no slack");
+    }
+    out
 }
 
 fn queue<'a>(plan: &Plan<'a>, core: usize, window: &WindowRecord) -> Option<&'a QueueRecord> {

@@ -85,7 +85,15 @@ fn contiguous(list: &[usize]) -> Vec<Window> {
         .map(|(number, time_partition)| {
             let start = each * number as u64;
             let duration = if number == list.len() { FRAME - start } else { each };
-            Window { start, duration, time_partition: TimePartitionIndex(time_partition), written: None }
+            Window {
+                start,
+                duration,
+                time_partition: TimePartitionIndex(time_partition),
+                slack: true,
+                flush: false,
+                pad: 0,
+                written: None,
+            }
         })
         .collect()
 }

@@ -214,3 +214,17 @@ fn two_hundred_partitions_fit() {
         assert_eq!(plan.partitions().len(), 203);
     }
 }
+
+#[test]
+fn windows_keep_what_is_written_of_their_begin_and_end() {
+    use crate::model::Window;
+    use parzelle_plan::{WINDOW_FLUSH, WINDOW_NO_SLACK};
+    let mut system = small(Arch::Aarch64, Parts::default());
+    let whole = system.schedules[0].cores[0].windows[0];
+    let half = whole.duration / 2;
+    let sealed = Window { duration: half, slack: false, flush: true, pad: 20_000, ..whole };
+    system.schedules[0].cores[0].windows = vec![sealed, Window { start: half, duration: half, ..whole }];
+    let plan = lowered(&system).unwrap();
+    let found: Vec<_> = read(&plan).windows().iter().map(|window| (window.flags, window.pad)).collect();
+    assert_eq!(found, [(WINDOW_NO_SLACK | WINDOW_FLUSH, 20_000), (0, 0)]);
+}

@@ -58,7 +58,15 @@ pub(super) fn small(arch: Arch, parts: Parts) -> System {
         give_up: Action::Stop,
     };
     let frame = 10_000_000;
-    let window = Window { start: 0, duration: frame, time_partition: TimePartitionIndex::ZERO, written: None };
+    let window = Window {
+        start: 0,
+        duration: frame,
+        time_partition: TimePartitionIndex::ZERO,
+        slack: true,
+        flush: false,
+        pad: 0,
+        written: None,
+    };
     System {
         name: Derived::written("small".into()),
         board: Board {
