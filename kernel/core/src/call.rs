@@ -189,11 +189,9 @@ impl<M: Machine> CoreState<M> {
     }
 
     fn raise_error(&mut self, caller: &Vcpu, error: u64, address: u64, length: u64) -> Reply {
+        use ErrorId::{ApplicationError, DeadlineMissed, NumericError, StackOverflow};
         let error = ErrorId::from_number(error).ok_or(Error::InvalidArgument)?;
-        if !matches!(
-            error,
-            ErrorId::ApplicationError | ErrorId::DeadlineMissed | ErrorId::StackOverflow | ErrorId::NumericError
-        ) {
+        if !matches!(error, ApplicationError | DeadlineMissed | NumericError | StackOverflow) {
             return Err(Error::InvalidArgument);
         }
         if length > u64::from(MESSAGE_MAX) {

@@ -48,10 +48,10 @@ impl<M: Machine> CoreState<M> {
 
     /// Does what time has made due: the next window, deadlines, the end of a budget.
     #[inline]
-    pub(crate) fn advance(&mut self, now: u64) {
+    pub(crate) fn advance(&mut self, mut now: u64) {
         let entered = now >= self.data.window.end;
         if entered {
-            self.next_window(now);
+            now = self.next_window(now);
         }
         let (queue, background) = (self.data.window.queue, self.data.background);
         self.expire(&queue.deadlines, queue, now);
@@ -71,21 +71,24 @@ impl<M: Machine> CoreState<M> {
         timeline.and_then(|timeline| plan.windows().get(timeline.windows.range())).unwrap_or(&[])
     }
 
-    /// Goes on to the window after the current one.
-    fn next_window(&mut self, now: u64) {
+    /// Goes on to the window after the current one; returns when that was.
+    fn next_window(&mut self, mut now: u64) -> u64 {
         let last = self.data.window.queue;
         if self.data.window.rest.is_empty() {
             self.next_frame(now);
         }
         let window = &mut self.data.window;
-        let Some((record, rest)) = window.rest.split_first() else { return };
-        let Some(queue) = self.data.queues.get(record.queue as usize) else { return };
+        let Some((record, rest)) = window.rest.split_first() else { return now };
+        let Some(queue) = self.data.queues.get(record.queue as usize) else { return now };
         window.start = window.frame_start + record.start;
         window.end = window.start + record.duration;
         (window.queue, window.rest) = (queue, rest);
         window.slack = queue.is_background() || record.flags & WINDOW_NO_SLACK == 0;
-        let now = if record.flags & WINDOW_FLUSH != 0 || record.pad != 0 { self.seal(record) } else { now };
+        if record.flags & WINDOW_FLUSH != 0 || record.pad != 0 {
+            now = self.seal(record);
+        }
         self.enter_window(last, now);
+        now
     }
 
     /// Does what separates a window from the one before: empties caches, and lets time pass until a

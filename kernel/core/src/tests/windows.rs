@@ -203,3 +203,14 @@ fn a_schedule_follows_at_the_end_of_the_frame_with_its_changes() {
     let missed: u64 = sim.core.shared.windows.iter().map(|count| count.missed.get()).sum();
     assert_eq!(missed, 0);
 }
+
+#[test]
+fn a_deadline_within_the_pad_is_due_when_the_window_begins() {
+    let mut sim = three_windows(&[(2, 0, PAD)]);
+    sim.run_to(MS);
+    let start = MS + 4 * MS;
+    assert_eq!(sim.call(Call::Wait, &[start + PAD / 2, 0]), None);
+    sim.run_to(start);
+    assert_eq!(sim.running(), Some(0), "at once, not one interrupt later");
+    assert!(sim.core.machine.time >= start + PAD && sim.core.machine.armed > sim.core.machine.time);
+}
