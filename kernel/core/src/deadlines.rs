@@ -37,13 +37,11 @@ impl Deadlines {
     }
 
     /// The earliest deadline.
-    #[inline]
     pub(crate) fn earliest(&self) -> u64 {
         self.earliest.get()
     }
 
     /// Takes the slot with the earliest deadline if that is not after `now`.
-    #[inline]
     pub(crate) fn take_due(&self, now: u64) -> Option<usize> {
         if self.earliest() > now || self.length.get() == 0 {
             return None;
@@ -54,7 +52,6 @@ impl Deadlines {
     }
 
     /// Sets the deadline of a slot; [`NEVER`] drops it. Tells whether that was a change.
-    #[inline]
     pub(crate) fn set(&self, slot: usize, time: u64) -> bool {
         let Some(home) = self.place.get(slot) else { return false };
         let changes = home.get() != ABSENT || time != NEVER;
@@ -85,12 +82,10 @@ impl Deadlines {
         self.sink(self.rise(place));
     }
 
-    #[inline]
     fn time(&self, place: usize) -> u64 {
         if place < self.length.get() { self.heap.get(place).map_or(NEVER, |entry| entry.get().time) } else { NEVER }
     }
 
-    #[inline]
     fn put(&self, place: usize, entry: Entry) {
         if let (Some(cell), Some(home)) = (self.heap.get(place), self.place.get(entry.slot as usize)) {
             cell.set(entry);

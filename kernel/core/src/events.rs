@@ -207,7 +207,6 @@ impl<M: Machine> CoreState<M> {
 }
 
 /// Counts that a vCPU, or its guest, is left.
-#[inline]
 pub(crate) fn count(vcpu: &Vcpu, exit: usize) {
     if let Some(count) = vcpu.mailbox.accounts.exits.get(exit) {
         count.add(1);
@@ -215,7 +214,6 @@ pub(crate) fn count(vcpu: &Vcpu, exit: usize) {
 }
 
 /// Takes pending events of interest.
-#[inline]
 pub(crate) fn take(vcpu: &Vcpu, interest: u64) -> u64 {
     let events = vcpu.mailbox.pending.load(Acquire) & interest;
     if events != 0 {

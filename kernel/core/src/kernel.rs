@@ -76,7 +76,6 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// Whether it is time partition 0, which runs in gaps and slack.
-    #[inline]
     pub(crate) fn is_background(&self) -> bool {
         self.number == 0
     }

@@ -30,7 +30,6 @@ impl ReadySet {
     }
 
     /// Adds a number; one beyond the capacity is ignored.
-    #[inline]
     pub(crate) fn insert(&self, number: usize) {
         if let Some(word) = self.words.get(number / 64) {
             word.set(word.get() | 1 << (number % 64));
@@ -39,7 +38,6 @@ impl ReadySet {
     }
 
     /// Removes a number.
-    #[inline]
     pub(crate) fn remove(&self, number: usize) {
         if let Some(word) = self.words.get(number / 64) {
             word.set(word.get() & !(1 << (number % 64)));
@@ -50,13 +48,11 @@ impl ReadySet {
     }
 
     /// The smallest number in the set.
-    #[inline]
     pub(crate) fn first(&self) -> Option<usize> {
         self.in_words(self.summary.get())
     }
 
     /// The smallest number in the set that is not below `start`.
-    #[inline]
     pub(crate) fn first_from(&self, start: usize) -> Option<usize> {
         let index = start / 64;
         let word = self.words.get(index)?.get() & (u64::MAX << (start % 64));
@@ -67,7 +63,6 @@ impl ReadySet {
     }
 
     /// The smallest number in those words that `summary` names.
-    #[inline]
     fn in_words(&self, summary: u64) -> Option<usize> {
         let index = summary.trailing_zeros() as usize;
         let word = self.words.get(index)?.get();

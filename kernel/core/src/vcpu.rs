@@ -95,7 +95,6 @@ pub(crate) struct Vcpu {
 impl Vcpu {
     /// Enters in its heap when it wants to be woken: the earlier of deadline and timer, or the budget's
     /// next period. Tells whether the heap has changed.
-    #[inline]
     pub(crate) fn update_deadline(&self) -> bool {
         let timer = self.timer.get();
         let time = match self.state.get() {
@@ -166,18 +165,15 @@ pub(crate) struct Accounts {
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
-    #[inline]
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 
     /// For the writer: plain instructions, as nobody else writes.
-    #[inline]
     pub(crate) fn set(&self, value: u64) {
         self.0.store(value, Relaxed);
     }
 
-    #[inline]
     pub(crate) fn add(&self, more: u64) {
         self.set(self.get().wrapping_add(more));
     }
