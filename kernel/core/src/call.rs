@@ -25,7 +25,8 @@ use zerocopy::IntoBytes;
 pub(crate) type Reply = Result<Option<u64>, Error>;
 
 impl<M: Machine> CoreState<M> {
-    /// Does a call for the current vCPU.
+    /// Does a call for the current vCPU. What is rare stands aside (`cold`): it must not cost the others
+    /// registers to save.
     #[inline]
     pub(crate) fn call(&mut self, caller: &'static Vcpu, call: Call, [a, b, c, d, _]: [u64; 5]) -> Reply {
         match call {
@@ -117,6 +118,7 @@ impl<M: Machine> CoreState<M> {
         Ok(None)
     }
 
+    #[cold]
     fn set_own_mode(&mut self, caller: &Vcpu, mode: u64) -> Reply {
         let mode = Mode::from_number(mode).ok_or(Error::InvalidArgument)?;
         self.change_mode(caller.partition, mode)?;
@@ -144,6 +146,7 @@ impl<M: Machine> CoreState<M> {
         Ok(Some(mode | condition << 8 | generation << 32))
     }
 
+    #[cold]
     fn control(&mut self, caller: &Vcpu, partition: u64, mode: u64) -> Reply {
         let target = self.target(caller, partition, &[RIGHT_CONTROL])?;
         if target.number == caller.partition.number {
@@ -158,6 +161,7 @@ impl<M: Machine> CoreState<M> {
         }
     }
 
+    #[cold]
     fn set_schedule(&mut self, caller: &Vcpu, schedule: u64) -> Reply {
         let schedule = u32::try_from(schedule).map_err(|_| Error::NoSuchObject)?;
         if !caller.partition.may(RIGHT_SCHEDULE, schedule) {
@@ -188,6 +192,7 @@ impl<M: Machine> CoreState<M> {
         Ok(Some(0))
     }
 
+    #[cold]
     fn raise_error(&mut self, caller: &Vcpu, error: u64, address: u64, length: u64) -> Reply {
         use ErrorId::{ApplicationError, DeadlineMissed, NumericError, StackOverflow};
         let error = ErrorId::from_number(error).ok_or(Error::InvalidArgument)?;
@@ -208,6 +213,7 @@ impl<M: Machine> CoreState<M> {
         }
     }
 
+    #[cold]
     fn statistics(&mut self, caller: &Vcpu, partition: u64, address: u64, capacity: u64, core: u64) -> Reply {
         let target = self.target(caller, partition, &[RIGHT_STATISTICS])?;
         let bytes = size_of::<Statistics>() as u64;
@@ -257,6 +263,7 @@ impl<M: Machine> CoreState<M> {
         Ok(Some(bytes))
     }
 
+    #[cold]
     fn module(&mut self, caller: &Vcpu, action: u64) -> Reply {
         let (right, how) = match action {
             0 => (0, Halt::Stop),
@@ -271,6 +278,7 @@ impl<M: Machine> CoreState<M> {
         Ok(Some(0))
     }
 
+    #[cold]
     fn start_sibling(&mut self, caller: &Vcpu, index: u64, start: Start) -> Reply {
         let number = *bounded(caller.partition.vcpus, index)?;
         if caller.number == number {
