@@ -70,12 +70,16 @@ impl Vcpu {
         self.used = 0;
     }
 
-    /// Gives the guest the interrupts that it shall see next.
-    #[inline]
+    /// Gives the guest the interrupts that it shall see next: mostly none.
+    #[inline(always)]
     pub fn fill(&mut self, vmm: &mut Vmm) {
-        if self.used == 0 && vmm.enter_idle(self.index) {
-            return;
+        if self.used != 0 || !vmm.enter_idle(self.index) {
+            self.fill_lists(vmm);
         }
+    }
+
+    #[inline(never)]
+    fn fill_lists(&mut self, vmm: &mut Vmm) {
         self.used = vmm.enter(self.index, &mut self.lists);
         self.guest().interrupts = self.lists.map(VirtualInterrupt::from);
     }

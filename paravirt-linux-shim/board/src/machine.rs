@@ -151,7 +151,9 @@ impl Vmm {
     /// From now on `vcpu` wants to be told again.
     #[inline]
     fn listen(&mut self, vcpu: usize) {
-        self.told &= !bit(vcpu);
+        if self.told != 0 {
+            self.told &= !bit(vcpu);
+        }
     }
 
     /// Lets a `vcpu` that is off begin, if somebody has started it.
@@ -275,6 +277,7 @@ impl Vmm {
         }
     }
 
+    #[inline]
     fn firmware_call(&mut self, vcpu: usize, registers: &mut impl GuestRegisters, io: &mut impl Io) -> Next {
         match self.psci.call(vcpu, registers) {
             Action::Resume => Next::Resume,

@@ -14,13 +14,15 @@
 
 mod batch;
 mod operations;
+mod parts;
 mod request;
 
 #[cfg(test)]
 mod tests;
 
 pub use batch::{Batch, Entry, MulticallBatch};
-pub use request::{EventRequest, Flush, MemoryRequest, Out, PhysdevRequest, Request, SchedRequest, VcpuRequest, Where};
+pub use parts::{Flush, Out, Where};
+pub use request::{EventRequest, MemoryRequest, PhysdevRequest, Request, SchedRequest, VcpuRequest};
 
 use crate::abi::misc::{Assist, ConsoleCommand, GrantCommand};
 use crate::abi::trap::{GDT_ENTRIES_MAX, SegmentBase};

@@ -13,8 +13,8 @@
 //!                                     evtchn_upcall_pending = 1 ──▶ VcpuSet: kick these
 //! ```
 //!
-//! Two schemes say *which* ports are pending: bitmaps ([`two_level`], where every guest begins) and
-//! queues of event words ([`fifo`], if it asks). Ports are the same for both.
+//! Two schemes say *which* ports are pending: bitmaps (`two_level`, where every guest begins) and
+//! queues of event words (`fifo`, if it asks). Ports are the same for both.
 //!
 //! Everything here works on `&self`, from several vCPUs at once: a port's state is one word that
 //! changes atomically, so sending takes no lock. Only the queues of FIFO do; and a holder may lose

@@ -35,3 +35,4 @@ pub mod memory;
 pub mod notes;
 pub mod start;
 pub mod time;
+pub mod traps;

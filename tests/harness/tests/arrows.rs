@@ -7,6 +7,7 @@
 //!   privileged    abi ─▶ plan ─▶ core ─▶ arch ─▶ bsp            paging ─▶ arch
 //!   on the host          plan, paging, core, schema ─▶ resolve ─▶ tools, tests
 //!   partitions    abi ─▶ sys ─▶ rt ─▶ programs and their libraries
+//!   both          guests (what a guest's kernel expects) ─▶ tools, programs
 //! ```
 //!
 //! "─▶" reads "is used by". Any other arrow between packages of this workspace is a mistake, and so
@@ -35,11 +36,13 @@ enum Room {
     Tools,
     Sys,
     Rt,
+    /// What kernels of guests expect: the shim serves it, the tools check it.
+    Guests,
     /// Programs of partitions and what only they share.
     Program,
 }
 
-use Room::{Abi, Arch, Bsp, Core, Paging, Plan, Program, Resolve, Rt, Schema, Sys, Tools};
+use Room::{Abi, Arch, Bsp, Core, Guests, Paging, Plan, Program, Resolve, Rt, Schema, Sys, Tools};
 
 impl Room {
     /// The room in which a directory lies; the longest entry that fits wins.
@@ -58,6 +61,7 @@ impl Room {
             ("partitions/sys", Sys),
             ("partitions/rt", Rt),
             ("partitions", Program),
+            ("paravirt-linux-shim/xen", Guests),
             ("paravirt-linux-shim", Program),
             ("tests/partitions", Program),
         ];
@@ -67,7 +71,7 @@ impl Room {
     /// The rooms that this one may use.
     fn uses(self) -> &'static [Self] {
         match self {
-            Abi | Schema => &[],
+            Abi | Schema | Guests => &[],
             Plan | Paging | Sys => &[Abi],
             Core => &[Abi, Plan, Paging],
             Arch => &[Abi, Plan, Paging, Core],
@@ -75,9 +79,9 @@ impl Room {
             // The resolver runs the kernel core's own boot checks on the plan, and sizes page tables
             // by the arithmetic of the code that fills them.
             Resolve => &[Abi, Plan, Paging, Core, Schema],
-            Tools => &[Abi, Plan, Core, Schema, Resolve, Tools],
+            Tools => &[Abi, Plan, Core, Schema, Resolve, Guests, Tools],
             Rt => &[Abi, Sys],
-            Program => &[Abi, Sys, Rt, Program],
+            Program => &[Abi, Sys, Rt, Guests, Program],
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use parzelle_resolve::lower::{self, GuestFiles, Inputs};
-use parzelle_resolve::model::{Partition, Program, System};
+use parzelle_resolve::model::{Arch, Partition, Program, System};
 
 use crate::cargo::{Builder, Job, Kind};
 use crate::house;
@@ -38,7 +38,7 @@ pub(crate) fn assemble(system: &System, target: &Path, kernel: &[&str]) -> Resul
     if !findings.is_empty() {
         return Ok(Outcome::Findings(findings));
     }
-    let guests = system.partitions.iter().map(guest_files).collect::<Result<Vec<_>>>()?;
+    let guests = system.partitions.iter().map(|partition| guest_files(partition, arch)).collect::<Result<Vec<_>>>()?;
     let inputs = Inputs { system, programs: &programs, guests: &guests, loader: &loader, kernel: kernel.facts() };
     match lower::lower(&inputs) {
         Ok(lowered) => Ok(Outcome::Image(image::write(arch, &kernel, &lowered, run_line(system))?)),
@@ -102,12 +102,14 @@ fn job(partition: &Partition) -> Option<Job> {
     }
 }
 
-fn guest_files(partition: &Partition) -> Result<GuestFiles> {
+fn guest_files(partition: &Partition, arch: Arch) -> Result<GuestFiles> {
     let Some(guest) = &partition.guest else {
         return Ok(GuestFiles::default());
     };
     let initrd = guest.initrd.as_ref().map(|path: &PathBuf| read(path)).transpose()?;
-    Ok(GuestFiles { kernel: read(&guest.kernel)?, initrd: initrd.unwrap_or_default() })
+    let kernel =
+        crate::guest::kernel(arch, read(&guest.kernel)?).with_context(|| guest.kernel.display().to_string())?;
+    Ok(GuestFiles { kernel, initrd: initrd.unwrap_or_default() })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

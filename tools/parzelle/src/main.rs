@@ -9,6 +9,7 @@ mod cargo;
 mod check;
 mod describe;
 mod explain;
+mod guest;
 mod house;
 mod image;
 mod inspect;

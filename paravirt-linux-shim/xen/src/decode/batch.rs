@@ -95,7 +95,7 @@ impl<T: Entry> Batch<T> {
         let mut call = *call;
         call.number = T::CALL.number().into();
         call.arguments[0] = self.at(done);
-        call.arguments[1] = u64::from(self.count - done | CONTINUED);
+        call.arguments[1] = u64::from((self.count - done) | CONTINUED);
         Ok(call)
     }
 

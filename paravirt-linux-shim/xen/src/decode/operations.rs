@@ -5,7 +5,8 @@
 
 use core::mem::offset_of;
 
-use super::request::{EventRequest, MemoryRequest, Out, PhysdevRequest, Request, SchedRequest, VcpuRequest};
+use super::parts::Out;
+use super::request::{EventRequest, MemoryRequest, PhysdevRequest, Request, SchedRequest, VcpuRequest};
 use super::{Call, Refusal};
 use crate::abi::event::{self, EventCommand};
 use crate::abi::memory::{self as mem, MemoryCommand};

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! Fetches the stock Debian guest: the cloud kernel and busybox, as Debian ships them for arm64.
+//! Fetches the stock Debian guests: the cloud kernel and busybox, as Debian ships them.
 //!
 //! The packages are of another architecture than the machine, perhaps. apt is given that
 //! architecture and directories of its own, so nothing of the system changes and no root is needed.
@@ -16,21 +16,35 @@ use anyhow::{Context, Result, anyhow};
 use super::{initrd, must, output};
 use crate::house::House;
 
-/// The package that depends on Debian's current cloud kernel.
-const KERNEL: &str = "linux-image-cloud-arm64";
+/// A guest of one architecture.
+pub(super) struct Guest {
+    /// The folder of its files.
+    folder: &'static str,
+    /// What Debian calls its architecture.
+    architecture: &'static str,
+    /// The package that depends on Debian's current cloud kernel.
+    kernel: &'static str,
+}
+
+/// The guest of the boards with arm64 processors.
+pub(super) const AARCH64: Guest = Guest { folder: "aarch64", architecture: "arm64", kernel: "linux-image-cloud-arm64" };
+/// The guest of the boards with x86-64 processors.
+pub(super) const X86_64: Guest = Guest { folder: "x86_64", architecture: "amd64", kernel: "linux-image-cloud-amd64" };
+
 /// The package with a busybox that needs no libraries.
 const BUSYBOX: &str = "busybox-static";
 
-/// Makes `.cache/guests/debian-12/aarch64/{vmlinuz,initrd.img}` unless they are there.
-pub(super) fn fetch(house: &House) -> Result<()> {
-    let guest = house.cache().join("guests/debian-12/aarch64");
-    let (kernel, busybox, image) = (guest.join("vmlinuz"), guest.join("busybox"), guest.join("initrd.img"));
+/// Makes `.cache/guests/debian-12/<folder>/{vmlinuz,initrd.img}` unless they are there.
+pub(super) fn fetch(house: &House, guest: &Guest) -> Result<()> {
+    let folder = house.cache().join("guests/debian-12").join(guest.folder);
+    let (kernel, busybox, image) = (folder.join("vmlinuz"), folder.join("busybox"), folder.join("initrd.img"));
     if !kernel.is_file() || !busybox.is_file() {
-        let apt = Apt::new(house.cache().join("apt"))?;
-        download(&apt, &guest, &kernel, &busybox).with_context(|| {
+        let apt = Apt::new(house.cache().join("apt"), guest.architecture)?;
+        download(&apt, guest, &folder, &kernel, &busybox).with_context(|| {
             format!(
-                "setup: cannot fetch the Debian guest ({KERNEL}, {BUSYBOX} for arm64) from this \
-                 machine's apt sources; is it online, and are they Debian's?"
+                "setup: cannot fetch the Debian guest ({}, {BUSYBOX} for {}) from this machine's apt \
+                 sources; is it online, and are they Debian's?",
+                guest.kernel, guest.architecture
             )
         })?;
         apt.remove();
@@ -43,10 +57,10 @@ pub(super) fn fetch(house: &House) -> Result<()> {
 }
 
 /// Downloads both packages and takes the two files out of them.
-fn download(apt: &Apt, guest: &Path, kernel: &Path, busybox: &Path) -> Result<()> {
-    eprintln!("setup: fetching Debian's arm64 cloud kernel and busybox, about 40 MB, once");
+fn download(apt: &Apt, guest: &Guest, folder: &Path, kernel: &Path, busybox: &Path) -> Result<()> {
+    eprintln!("setup: fetching Debian's {} cloud kernel and busybox, about 40 MB, once", guest.architecture);
     let complaints = apt.update()?;
-    let image = apt.dependency(KERNEL).context(match complaints.as_str() {
+    let image = apt.dependency(guest.kernel).context(match complaints.as_str() {
         "" => "the lists of packages are there".to_owned(),
         _ => format!("apt-get: {complaints}"),
     })?;
@@ -56,21 +70,22 @@ fn download(apt: &Apt, guest: &Path, kernel: &Path, busybox: &Path) -> Result<()
         must(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&unpacked))?;
         eprintln!("setup: {}", file.file_name().unwrap_or_default().to_string_lossy());
     }
-    fs::create_dir_all(guest)?;
+    fs::create_dir_all(folder)?;
     let boot = find(&unpacked.join("boot"), |name| name.starts_with("vmlinuz-"))?;
     replace(busybox, &fs::read(unpacked.join("bin/busybox"))?)?;
     replace(kernel, &fs::read(boot)?)
 }
 
-/// apt for arm64 with a directory of its own.
+/// apt for one architecture with a directory of its own.
 struct Apt {
     directory: PathBuf,
+    architecture: &'static str,
 }
 
 impl Apt {
     /// Begins with an empty directory.
-    fn new(directory: PathBuf) -> Result<Self> {
-        let apt = Self { directory };
+    fn new(directory: PathBuf, architecture: &'static str) -> Result<Self> {
+        let apt = Self { directory, architecture };
         apt.remove();
         for part in ["state/lists/partial", "cache/archives/partial", "packages"] {
             fs::create_dir_all(apt.directory.join(part))?;
@@ -92,9 +107,10 @@ impl Apt {
             let path = self.directory.join(part);
             command.arg("-o").arg(format!("{key}={}", path.display()));
         }
+        for key in ["APT::Architecture", "APT::Architectures"] {
+            command.arg("-o").arg(format!("{key}={}", self.architecture));
+        }
         let settings = [
-            "APT::Architecture=arm64",
-            "APT::Architectures=arm64",
             // Root's download would drop to a user who may not write here.
             "APT::Sandbox::User=root",
             // Nobody reads descriptions here.
