@@ -11,7 +11,7 @@
 //!   │ schedule   windows, who runs      events     raising, waking, upcalls        │
 //!   │ lifecycle  start, stop, restart   health     from error to action            │
 //!   │ port       sampling, queuing      call       the kernel calls                │
-//!   │ vcpu, partition, ready, deadlines, trace: the objects                        │
+//!   │ vcpu, partition, ready, deadlines, trace: the objects; sync: what they share │
 //!   └──────────────────────────────────────────────────────────────────────────────┘
 //!                 ▲
 //!   boot, check: from the plan to objects
@@ -35,6 +35,7 @@ mod partition;
 mod port;
 mod ready;
 mod schedule;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod trace;

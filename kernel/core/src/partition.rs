@@ -3,8 +3,8 @@
 
 //! What all cores know of a partition.
 
+use crate::sync::{AtomicU32, AtomicU64};
 use crate::vcpu::Counter;
-use core::sync::atomic::{AtomicU32, AtomicU64};
 use parzelle_plan::{
     DoorbellRecord, HealthRecord, PartitionRecord, Plan, PortRecord, QuiesceRecord, RegionRecord, RightRecord,
 };

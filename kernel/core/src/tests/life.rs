@@ -142,8 +142,8 @@ fn rights_are_per_target() {
         assert_eq!(sim.call(call, &arguments), Some((Error::NotPermitted as u64, 0)), "{call:?}");
     }
     sim.until_runs(0);
-    assert_eq!(sim.call(Call::Statistics, &[1, MEMORY]).unwrap().0, 0);
-    assert_eq!(sim.call(Call::Statistics, &[SELF, MEMORY]).unwrap().0, 0);
+    assert_eq!(sim.call(Call::Statistics, &[1, MEMORY, 4096, SELF]).unwrap().0, 0);
+    assert_eq!(sim.call(Call::Statistics, &[SELF, MEMORY, 4096, SELF]).unwrap().0, 0);
     assert_eq!(sim.call(Call::Control, &[1, Mode::Idle as u64]), Some((0, 0)));
     assert_eq!(state(&mut sim, 1).0, Mode::Idle);
     assert_eq!(sim.call(Call::Control, &[0, Mode::Idle as u64]), Some((Error::NotPermitted as u64, 0)));
