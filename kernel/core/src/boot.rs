@@ -90,7 +90,7 @@ fn mailbox(
     Some(Mailbox {
         pending: AtomicU64::new(0),
         requests: AtomicU32::new(0),
-        start: Lock::new(Start::default()),
+        start: Lock::new(None),
         core: cores.get(vcpu.core as usize)?,
         local: (number as u32).checked_sub(home.vcpus.first)?,
         queue: vcpu.queue.checked_sub(home.queues.first)?,
@@ -200,7 +200,7 @@ fn core_data(shared: &'static Shared, arena: &mut impl Arena, number: usize) -> 
         armed: NEVER,
         due: 0,
         floor: u32::MAX,
-        jobs: arena.take(shared.partitions.len(), |_, _| Some(Job { progress: 0, listed: false, next: NONE }))?,
+        jobs: arena.take(shared.partitions.len(), |_, _| Some(Job { progress: 0, life: 0, next: NONE }))?,
         working: 0,
         changes: &[],
     })

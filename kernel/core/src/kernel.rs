@@ -87,8 +87,8 @@ impl Queue {
 pub(crate) struct Job {
     /// Units done.
     pub(crate) progress: u32,
-    /// It is in a queue's list.
-    pub(crate) listed: bool,
+    /// The life that it is done for.
+    pub(crate) life: u32,
     /// The next partition in that list, or NONE.
     pub(crate) next: u32,
 }

@@ -9,7 +9,7 @@
 //!   ┌─────────────┴──────────────────────────────────────▼─────────────────────────┐
 //!   │ kernel     a core's state, its entry points                                  │
 //!   │ schedule   windows, who runs      events     raising, waking, upcalls        │
-//!   │ lifecycle  start, stop, restart   health     from error to action            │
+//!   │ lifecycle  start, stop, restart   life, health  from error to action         │
 //!   │ port       sampling, queuing      call       the kernel calls                │
 //!   │ vcpu, partition, ready, deadlines, trace: the objects; sync: what they share │
 //!   └──────────────────────────────────────────────────────────────────────────────┘
@@ -28,6 +28,7 @@ mod deadlines;
 mod events;
 mod health;
 mod kernel;
+mod life;
 mod lifecycle;
 pub mod machine;
 mod memory;

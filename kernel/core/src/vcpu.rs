@@ -135,8 +135,8 @@ pub(crate) struct Mailbox {
     pub(crate) pending: AtomicU64,
     /// Requests: [`REQUEST_STOP`], [`REQUEST_START`].
     pub(crate) requests: AtomicU32,
-    /// How to start, for [`REQUEST_START`].
-    pub(crate) start: Lock<Start>,
+    /// How to start, for [`REQUEST_START`]; until its core has read that.
+    pub(crate) start: Lock<Option<Start>>,
     /// Where it runs: core, place among the vCPUs there, time partition there, priority.
     pub(crate) core: &'static CoreShared,
     pub(crate) local: u32,

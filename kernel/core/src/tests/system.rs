@@ -48,6 +48,8 @@ pub(crate) struct System {
     pub(crate) rights: Vec<(u32, u32, u32)>,
     /// Owner, line.
     pub(crate) lines: Vec<(u32, u32)>,
+    /// Whether each partition has a device to silence.
+    pub(crate) devices: bool,
     /// Rings, rung.
     pub(crate) doorbells: Vec<(u32, u32)>,
 }
@@ -170,10 +172,7 @@ impl System {
                 .collect();
             let record = PartitionRecord {
                 name: Name::new("cell").unwrap(),
-                vcpus: span(
-                    &mut plan.partition_vcpus,
-                    (0..all.len()).filter(|&vcpu| all[vcpu].0 == me).map(place),
-                ),
+                vcpus: span(&mut plan.partition_vcpus, (0..all.len()).filter(|&vcpu| all[vcpu].0 == me).map(place)),
                 regions: span(
                     &mut plan.regions,
                     [RegionRecord {
@@ -202,6 +201,10 @@ impl System {
                     }),
                 ),
                 rights: span(&mut plan.rights, rights),
+                quiesces: span(
+                    &mut plan.quiesces,
+                    self.devices.then(|| QuiesceRecord { address: index as u64, width: 4, ..Default::default() }),
+                ),
                 peers: span(&mut plan.peers, peers),
                 start_next: cell.start_next.unwrap_or(NONE),
                 flags: cell.flags,
