@@ -218,6 +218,8 @@ impl Core {
 pub(crate) struct End {
     pub(crate) seen: Vec<Seen>,
     pub(crate) shared: &'static crate::Shared,
+    /// As in [`Turn`].
+    pub(crate) seed: u64,
     /// The vCPU that runs, by core.
     pub(crate) running: Vec<Option<u32>>,
 }
@@ -257,8 +259,11 @@ fn execute(system: &System, program: Program, end: u64, judge: fn(&End)) {
         })
         .collect();
     let running = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-    let seen = std::mem::take(&mut world.lock().unwrap().seen);
-    judge(&End { seen, shared, running });
+    let (seen, seed) = {
+        let mut world = world.lock().unwrap();
+        (std::mem::take(&mut world.seen), world.seed)
+    };
+    judge(&End { seen, shared, seed, running });
 }
 
 /// Tries many orders: half of them at random, half with few changes of who goes on.
