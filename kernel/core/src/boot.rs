@@ -10,14 +10,13 @@ use crate::machine::Arena;
 use crate::partition::{Partition, WindowCount};
 use crate::port::Channel;
 use crate::ready::ReadySet;
+use crate::sync::{AtomicU32, AtomicU64, Lock};
 use crate::trace::Trace;
 use crate::vcpu::{Accounts, Mailbox, Start, State, Vcpu, task};
 use core::cell::Cell;
 use core::ops::Range;
-use core::sync::atomic::{AtomicU32, AtomicU64};
 use parzelle_abi::NEVER;
 use parzelle_plan::{CoreRecord, NONE, Plan, VcpuRecord};
-use spin::mutex::TicketMutex;
 
 /// Why a plan is refused: what, where, and what would be right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +90,7 @@ fn mailbox(
     Some(Mailbox {
         pending: AtomicU64::new(0),
         requests: AtomicU32::new(0),
-        start: TicketMutex::new(Start::default()),
+        start: Lock::new(None),
         core: cores.get(vcpu.core as usize)?,
         local: (number as u32).checked_sub(home.vcpus.first)?,
         queue: vcpu.queue.checked_sub(home.queues.first)?,
@@ -201,7 +200,7 @@ fn core_data(shared: &'static Shared, arena: &mut impl Arena, number: usize) -> 
         armed: NEVER,
         due: 0,
         floor: u32::MAX,
-        jobs: arena.take(shared.partitions.len(), |_, _| Some(Job { progress: 0, listed: false, next: NONE }))?,
+        jobs: arena.take(shared.partitions.len(), |_, _| Some(Job { progress: 0, life: 0, next: NONE }))?,
         working: 0,
         changes: &[],
     })

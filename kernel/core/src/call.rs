@@ -121,7 +121,7 @@ impl<M: Machine> CoreState<M> {
     #[cold]
     fn set_own_mode(&mut self, caller: &Vcpu, mode: u64) -> Reply {
         let mode = Mode::from_number(mode).ok_or(Error::InvalidArgument)?;
-        self.change_mode(caller.partition, mode)?;
+        self.change_mode(caller, mode)?;
         // A restarted caller has no registers to write to.
         Ok((mode == Mode::Normal).then_some(0))
     }
@@ -142,7 +142,7 @@ impl<M: Machine> CoreState<M> {
     fn status(&self, caller: &Vcpu, partition: u64) -> Reply {
         let state = &self.target(caller, partition, &[RIGHT_STATISTICS, RIGHT_CONTROL])?.state;
         let [mode, condition, generation] =
-            [&state.mode, &state.condition, &state.generation].map(|word| u64::from(word.load(Relaxed)));
+            [state.life.now().mode, state.condition.load(Relaxed), state.generation.load(Relaxed)].map(u64::from);
         Ok(Some(mode | condition << 8 | generation << 32))
     }
 
@@ -154,7 +154,7 @@ impl<M: Machine> CoreState<M> {
         }
         match Mode::from_number(mode) {
             Some(mode @ (Mode::Idle | Mode::ColdStart | Mode::WarmStart)) => {
-                self.restart(target, mode, Condition::ControlledRestart);
+                self.restart(target, mode, Condition::ControlledRestart, None);
                 Ok(Some(0))
             }
             _ => Err(Error::InvalidArgument),

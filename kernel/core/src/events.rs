@@ -137,8 +137,10 @@ impl<M: Machine> CoreState<M> {
             self.stopped(vcpu.partition);
         }
         if requests & REQUEST_START != 0 {
-            let start = *vcpu.mailbox.start.lock();
-            self.start_vcpu(vcpu, start);
+            let start = vcpu.mailbox.start.lock().take();
+            if let Some(start) = start {
+                self.start_vcpu(vcpu, start);
+            }
         }
         self.signal_local(vcpu, 0);
     }
@@ -199,7 +201,7 @@ impl<M: Machine> CoreState<M> {
     fn head(&self, vcpu: &Vcpu) -> VcpuHead {
         let [generation, condition, mode] = {
             let state = &vcpu.partition.state;
-            [&state.generation, &state.condition, &state.mode].map(|word| u64::from(word.load(Relaxed)))
+            [state.generation.load(Relaxed), state.condition.load(Relaxed), state.life.now().mode].map(u64::from)
         };
         let (window_start, vcpu) = (self.data.window.start, u64::from(vcpu.record.index));
         VcpuHead { window_start, generation, condition, mode, vcpu, ..VcpuHead::default() }

@@ -49,7 +49,7 @@ impl<M: Machine> CoreState<M> {
         }
         if self.report(vcpu, fault, true) == Outcome::Continues {
             // The program cannot go on behind a fault that nobody has handled.
-            self.stop(vcpu.partition);
+            self.stop(vcpu.partition, vcpu.start.get().life);
         }
     }
 
@@ -70,7 +70,7 @@ impl<M: Machine> CoreState<M> {
             other => other,
         };
         self.count(partition, fault, action);
-        self.act(partition, action, record.argument)
+        self.act(partition, action, record.argument, vcpu.start.get().life)
     }
 
     fn count(&mut self, partition: &Partition, fault: Fault, action: Action) {
@@ -94,37 +94,38 @@ impl<M: Machine> CoreState<M> {
         true
     }
 
-    fn act(&mut self, partition: &'static Partition, action: Action, argument: u32) -> Outcome {
+    /// Acts on an error in this life of a partition.
+    fn act(&mut self, partition: &'static Partition, action: Action, argument: u32, life: u32) -> Outcome {
         match action {
             Action::Ignore | Action::Log | Action::Process => return Outcome::Continues,
             Action::WarmStart | Action::ColdStart if self.may_restart(partition) => {
                 let mode = if action == Action::WarmStart { Mode::WarmStart } else { Mode::ColdStart };
-                self.restart(partition, mode, Condition::HealthMonitorRestart);
+                self.restart(partition, mode, Condition::HealthMonitorRestart, Some(life));
             }
             // Restarts are used up: what is done then is never another one.
             Action::WarmStart | Action::ColdStart => {
                 let record = partition.health.give_up;
                 match decode(record) {
                     action @ (Action::ModuleReset | Action::ModuleStop | Action::Schedule) => {
-                        return self.act(partition, action, record.argument);
+                        return self.act(partition, action, record.argument, life);
                     }
-                    _ => self.stop(partition),
+                    _ => self.stop(partition, life),
                 }
             }
-            Action::Stop => self.stop(partition),
+            Action::Stop => self.stop(partition, life),
             Action::ModuleReset => self.machine.halt(Halt::Reset),
             Action::ModuleStop => self.machine.halt(Halt::Fail),
             Action::Schedule => {
                 // While another request is being taken up, that one stands: it was made as urgently.
                 let _ = self.request_schedule(argument);
-                self.stop(partition);
+                self.stop(partition, life);
             }
         }
         Outcome::Ends
     }
 
-    fn stop(&mut self, partition: &'static Partition) {
-        self.restart(partition, Mode::Idle, Condition::HealthMonitorRestart);
+    fn stop(&mut self, partition: &'static Partition, life: u32) {
+        self.restart(partition, Mode::Idle, Condition::HealthMonitorRestart, Some(life));
     }
 
     /// Counts a restart; `false` when there were too many within the table's period.

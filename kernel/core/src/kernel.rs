@@ -21,11 +21,11 @@ use crate::machine::{Fault, Machine};
 use crate::partition::{Partition, WindowCount};
 use crate::port::Channel;
 use crate::ready::ReadySet;
+use crate::sync::{AtomicU32, AtomicU64};
 use crate::trace::Trace;
 use crate::vcpu::{Mailbox, Vcpu};
 use core::cell::Cell;
 use core::ops::Range;
-use core::sync::atomic::{AtomicU32, AtomicU64};
 use parzelle_abi::aarch64::GuestExit;
 use parzelle_abi::stats::Exit;
 use parzelle_abi::{Call, Error, NEVER};
@@ -86,8 +86,8 @@ impl Queue {
 pub(crate) struct Job {
     /// Units done.
     pub(crate) progress: u32,
-    /// It is in a queue's list.
-    pub(crate) listed: bool,
+    /// The life that it is done for.
+    pub(crate) life: u32,
     /// The next partition in that list, or NONE.
     pub(crate) next: u32,
 }

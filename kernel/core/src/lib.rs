@@ -9,9 +9,9 @@
 //!   ┌─────────────┴──────────────────────────────────────▼─────────────────────────┐
 //!   │ kernel     a core's state, its entry points                                  │
 //!   │ schedule   windows, who runs      events     raising, waking, upcalls        │
-//!   │ lifecycle  start, stop, restart   health     from error to action            │
+//!   │ lifecycle  start, stop, restart   life, health  from error to action         │
 //!   │ port       sampling, queuing      call       the kernel calls                │
-//!   │ vcpu, partition, ready, deadlines, trace: the objects                        │
+//!   │ vcpu, partition, ready, deadlines, trace: the objects; sync: what they share │
 //!   └──────────────────────────────────────────────────────────────────────────────┘
 //!                 ▲
 //!   boot, check: from the plan to objects
@@ -28,6 +28,7 @@ mod deadlines;
 mod events;
 mod health;
 mod kernel;
+mod life;
 mod lifecycle;
 pub mod machine;
 mod memory;
@@ -35,6 +36,7 @@ mod partition;
 mod port;
 mod ready;
 mod schedule;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod trace;

@@ -15,11 +15,11 @@
 //! The progress may be abandoned at any point: a second restart begins it anew. Units are done in
 //! the partition's own windows, or when it is time partition 0's turn: never at another's expense.
 
-use crate::kernel::{CoreState, Queue, due};
+use crate::kernel::{CoreState, Job, Queue, due};
 use crate::machine::Machine;
 use crate::partition::Partition;
 use crate::vcpu::{REQUEST_START, REQUEST_STOP, Start, Vcpu};
-use core::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use parzelle_abi::health::{Action, Condition, Mode};
 use parzelle_abi::trace::TraceKind;
 use parzelle_abi::{Error, event};
@@ -37,30 +37,29 @@ impl<M: Machine> CoreState<M> {
 
     /// Starts a partition for the first time.
     fn start_first(&mut self, partition: &'static Partition) {
-        self.set_mode(partition, Mode::ColdStart, Condition::NormalStart);
-        self.start_anywhere(partition, 0, self.first_start(partition));
+        let Some(life) = partition.state.life.begin() else { return };
+        self.note_mode(partition, Mode::ColdStart, Condition::NormalStart);
+        self.start_anywhere(partition, 0, self.first_start(partition, life));
     }
 
     /// How vCPU 0 of a partition begins: in the loader.
-    fn first_start(&self, partition: &Partition) -> Start {
+    fn first_start(&self, partition: &Partition, life: u32) -> Start {
         let record = partition.vcpus.first().and_then(|&number| self.shared.plan.vcpus().get(number as usize));
         let (stack, page) = record.map_or((0, 0), |record| (record.stack, record.page_virtual));
-        let life = partition.state.life.load(SeqCst);
         Start { entry: partition.record.entry, stack, arguments: [partition.record.info, page], life }
     }
 
-    fn set_mode(&mut self, partition: &Partition, mode: Mode, condition: Condition) {
+    /// Writes down a change of mode.
+    fn note_mode(&mut self, partition: &Partition, mode: Mode, condition: Condition) {
         let now = self.machine.now();
         partition.state.condition.store(condition as u32, Relaxed);
-        partition.state.mode.store(mode as u32, SeqCst);
         self.data.trace.write(now, TraceKind::Mode, partition.number, mode as u64);
     }
 
     /// Gives a vCPU of this core a fresh start, unless its partition has been stopped since.
     pub(crate) fn start_vcpu(&mut self, vcpu: &'static Vcpu, start: Start) {
         let state = &vcpu.partition.state;
-        let over = state.life.load(SeqCst) != start.life || state.stopping.load(SeqCst) != 0;
-        if over || state.mode.load(SeqCst) == Mode::Idle as u32 {
+        if !state.life.now().is_up(start.life) {
             return;
         }
         state.started.store(1, SeqCst);
@@ -88,14 +87,16 @@ impl<M: Machine> CoreState<M> {
         }
     }
 
-    /// Restarts a partition (`mode` warm or cold start) or stops it (`Idle`).
-    pub(crate) fn restart(&mut self, partition: &'static Partition, mode: Mode, condition: Condition) {
+    /// Restarts a partition (`mode` warm or cold start) or stops it (`Idle`). `by`: the life that asks
+    /// for it, if it is the partition itself; when that is over, another core has done so before.
+    pub(crate) fn restart(&mut self, partition: &'static Partition, mode: Mode, condition: Condition, by: Option<u32>) {
         let now = self.machine.now();
         let state = &partition.state;
         // This core counts as one that has yet to stop, until its own vCPUs have.
-        state.stopping.fetch_add(1, SeqCst);
-        state.life.fetch_add(1, SeqCst);
-        self.set_mode(partition, mode, condition);
+        if !state.life.next(mode, by) {
+            return;
+        }
+        self.note_mode(partition, mode, condition);
         let again = mode != Mode::Idle;
         let generation = state.generation.fetch_add(u32::from(again), SeqCst) + u32::from(again);
         let kind = if again { TraceKind::Start } else { TraceKind::Stop };
@@ -105,9 +106,9 @@ impl<M: Machine> CoreState<M> {
                 self.stop_vcpu(vcpu);
             } else if let Some(mailbox) = self.shared.mailboxes.get(number as usize) {
                 // Counted before it can be counted down; a start that was not read is dropped.
-                state.stopping.fetch_add(1, SeqCst);
+                state.life.count();
                 if mailbox.requests.swap(REQUEST_STOP, SeqCst) & REQUEST_STOP != 0 {
-                    state.stopping.fetch_sub(1, SeqCst);
+                    state.life.discount();
                 }
                 self.notify(mailbox);
             }
@@ -119,18 +120,13 @@ impl<M: Machine> CoreState<M> {
     /// Counts down who has yet to stop; the last one takes over the rest of the work, at the
     /// expense of the partition's own time, if it has some here, else of whoever asked for it.
     pub(crate) fn stopped(&mut self, partition: &Partition) {
-        if partition.state.stopping.fetch_sub(1, AcqRel) != 1 {
-            return;
-        }
+        let Some(life) = partition.state.life.stopped() else { return };
         let own = partition.vcpus.iter().find_map(|&number| self.local(number));
         let queue = own.or(self.data.current).map_or(self.data.background, |vcpu| vcpu.queue);
         let Some(job) = self.data.jobs.get_mut(partition.number as usize) else { return };
-        job.progress = 0;
-        if !job.listed {
-            (job.listed, job.next) = (true, queue.work.replace(partition.number));
-            self.data.working += 1;
-            self.data.due |= due::WORK | due::BEGUN | due::RESCHEDULE;
-        }
+        *job = Job { progress: 0, life, next: queue.work.replace(partition.number) };
+        self.data.working += 1;
+        self.data.due |= due::WORK | due::BEGUN | due::RESCHEDULE;
     }
 
     /// The queue that has work which may be done now: that of the window, or time partition 0 when
@@ -152,9 +148,9 @@ impl<M: Machine> CoreState<M> {
             let Some((job, partition)) = self.data.jobs.get_mut(queue.work.get() as usize).zip(partition) else {
                 return;
             };
-            let unit = job.progress as usize;
+            let (unit, life) = (job.progress as usize, job.life);
             job.progress += 1;
-            if !self.unit(partition, unit) {
+            if partition.state.life.now().number != life || !self.unit(partition, unit) {
                 self.finish_job(queue, partition);
             }
         } else {
@@ -167,16 +163,16 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// Takes a partition whose restart is done from its queue's list, and starts it, unless it is to
-    /// stay idle (`start_vcpu`) or another core stops it.
+    /// stay idle. If it has been stopped or restarted meanwhile, what was done counts for nothing.
     fn finish_job(&mut self, queue: &Queue, partition: &'static Partition) {
         let Some(job) = self.data.jobs.get_mut(partition.number as usize) else { return };
-        job.listed = false;
+        let life = job.life;
         queue.work.set(job.next);
         self.data.working -= 1;
-        // Read before `stopping`: if another core stops it in between, the start is of a former life.
-        let start = self.first_start(partition);
-        if partition.state.stopping.load(SeqCst) == 0 {
-            self.start_anywhere(partition, 0, start);
+        match partition.state.life.done(life) {
+            Ok(now) if now.mode == Mode::Idle as u32 => {}
+            Ok(_) => self.start_anywhere(partition, 0, self.first_start(partition, life)),
+            Err(_) => self.stopped(partition),
         }
     }
 
@@ -210,27 +206,32 @@ impl<M: Machine> CoreState<M> {
         if let Some(vcpu) = self.local(number) {
             self.start_vcpu(vcpu, start);
         } else if let Some(mailbox) = self.shared.mailboxes.get(number as usize) {
-            *mailbox.start.lock() = start;
+            // One that comes late, of a former life, must not take the place of this one.
+            {
+                let mut slot = mailbox.start.lock();
+                let newer = |there: Start| (start.life.wrapping_sub(there.life) as i32) < 0;
+                *slot = slot.filter(|&there| newer(there)).or(Some(start));
+            }
             mailbox.requests.fetch_or(REQUEST_START, SeqCst);
             self.notify(mailbox);
         }
     }
 
-    /// A partition sets its own mode.
-    pub(crate) fn change_mode(&mut self, partition: &'static Partition, mode: Mode) -> Result<(), Error> {
-        let now = Mode::from_number(u64::from(partition.state.mode.load(SeqCst)));
+    /// A partition sets its own mode, unless this life of it is over.
+    pub(crate) fn change_mode(&mut self, caller: &Vcpu, mode: Mode) -> Result<(), Error> {
+        let (partition, life) = (caller.partition, caller.start.get().life);
         match mode {
-            Mode::Normal if now == Some(Mode::Normal) => Err(Error::InvalidMode),
+            Mode::Normal if !partition.state.life.normal(life) => Err(Error::InvalidMode),
             Mode::Normal => {
                 let condition = Condition::from_number(u64::from(partition.state.condition.load(Relaxed)));
-                self.set_mode(partition, Mode::Normal, condition.unwrap_or(Condition::NormalStart));
+                self.note_mode(partition, Mode::Normal, condition.unwrap_or(Condition::NormalStart));
                 self.start_next(partition);
                 Ok(())
             }
             // ARINC 653 Part 1, SET_PARTITION_MODE: no warm start while a cold start is under way.
-            Mode::WarmStart if now == Some(Mode::ColdStart) => Err(Error::InvalidMode),
+            Mode::WarmStart if partition.state.life.now().mode == Mode::ColdStart as u32 => Err(Error::InvalidMode),
             mode => {
-                self.restart(partition, mode, Condition::PartitionRestart);
+                self.restart(partition, mode, Condition::PartitionRestart, Some(life));
                 Ok(())
             }
         }
@@ -259,7 +260,7 @@ impl<M: Machine> CoreState<M> {
             _ => return,
         };
         if partition.vcpus.first().is_some_and(|&number| self.local(number).is_some()) {
-            self.restart(partition, mode, Condition::PartitionRestart);
+            self.restart(partition, mode, Condition::PartitionRestart, None);
         }
     }
 }

@@ -20,7 +20,9 @@
 
 use core::sync::atomic::AtomicU64;
 use parzelle_abi::aarch64::GuestExit;
+// Its path is spelt out for those who compile this file under another path.
 #[cfg(any(test, feature = "fake"))]
+#[path = "machine/fake.rs"]
 pub mod fake;
 
 use parzelle_abi::call::Error;

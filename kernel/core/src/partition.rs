@@ -3,14 +3,15 @@
 
 //! What all cores know of a partition.
 
+use crate::life::Life;
+use crate::sync::{AtomicU32, AtomicU64};
 use crate::vcpu::Counter;
-use core::sync::atomic::{AtomicU32, AtomicU64};
 use parzelle_plan::{
     DoorbellRecord, HealthRecord, PartitionRecord, Plan, PortRecord, QuiesceRecord, RegionRecord, RightRecord,
 };
 
-/// A partition: what the plan says of it, and its state. Mode, generation and condition are written
-/// by the core that restarts it, under the partition's `stopping` count; the rest by whoever counts.
+/// A partition: what the plan says of it, and its state. [`Life`] decides which of several cores' wishes
+/// for it come true; the rest is written by whoever counts.
 pub(crate) struct Partition {
     pub(crate) number: u32,
     pub(crate) record: &'static PartitionRecord,
@@ -55,16 +56,12 @@ impl Partition {
 /// The part of a partition that changes.
 #[derive(Default)]
 pub(crate) struct PartitionState {
-    /// A [`parzelle_abi::health::Mode`].
-    pub(crate) mode: AtomicU32,
+    /// Which life it is, its mode, who has yet to stop.
+    pub(crate) life: Life,
     /// A [`parzelle_abi::health::Condition`].
     pub(crate) condition: AtomicU32,
     /// Restarts so far.
     pub(crate) generation: AtomicU32,
-    /// vCPUs on other cores that have yet to stop before it can start again.
-    pub(crate) stopping: AtomicU32,
-    /// How often it was stopped or restarted: a request of a former life means nothing any more.
-    pub(crate) life: AtomicU32,
     /// 1: it was NORMAL once; those that wait for it were started.
     pub(crate) was_normal: AtomicU32,
     /// 1: it was started once.

@@ -9,10 +9,10 @@
 use crate::call::Reply;
 use crate::kernel::CoreState;
 use crate::machine::{Arena, Machine};
+use crate::sync::Lock;
 use crate::vcpu::Vcpu;
 use parzelle_abi::Error;
 use parzelle_plan::{ChannelRecord, DESTINATION, Plan, QUEUING, READ, SAMPLING, SOURCE, WRITE};
-use spin::mutex::TicketMutex;
 
 /// A channel.
 pub(crate) struct Channel {
@@ -21,7 +21,7 @@ pub(crate) struct Channel {
     readers: &'static [u32],
     /// Bytes from one message to the next.
     stride: u64,
-    book: TicketMutex<Book>,
+    book: Lock<Book>,
 }
 
 /// The messages that are there.
@@ -43,7 +43,7 @@ impl Channel {
             record,
             readers: plan.channel_readers().get(record.readers.range())?,
             stride: u64::from(record.message_bytes.next_multiple_of(16)),
-            book: TicketMutex::new(Book { lengths, head: 0, count: 0, written: 0 }),
+            book: Lock::new(Book { lengths, head: 0, count: 0, written: 0 }),
         })
     }
 

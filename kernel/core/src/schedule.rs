@@ -272,10 +272,9 @@ impl<M: Machine> CoreState<M> {
         let next = loop {
             self.data.due &= !due::RESCHEDULE;
             let next = self.pick();
-            if self.shared.cores.len() > 1 {
-                self.publish(next);
-            }
-            if self.data.due & due::RESCHEDULE == 0 {
+            // Who was made ready meanwhile did not know that the current one won't go on.
+            let again = self.shared.cores.len() > 1 && self.publish(next);
+            if !again && self.data.due & due::RESCHEDULE == 0 {
                 break next;
             }
         };
@@ -307,8 +306,8 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// Tells other cores with which priority time partition 0 would run now; when that falls, looks
-    /// what they have left meanwhile.
-    fn publish(&mut self, next: Option<&Vcpu>) {
+    /// what they have left meanwhile, and tells so.
+    fn publish(&mut self, next: Option<&Vcpu>) -> bool {
         let floor = match next {
             Some(vcpu) if !vcpu.queue.is_background() => vcpu.record.priority + 1,
             None if !self.data.window.slack => u32::MAX,
@@ -316,12 +315,13 @@ impl<M: Machine> CoreState<M> {
         };
         let before = core::mem::replace(&mut self.data.floor, floor);
         if floor == before {
-            return;
+            return false;
         }
         self.data.core.floor.store(floor, SeqCst);
         if floor < before {
             self.read_inbox();
         }
+        floor < before
     }
 
     /// Charges the current vCPU for the time since it was last charged.

@@ -13,13 +13,12 @@
 use crate::deadlines::Deadlines;
 use crate::kernel::{CoreShared, Queue};
 use crate::partition::{Partition, WindowCount};
+use crate::sync::{AtomicU32, AtomicU64, Lock};
 use core::cell::Cell;
 use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{AtomicU32, AtomicU64};
 use parzelle_abi::NEVER;
 use parzelle_abi::stats::Exit;
 use parzelle_plan::VcpuRecord;
-use spin::mutex::TicketMutex;
 
 /// Whether a vCPU can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,8 +134,8 @@ pub(crate) struct Mailbox {
     pub(crate) pending: AtomicU64,
     /// Requests: [`REQUEST_STOP`], [`REQUEST_START`].
     pub(crate) requests: AtomicU32,
-    /// How to start, for [`REQUEST_START`].
-    pub(crate) start: TicketMutex<Start>,
+    /// How to start, for [`REQUEST_START`]; until its core has read that.
+    pub(crate) start: Lock<Option<Start>>,
     /// Where it runs: core, place among the vCPUs there, time partition there, priority.
     pub(crate) core: &'static CoreShared,
     pub(crate) local: u32,
@@ -162,7 +161,7 @@ pub(crate) struct Accounts {
 
 /// A count with one writer and any number of readers.
 #[derive(Default)]
-pub(crate) struct Counter(AtomicU64);
+pub(crate) struct Counter(core::sync::atomic::AtomicU64);
 
 impl Counter {
     pub(crate) fn get(&self) -> u64 {

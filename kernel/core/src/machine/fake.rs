@@ -77,6 +77,8 @@ pub struct Fake {
     pub open: BTreeSet<u32>,
     /// Cores that were kicked.
     pub kicked: Vec<u32>,
+    /// Is called with each kick, at once.
+    pub wire: Option<Box<dyn FnMut(u32)>>,
     /// Memory, by physical address.
     pub memory: BTreeMap<u64, u8>,
     /// How the module ended.
@@ -87,6 +89,8 @@ pub struct Fake {
     pub flushes: u64,
     /// What the next time takes, in nanoseconds.
     pub flush_takes: u64,
+    /// vCPUs started, in order.
+    pub starts: Vec<u32>,
     /// Devices silenced.
     pub quiesced: Vec<u64>,
 }
@@ -135,7 +139,10 @@ impl Machine for Fake {
     }
 
     fn kick(&mut self, core: u32) {
-        self.kicked.push(core);
+        match &mut self.wire {
+            Some(wire) => wire(core),
+            None => self.kicked.push(core),
+        }
     }
 
     fn switch(&mut self, number: u32, _to: &VcpuRecord) {
@@ -146,6 +153,7 @@ impl Machine for Fake {
 
     fn start(&mut self, entry: u64, stack: u64, _arguments: [u64; 2], head: &VcpuHead) {
         let generation = head.generation;
+        self.starts.extend(self.loaded);
         *self.context() = Context { started: Some((entry, stack)), generation, ..Context::default() };
     }
 

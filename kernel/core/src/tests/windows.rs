@@ -159,9 +159,11 @@ fn a_schedule_follows_at_the_end_of_the_frame_with_its_changes() {
     let cell = |queue| Cell { queue, priority: 100, ..Default::default() };
     let mut sim = System {
         cells: vec![cell(1), cell(2), cell(3), cell(4), cell(0)],
-        windows: vec![(1, 2 * MS), (2, 2 * MS), (3, 2 * MS), (0, 4 * MS)],
-        second: vec![(1, MS), (2, 3 * MS), (4, 2 * MS), (3, 2 * MS), (0, 2 * MS)],
-        changes: vec![(1, Action::ColdStart), (2, Action::Stop)],
+        schedules: vec![
+            vec![vec![(1, 2 * MS), (2, 2 * MS), (3, 2 * MS), (0, 4 * MS)]],
+            vec![vec![(1, MS), (2, 3 * MS), (4, 2 * MS), (3, 2 * MS), (0, 2 * MS)]],
+        ],
+        changes: vec![(1, 1, Action::ColdStart), (1, 2, Action::Stop)],
         rights: vec![(0, RIGHT_SCHEDULE, 0), (0, RIGHT_SCHEDULE, 1)],
         ..Default::default()
     }
