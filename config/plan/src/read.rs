@@ -37,12 +37,8 @@ impl core::fmt::Display for PlanError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             PlanError::Magic => write!(f, "there is no plan where one should begin"),
-            PlanError::Revision { found, known } => {
-                write!(f, "the plan has revision {found}, this kernel reads {known}")
-            }
-            PlanError::Truncated { needed, found } => {
-                write!(f, "the plan has {found} bytes, {needed} are needed")
-            }
+            PlanError::Revision { found, known } => write!(f, "the plan has revision {found} instead of {known}"),
+            PlanError::Truncated { needed, found } => write!(f, "the plan has {found} of {needed} bytes"),
             PlanError::Digest => write!(f, "the plan's digest is wrong: its bytes were changed"),
             PlanError::Table(name) => write!(f, "the plan's table `{name}` lies outside of it"),
         }

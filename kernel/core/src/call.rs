@@ -27,7 +27,6 @@ pub(crate) type Reply = Result<Option<u64>, Error>;
 impl<M: Machine> CoreState<M> {
     /// Does a call for the current vCPU. What is rare stands aside (`cold`): it must not cost the others
     /// registers to save.
-    #[inline]
     pub(crate) fn call(&mut self, caller: &'static Vcpu, call: Call, [a, b, c, d, _]: [u64; 5]) -> Reply {
         match call {
             Call::Revision => Ok(Some(u64::from(parzelle_abi::REVISION))),
@@ -56,7 +55,6 @@ impl<M: Machine> CoreState<M> {
         }
     }
 
-    #[inline]
     fn wait(&mut self, caller: &'static Vcpu, deadline: u64, interest: u64) -> Reply {
         let events = take(caller, interest);
         if events != 0 {
@@ -99,7 +97,6 @@ impl<M: Machine> CoreState<M> {
         Ok(Some(0))
     }
 
-    #[inline]
     fn resume(&mut self, caller: &Vcpu) -> Reply {
         if !self.interrupt_current(caller, true) {
             self.machine.resume_frame();
@@ -107,7 +104,6 @@ impl<M: Machine> CoreState<M> {
         Ok(None)
     }
 
-    #[inline]
     fn run_guest(&mut self, caller: &Vcpu, interest: u64) -> Reply {
         if caller.record.flags & VCPU_GUEST == 0 {
             return Err(Error::NotPermitted);
@@ -170,7 +166,6 @@ impl<M: Machine> CoreState<M> {
         self.request_schedule(schedule).map(|()| Some(0))
     }
 
-    #[inline]
     fn ring(&mut self, caller: &Vcpu, number: u64) -> Reply {
         let bell = bounded(caller.partition.doorbells, number)?;
         self.signal(bell.vcpu, 1 << (bell.event & 63));

@@ -16,7 +16,6 @@ const MAILS_AT_ONCE: u32 = 4;
 
 impl<M: Machine> CoreState<M> {
     /// Raises events in a vCPU (index in the plan) of any core.
-    #[inline]
     pub(crate) fn signal(&mut self, number: u32, events: u64) {
         if let Some(vcpu) = self.local(number) {
             self.signal_local(vcpu, events);
@@ -45,7 +44,6 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// Raises events in a vCPU of this core.
-    #[inline]
     pub(crate) fn signal_local(&mut self, vcpu: &'static Vcpu, events: u64) {
         let pending = vcpu.mailbox.pending.fetch_or(events, Relaxed) | events;
         match vcpu.state.get() {
@@ -60,7 +58,6 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// Makes a vCPU ready, if it has time left. The caller updates its deadline.
-    #[inline]
     pub(crate) fn make_ready(&mut self, vcpu: &'static Vcpu) {
         if vcpu.state.get() == State::Waiting {
             vcpu.tasks.set(vcpu.tasks.get() | task::WAKE);
@@ -85,7 +82,6 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// Takes a vCPU that can't run any more from its queue.
-    #[inline]
     pub(crate) fn not_ready(&mut self, vcpu: &Vcpu) {
         vcpu.queue.ready.remove(vcpu.slot as usize);
         self.data.due |= due::RESCHEDULE;
@@ -146,7 +142,6 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// Gives the vCPU that runs next what is due to it.
-    #[inline]
     pub(crate) fn deliver(&mut self) {
         let Some(vcpu) = self.data.current else { return };
         let tasks = vcpu.tasks.replace(0);
@@ -170,7 +165,7 @@ impl<M: Machine> CoreState<M> {
     /// Leaves the guest context of the loaded vCPU: its call returns with the reason.
     pub(crate) fn leave_guest(&mut self, loaded: &Vcpu, exit: GuestExit) {
         loaded.guest_interest.set(0);
-        count(loaded, Exit::GuestSync as usize + exit as usize);
+        count(Some(loaded), Exit::GuestSync as usize + exit as usize);
         self.machine.leave_guest(exit);
         self.machine.set_result(0, exit as u64);
     }
@@ -208,9 +203,9 @@ impl<M: Machine> CoreState<M> {
     }
 }
 
-/// Counts that a vCPU, or its guest, is left.
-pub(crate) fn count(vcpu: &Vcpu, exit: usize) {
-    if let Some(count) = vcpu.mailbox.accounts.exits.get(exit) {
+/// Counts that a vCPU, if one is current, or its guest is left.
+pub(crate) fn count(vcpu: Option<&Vcpu>, exit: usize) {
+    if let Some(count) = vcpu.and_then(|vcpu| vcpu.mailbox.accounts.exits.get(exit)) {
         count.add(1);
     }
 }

@@ -192,7 +192,6 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// A kernel call of the current vCPU's host context.
-    #[inline]
     pub fn on_call(&mut self, number: u64, arguments: [u64; 5]) {
         let Some(caller) = self.data.current else { return };
         let result = match Call::from_number(number) {
@@ -210,7 +209,7 @@ impl<M: Machine> CoreState<M> {
     /// A fault of the current vCPU's host context.
     pub fn on_fault(&mut self, fault: Fault) {
         if let Some(current) = self.data.current {
-            count(current, Exit::Fault as usize);
+            count(Some(current), Exit::Fault as usize);
             self.report_fault(current, fault);
         }
         self.finish();
@@ -224,9 +223,8 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// An interrupt of a device, which the machine has acknowledged; it ends it before or after.
-    #[inline]
     pub fn on_line(&mut self, line: u32) {
-        self.interrupted(Exit::Line);
+        count(self.data.current, Exit::Line as usize);
         self.machine.mask_line(line);
         let place = self.data.line_places.get(line as usize).map_or(usize::MAX, |&place| place as usize);
         if let Some(line) = self.data.lines.get(place)
@@ -238,9 +236,8 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// The armed time has come.
-    #[inline]
     pub fn on_timer(&mut self) {
-        self.interrupted(Exit::Timer);
+        count(self.data.current, Exit::Timer as usize);
         self.data.armed = NEVER;
         let now = self.machine.now();
         self.charge(now);
@@ -251,14 +248,13 @@ impl<M: Machine> CoreState<M> {
 
     /// Another core asked to look.
     pub fn on_kick(&mut self) {
-        self.interrupted(Exit::Kick);
+        count(self.data.current, Exit::Kick as usize);
         self.read_inbox();
         self.finish();
     }
 
     /// The guest context of the loaded vCPU must be left. It need not be the current one: its window
     /// may be over and nobody else's context loaded since; then it finds the exit in its next.
-    #[inline]
     pub fn on_guest_exit(&mut self, exit: GuestExit) {
         if let Some(loaded) = self.data.loaded {
             self.leave_guest(loaded, exit);
@@ -267,16 +263,8 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// The vCPU to return to (index in the plan), or `None`: wait for an interrupt.
-    #[inline]
     pub fn current(&self) -> Option<u32> {
         self.data.current.map(|vcpu| vcpu.number)
-    }
-
-    #[inline(always)]
-    fn interrupted(&self, exit: Exit) {
-        if let Some(current) = self.data.current {
-            count(current, exit as usize);
-        }
     }
 
     /// What every entry ends with: for most calls, nothing.

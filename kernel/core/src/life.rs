@@ -50,7 +50,6 @@ impl Now {
 
 impl Life {
     /// What it says now.
-    #[inline]
     pub(crate) fn now(&self) -> Now {
         Now::of(self.0.load(SeqCst))
     }

@@ -63,7 +63,6 @@ impl Channel {
 
 impl<M: Machine> CoreState<M> {
     /// The channel at the caller's port `number`, if that is of this kind and direction.
-    #[inline]
     fn channel(&self, caller: &Vcpu, number: u64, kind: u32, direction: u32) -> Result<&'static Channel, Error> {
         let port = bounded(caller.partition.ports, number)?;
         let channel = self.shared.channels.get(port.channel as usize).ok_or(Error::NoSuchObject)?;
@@ -152,7 +151,6 @@ impl<M: Machine> CoreState<M> {
 
 /// The object of that number, which a caller named. The index is masked as well as checked: a
 /// processor that runs ahead of the check must not reach beyond the table either.
-#[inline]
 pub(crate) fn bounded<T>(table: &[T], number: u64) -> Result<&T, Error> {
     let length = table.len() as u64;
     if number >= length {

@@ -47,7 +47,6 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// Does what time has made due: the next window, deadlines, the end of a budget.
-    #[inline]
     pub(crate) fn advance(&mut self, mut now: u64) {
         let entered = now >= self.data.window.end;
         if entered {
@@ -185,13 +184,11 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// Whether vCPUs of this queue may run now.
-    #[inline]
     pub(crate) fn eligible(&self, queue: &Queue) -> bool {
         queue.is_background() || queue.number == self.data.window.queue.number
     }
 
     /// Handles deadlines of a queue that have passed.
-    #[inline]
     fn expire(&mut self, deadlines: &'static Deadlines, queue: &'static Queue, now: u64) {
         if deadlines.earliest() > now {
             return;
@@ -225,7 +222,6 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// Enters in a heap when a vCPU wants to be woken.
-    #[inline]
     pub(crate) fn update_deadline(&mut self, vcpu: &Vcpu) {
         if vcpu.update_deadline() {
             self.data.due |= due::REARM;
@@ -233,7 +229,6 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// The vCPU that should run.
-    #[inline]
     fn pick(&self) -> Option<&'static Vcpu> {
         let (queue, background) = (self.data.window.queue, self.data.background);
         if !queue.is_background()
@@ -250,7 +245,6 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// The ready vCPU of a queue with the highest priority; among equals, the one whose turn it is.
-    #[inline]
     fn first_of(&self, queue: &Queue) -> Option<&'static Vcpu> {
         let at = |slot: usize| self.data.vcpus.get(queue.vcpus.start as usize + slot);
         let slot = queue.ready.first()?;
@@ -267,7 +261,6 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// Chooses who runs, switches to it, accounts for who ran, and arms the timer.
-    #[inline]
     pub(crate) fn dispatch(&mut self) {
         let next = loop {
             self.data.due &= !due::RESCHEDULE;
@@ -284,7 +277,6 @@ impl<M: Machine> CoreState<M> {
         }
     }
 
-    #[inline]
     fn switch(&mut self, next: Option<&'static Vcpu>) {
         if self.data.due & due::CHARGED == 0 {
             let now = self.machine.now();
@@ -325,7 +317,6 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// Charges the current vCPU for the time since it was last charged.
-    #[inline]
     pub(crate) fn charge(&mut self, now: u64) {
         let spent = now.saturating_sub(self.data.since);
         self.data.since = now;
@@ -341,7 +332,6 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// Arms the timer for the next thing that can matter.
-    #[inline]
     pub(crate) fn rearm(&mut self) {
         let data = &*self.data;
         let mut at = data.window.end.min(data.window.queue.deadlines.earliest());
@@ -375,7 +365,6 @@ impl<M: Machine> CoreState<M> {
 
     /// Whether the current vCPU's budget is used up; then it waits for its next period. It was
     /// charged at `now`.
-    #[inline]
     fn enforce_budget(&mut self, now: u64) {
         let Some(vcpu) = self.data.current else { return };
         if !vcpu.limited || vcpu.state.get() != State::Ready {

@@ -36,7 +36,6 @@ impl Trace {
     }
 
     /// Writes a record, over the oldest when the ring is full.
-    #[inline]
     pub(crate) fn write(&mut self, time: u64, kind: TraceKind, subject: u32, value: u64) {
         let Some(([next, ..], records)) = self.ring else { return };
         let Some(slot) = records.get(self.slot) else { return };

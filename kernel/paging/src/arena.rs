@@ -22,7 +22,6 @@ pub struct Frame([AtomicU64; ENTRIES]);
 
 impl Frame {
     /// Returns a frame of zeroes.
-    #[must_use]
     pub const fn new() -> Frame {
         Frame([const { AtomicU64::new(0) }; ENTRIES])
     }
@@ -44,13 +43,11 @@ pub struct Arena<'a> {
 
 impl<'a> Arena<'a> {
     /// Makes an arena of `frames`, the first of which lies at physical address `base`.
-    #[must_use]
     pub const fn new(frames: &'a [Frame], base: Pa) -> Arena<'a> {
         Arena { frames, base, used: 0 }
     }
 
     /// Returns how many tables were given out.
-    #[must_use]
     pub const fn used(&self) -> usize {
         self.used
     }

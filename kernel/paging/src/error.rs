@@ -37,9 +37,7 @@ pub enum MapError {
 impl fmt::Display for MapError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
-            MapError::Unaligned { what } => {
-                return write!(out, "{what} is no multiple of 4 KiB, or zero");
-            }
+            MapError::Unaligned { what } => return write!(out, "{what} is no multiple of 4 KiB, or zero"),
             MapError::Overlap { va } => return write!(out, "{va:#x} is mapped already"),
             MapError::Shared { va } => return write!(out, "{va:#x} belongs to shared tables"),
             MapError::OutOfTables => "no page-table frame is left",

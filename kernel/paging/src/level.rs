@@ -23,25 +23,21 @@ pub enum Level {
 
 impl Level {
     /// Returns how many bytes one entry spans.
-    #[must_use]
     pub const fn size(self) -> u64 {
         1 << self as u32
     }
 
     /// Returns how many bytes a whole table of this level spans.
-    #[must_use]
     pub const fn table_size(self) -> u64 {
         self.size() * ENTRIES as u64
     }
 
     /// Returns which entry of a table of this level is responsible for `va`.
-    #[must_use]
     pub const fn index(self, va: u64) -> usize {
         (va >> self as u32) as usize % ENTRIES
     }
 
     /// Returns the level of the tables that entries of this one refer to; pages refer to none.
-    #[must_use]
     pub const fn below(self) -> Option<Level> {
         match self {
             Level::Kib4 => None,

@@ -3,19 +3,11 @@
 
 //! What a caller wants to be reachable, in words that every format has to translate.
 
-use core::fmt;
-
 /// A physical address, in bytes: of a table, or of what is mapped.
 ///
 /// A type of its own, because swapping it with a virtual address compiles otherwise and opens a fence.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pa(pub u64);
-
-impl fmt::Debug for Pa {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Pa({:#x})", self.0)
-    }
-}
 
 /// What may be done with memory, and by whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +31,6 @@ impl Access {
     pub const READ_EXECUTE: Access = Access { execute: true, ..Access::READ };
 
     /// Extends the same rights to partitions.
-    #[must_use]
     pub const fn for_user(self) -> Access {
         Access { user: true, ..self }
     }

@@ -135,7 +135,6 @@ fn place<F: Format>(tables: &mut impl Tables, root: Pa, va: u64, leaf: Leaf, len
 }
 
 /// Returns what lies at `va` under `root`, if anything does.
-#[must_use]
 pub fn translate<F: Format>(tables: &impl Tables, root: Pa, va: u64) -> Option<Leaf> {
     if !in_reach::<F>(va) {
         return None;
