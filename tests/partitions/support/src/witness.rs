@@ -5,8 +5,8 @@
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use parzelle_rt::Volatile;
 use crate::{Random, Test};
+use parzelle_rt::Volatile;
 
 /// Words of the area.
 const WORDS: usize = 4096;

@@ -22,8 +22,8 @@ use parzelle_rt::health::{End, Other, finish, own_statistics};
 use parzelle_rt::time::{MILLISECOND, SECOND};
 use parzelle_rt::{Error, Partition, Volatile, now, println, wait};
 use ports::Ports;
-use test_support::{Test, Witness};
 use test_support::progress::{BREACHES, CALLS, GARBAGE, MEMORY, PRIVILEGED, STARTS};
+use test_support::{Test, Witness};
 use time::Starts;
 
 /// Windows before the attack, to see how early they begin.
