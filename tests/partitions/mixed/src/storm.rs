@@ -28,7 +28,7 @@ pub(crate) fn run(me: &Partition) -> Result<(), Error> {
         if heard == 0 {
             break;
         }
-        if count % LOOK == 0 {
+        if count.is_multiple_of(LOOK) {
             witness.look(&mut test);
             if is_over(&order) {
                 break;
