@@ -5,9 +5,9 @@
 
 use parzelle_rt::abi::event;
 use parzelle_rt::abi::health::Mode;
-use parzelle_rt::health::{End, Other, finish, own_statistics};
+use parzelle_rt::health::{End, Other, finish};
 use parzelle_rt::time::{MILLISECOND, SECOND, sleep};
-use parzelle_rt::{Error, Partition, QueuingDestination, now, wait};
+use parzelle_rt::{Error, Partition, QueuingDestination, VcpuPage, now, wait};
 use test_support::progress::{BREACHES, CALLS, MEMORY, PRIVILEGED};
 use test_support::{Test, Witness};
 
@@ -53,9 +53,15 @@ pub(crate) fn run(me: &Partition) -> Result<(), Error> {
     hostile.control(Mode::ColdStart)?;
     let (mut frames, mut restarts, mut switches) = (0u64, 0, 0);
     let (mut before, mut idle) = (done(), 0);
+    let (page, mut last) = (VcpuPage::first(), None);
     while now() < end {
         let events = wait(now() + SECOND, event::WINDOW);
         test.equal("the next window", events, event::WINDOW);
+        // One per frame, of which half lies between its places in the two schedules.
+        let start = page.window_start();
+        let distance = last.replace(start).map_or(FRAME, |last| start - last);
+        let beside = distance.abs_diff(FRAME);
+        test.check(beside == 0 || beside == FRAME / 2, format_args!("{distance} ns from window to window"));
         frames += 1;
         crashes.look(&mut test);
         victims.look(&mut test);
@@ -122,11 +128,10 @@ fn accounts(me: &Partition, other: &Other, restarts: Option<u64>, test: &mut Tes
     );
     let skipped = it.windows_planned - it.windows_run;
     test.check(skipped == 0, format_args!("{name}: {skipped} windows were not run"));
-    // Those that have windows have them in every frame; the first one may still be under way.
+    // Those that have windows have them in every frame; those of this one may be to come.
     let per_frame = me.config().number(name).unwrap_or(0);
-    let frames = own_statistics()?.windows_run;
-    let wanted = frames * per_frame;
-    let near = it.windows_planned.abs_diff(wanted) <= 2 * per_frame;
+    let wanted = (it.now / FRAME + 1) * per_frame;
+    let near = (0..=per_frame).contains(&wanted.wrapping_sub(it.windows_planned));
     test.check(near, format_args!("{name}: {} windows, should be {wanted}", it.windows_planned));
     match restarts {
         Some(restarts) => {
