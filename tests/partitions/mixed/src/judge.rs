@@ -5,7 +5,7 @@
 
 use parzelle_rt::abi::event;
 use parzelle_rt::abi::health::Mode;
-use parzelle_rt::health::{End, Other, finish};
+use parzelle_rt::health::{End, Other, finish, own_statistics};
 use parzelle_rt::time::{MILLISECOND, SECOND, sleep};
 use parzelle_rt::{Error, Partition, QueuingDestination, VcpuPage, now, wait};
 use test_support::progress::{BREACHES, CALLS, MEMORY, PRIVILEGED};
@@ -54,6 +54,8 @@ pub(crate) fn run(me: &Partition) -> Result<(), Error> {
     let (mut frames, mut restarts, mut switches) = (0u64, 0, 0);
     let (mut before, mut idle) = (done(), 0);
     let (page, mut last) = (VcpuPage::first(), None);
+    // When the first frame began, of which this one's window was the first part.
+    let zero = page.window_start() - (own_statistics()?.windows_run - 1) * FRAME;
     while now() < end {
         let events = wait(now() + SECOND, event::WINDOW);
         test.equal("the next window", events, event::WINDOW);
@@ -98,7 +100,7 @@ pub(crate) fn run(me: &Partition) -> Result<(), Error> {
             "crasher" | "hostile" => None,
             _ => Some(0),
         };
-        accounts(me, &other, by_plan, &mut test)?;
+        accounts(me, &other, by_plan, zero, &mut test)?;
     }
     witness.look(&mut test);
     witness.look(&mut test);
@@ -113,8 +115,8 @@ pub(crate) fn run(me: &Partition) -> Result<(), Error> {
 }
 
 /// Looks at what the kernel has counted for a partition. `restarts`: those that were ordered; `None` if
-/// it is one that has faults.
-fn accounts(me: &Partition, other: &Other, restarts: Option<u64>, test: &mut Test) -> Result<(), Error> {
+/// it is one that has faults. `zero`: when the first frame began.
+fn accounts(me: &Partition, other: &Other, restarts: Option<u64>, zero: u64, test: &mut Test) -> Result<(), Error> {
     let it = other.statistics()?;
     let name = other.name();
     log::info!(
@@ -130,7 +132,7 @@ fn accounts(me: &Partition, other: &Other, restarts: Option<u64>, test: &mut Tes
     test.check(skipped == 0, format_args!("{name}: {skipped} windows were not run"));
     // Those that have windows have them in every frame; those of this one may be to come.
     let per_frame = me.config().number(name).unwrap_or(0);
-    let wanted = (it.now / FRAME + 1) * per_frame;
+    let wanted = ((it.now - zero) / FRAME + 1) * per_frame;
     let near = (0..=per_frame).contains(&wanted.wrapping_sub(it.windows_planned));
     test.check(near, format_args!("{name}: {} windows, should be {wanted}", it.windows_planned));
     match restarts {
