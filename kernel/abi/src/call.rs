@@ -86,7 +86,8 @@ numbered! {
     /// `(action)`: 0 stops the module, 1 resets it, 2 stops it and reports failure
     /// (right `module`).
     20 Module "module",
-    /// `(vcpu, entry, stack, argument)`: starts another vCPU of the caller's partition.
+    /// `(vcpu, entry, stack, argument)`: starts another vCPU of the caller's partition, once after each
+    /// start of that.
     21 StartVcpu "start-vcpu",
     /// `(vcpu, events)`: raises events in another vCPU of the caller's partition. Only the
     /// assigned events of [`crate::event::SOFTWARE`] may be raised.

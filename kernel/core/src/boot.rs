@@ -91,6 +91,7 @@ fn mailbox(
         pending: AtomicU64::new(0),
         requests: AtomicU32::new(0),
         start: Lock::new(None),
+        begun: AtomicU32::new(0),
         core: cores.get(vcpu.core as usize)?,
         local: (number as u32).checked_sub(home.vcpus.first)?,
         queue: vcpu.queue.checked_sub(home.queues.first)?,

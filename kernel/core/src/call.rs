@@ -10,7 +10,7 @@ use crate::machine::{Fault, Halt, Machine};
 use crate::partition::Partition;
 use crate::port::bounded;
 use crate::vcpu::{Accounts, Start, State, Vcpu};
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use parzelle_abi::health::{Condition, ErrorId, Mode};
 use parzelle_abi::info::SELF;
 use parzelle_abi::stats::Statistics;
@@ -273,10 +273,14 @@ impl<M: Machine> CoreState<M> {
         Ok(Some(0))
     }
 
+    /// Each vCPU is started once in a life of its partition: what runs on its stack stays there. All
+    /// that call this have the same life, as a next one begins only when all have stopped.
     #[cold]
     fn start_sibling(&mut self, caller: &Vcpu, index: u64, start: Start) -> Reply {
         let number = *bounded(caller.partition.vcpus, index)?;
-        if caller.number == number {
+        let life = caller.start.get().life.wrapping_add(1);
+        let mailbox = self.shared.mailboxes.get(number as usize).filter(|_| index != 0);
+        if mailbox.is_none_or(|mailbox| mailbox.begun.swap(life, SeqCst) == life) {
             return Err(Error::InvalidMode);
         }
         let page = self.shared.plan.vcpus().get(number as usize).map_or(0, |vcpu| vcpu.page_virtual);

@@ -51,9 +51,8 @@ impl<M: Machine> CoreState<M> {
 
     /// Writes down a change of mode.
     fn note_mode(&mut self, partition: &Partition, mode: Mode, condition: Condition) {
-        let now = self.machine.now();
         partition.state.condition.store(condition as u32, Relaxed);
-        self.data.trace.write(now, TraceKind::Mode, partition.number, mode as u64);
+        self.data.trace.write(self.machine.now(), TraceKind::Mode, partition.number, mode as u64);
     }
 
     /// Gives a vCPU of this core a fresh start, unless its partition has been stopped since.
@@ -100,7 +99,7 @@ impl<M: Machine> CoreState<M> {
         let again = mode != Mode::Idle;
         let generation = state.generation.fetch_add(u32::from(again), SeqCst) + u32::from(again);
         let kind = if again { TraceKind::Start } else { TraceKind::Stop };
-        self.data.trace.write(now, kind, partition.number, u64::from(generation));
+        self.data.trace.write(self.machine.now(), kind, partition.number, u64::from(generation));
         for &number in partition.vcpus {
             if let Some(vcpu) = self.local(number) {
                 self.stop_vcpu(vcpu);
@@ -144,8 +143,8 @@ impl<M: Machine> CoreState<M> {
             self.data.changes = rest;
             self.change(change.partition, Action::from_number(u64::from(change.action)));
         } else if let Some(queue) = self.payable() {
-            let partition = self.shared.partitions.get(queue.work.get() as usize);
-            let Some((job, partition)) = self.data.jobs.get_mut(queue.work.get() as usize).zip(partition) else {
+            let index = queue.work.get() as usize;
+            let Some((job, partition)) = self.data.jobs.get_mut(index).zip(self.shared.partitions.get(index)) else {
                 return;
             };
             let (unit, life) = (job.progress as usize, job.life);

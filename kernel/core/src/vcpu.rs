@@ -136,6 +136,8 @@ pub(crate) struct Mailbox {
     pub(crate) requests: AtomicU32,
     /// How to start, for [`REQUEST_START`]; until its core has read that.
     pub(crate) start: Lock<Option<Start>>,
+    /// The partition's life in which one of its other vCPUs has started it, plus 1.
+    pub(crate) begun: AtomicU32,
     /// Where it runs: core, place among the vCPUs there, time partition there, priority.
     pub(crate) core: &'static CoreShared,
     pub(crate) local: u32,

@@ -10,6 +10,7 @@
 mod budget;
 mod calls;
 mod cores;
+mod everywhere;
 mod health;
 #[cfg(feature = "heap")]
 mod heap;
@@ -38,6 +39,9 @@ fn main() -> Result<(), Error> {
         "ports-source" => return ports::source(&me),
         "restarted" => return modes::restarted(&me),
         "victim" => return health::victim(&me),
+        "boss" => everywhere::boss(&me)?,
+        "everywhere" => return everywhere::lead(&me),
+        "heard" => return everywhere::heard(&me),
         "one-of-many" => return many::one(&me),
         "calls" => calls::lead(&me)?,
         "ports" => ports::lead(&me)?,

@@ -10,9 +10,11 @@ pub mod progress;
 pub mod random;
 pub mod rtc;
 pub mod verdict;
+pub mod witness;
 
 pub use random::Random;
 pub use verdict::Test;
+pub use witness::Witness;
 
 use parzelle_rt::abi::{Call, Error};
 

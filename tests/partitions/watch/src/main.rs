@@ -15,7 +15,6 @@
 
 mod ports;
 mod time;
-mod witness;
 
 use parzelle_rt::abi::event;
 use parzelle_rt::abi::health::Mode;
@@ -23,10 +22,9 @@ use parzelle_rt::health::{End, Other, finish, own_statistics};
 use parzelle_rt::time::{MILLISECOND, SECOND};
 use parzelle_rt::{Error, Partition, Volatile, now, println, wait};
 use ports::Ports;
-use test_support::Test;
 use test_support::progress::{BREACHES, CALLS, GARBAGE, MEMORY, PRIVILEGED, STARTS};
+use test_support::{Test, Witness};
 use time::Starts;
-use witness::Witness;
 
 /// Windows before the attack, to see how early they begin.
 const QUIET: u64 = 50;

@@ -43,6 +43,13 @@ impl Rtc {
         before
     }
 
+    /// Raises the interrupt as soon as the last one has been ended, without end.
+    pub fn storm(&mut self) {
+        self.0.write(CLEAR, 1);
+        self.prepare();
+        self.fire();
+    }
+
     /// Ends it.
     pub fn quiet(&mut self) {
         self.0.write(CLEAR, 1);

@@ -5,8 +5,8 @@
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::{Random, Test};
 use parzelle_rt::Volatile;
-use test_support::{Random, Test};
 
 /// Words of the area.
 const WORDS: usize = 4096;
@@ -20,13 +20,15 @@ unsafe extern "C" {
 }
 
 /// A piece of memory and its hash.
+#[derive(Debug)]
 struct Piece {
     memory: Volatile,
     hash: u64,
 }
 
-/// All pieces; one is looked at in each window.
-pub(crate) struct Witness {
+/// All pieces; each look is at one of them.
+#[derive(Debug)]
+pub struct Witness {
     pieces: [Piece; 2],
     next: usize,
     count: u64,
@@ -34,7 +36,7 @@ pub(crate) struct Witness {
 
 impl Witness {
     /// Takes the hashes.
-    pub(crate) fn begin() -> Self {
+    pub fn begin() -> Self {
         let mut random = Random::new(99);
         AREA.iter().for_each(|word| word.store(random.word(), Relaxed));
         let program = (&raw const __program_start as u64, &raw const __program_end as u64);
@@ -48,15 +50,20 @@ impl Witness {
     }
 
     /// Looks at the next piece.
-    pub(crate) fn look(&mut self, test: &mut Test) {
+    pub fn look(&mut self, test: &mut Test) {
         let piece = &self.pieces[self.next];
         test.equal("hash of my memory", hash(&piece.memory), piece.hash);
         self.next = (self.next + 1) % self.pieces.len();
         self.count += 1;
     }
 
+    /// The hash of the program's text and constants.
+    pub fn program(&self) -> u64 {
+        self.pieces[0].hash
+    }
+
     /// How often it has looked.
-    pub(crate) fn count(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.count
     }
 }
