@@ -68,8 +68,6 @@ numbered! {
     4 Mode "mode",
     /// The schedule changed: number.
     5 Schedule "schedule",
-    /// A window was missed: time partition; value = lateness.
-    6 Missed "missed",
     /// A partition stopped.
-    7 Stop "stop",
+    6 Stop "stop",
 }

@@ -63,6 +63,7 @@ fn objects(plan: Plan<'static>, arena: &mut impl Arena) -> Option<Booted> {
         Some(CoreShared { number: number as u32, queue: AtomicU32::new(0), floor: AtomicU32::new(u32::MAX), inbox })
     })?;
     let windows: &'static [WindowCount] = arena.take(plan.queues().len(), |_, _| Some(WindowCount::default()))?;
+    windows.iter().for_each(|count| count.late_min.set(u64::MAX));
     let shared: &'static [Shared] = arena.take(1, |arena, _| {
         Some(Shared {
             plan,

@@ -229,6 +229,7 @@ impl<M: Machine> CoreState<M> {
             last_error: state.last_error.load(Relaxed),
             last_address: state.last_address.load(Relaxed),
             last_code: state.last_code.load(Relaxed),
+            late_min: u64::MAX,
             longest_masked: self.machine.longest_masked(),
             ..Statistics::default()
         };
@@ -245,8 +246,8 @@ impl<M: Machine> CoreState<M> {
             // Its vCPUs on a core share their windows.
             let (core, windows) = (1 << (mailbox.core.number & 63), mailbox.windows);
             if cores & core == 0 {
-                let (run, least) = (windows.run.get(), windows.late_min.get());
-                it.late_min = if it.windows_run == 0 { least } else { least.min(it.late_min) };
+                let run = windows.run.get();
+                it.late_min = it.late_min.min(windows.late_min.get());
                 it.late_max = it.late_max.max(windows.late_max.get());
                 it.windows_run += run;
                 it.windows_planned += run + windows.skipped.get();
@@ -254,6 +255,7 @@ impl<M: Machine> CoreState<M> {
             }
             cores |= core;
         }
+        it.late_min = if it.windows_run == 0 { 0 } else { it.late_min };
         self.machine.write(to, it.as_bytes());
         Ok(Some(bytes))
     }

@@ -89,7 +89,6 @@ impl<M: Machine> CoreState<M> {
     /// Restarts a partition (`mode` warm or cold start) or stops it (`Idle`). `by`: the life that asks
     /// for it, if it is the partition itself; when that is over, another core has done so before.
     pub(crate) fn restart(&mut self, partition: &'static Partition, mode: Mode, condition: Condition, by: Option<u32>) {
-        let now = self.machine.now();
         let state = &partition.state;
         // This core counts as one that has yet to stop, until its own vCPUs have.
         if !state.life.next(mode, by) {

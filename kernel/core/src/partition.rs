@@ -82,7 +82,7 @@ pub(crate) struct WindowCount {
     pub(crate) run: Counter,
     pub(crate) skipped: Counter,
     pub(crate) missed: Counter,
-    /// Least and largest distance from planned to actual start; the least is valid once one has run.
+    /// Least and largest distance from planned to actual start; the least is `u64::MAX` before the first.
     pub(crate) late_min: Counter,
     pub(crate) late_max: Counter,
 }

@@ -153,22 +153,16 @@ impl<M: Machine> CoreState<M> {
         }
     }
 
+    /// Counts a window, in as many instructions whether it is late or not.
     fn count_window(&mut self, queue: &Queue, late: u64, now: u64) {
-        let count = queue.count;
-        if now >= self.data.window.end {
-            // All of it has passed, as when a debugger had stopped the board.
-            count.skipped.add(1);
-        } else {
-            if count.run.get() == 0 || late < count.late_min.get() {
-                count.late_min.set(late);
-            }
-            count.late_max.set(late.max(count.late_max.get()));
-            count.run.add(1);
-        }
-        if late > self.shared.plan.system.late_tolerance {
-            count.missed.add(1);
-            self.data.trace.write(now, TraceKind::Missed, queue.index, late);
-        }
+        let (count, tolerance) = (queue.count, self.shared.plan.system.late_tolerance);
+        // All of it may have passed, as when a debugger had stopped the board.
+        let over = u64::from(now >= self.data.window.end);
+        count.skipped.add(over);
+        count.run.add(1 - over);
+        count.missed.add(u64::from(late > tolerance));
+        count.late_min.set(late.min(count.late_min.get()));
+        count.late_max.set(late.max(count.late_max.get()));
     }
 
     /// Masks or unmasks the lines of a queue that its window ends or begins. Those of time partition
