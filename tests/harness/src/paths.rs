@@ -8,7 +8,7 @@
 //! kernel to the way out says everything, and no other core's turn counts.
 //!
 //! ```text
-//!   qemu -singlestep -d exec,nochain -dfilter TEXT
+//!   qemu -singlestep -d exec,nochain -dfilter RANGES
 //!     │  Trace 0: 0x7f… [cs/pc/flags/cflags]           one line per instruction of the kernel
 //!     ▼
 //!   lines ──▶ Tracker, a path per core ──▶ Path { core, entry, begun, instructions }
@@ -16,13 +16,16 @@
 //! A path ends where the next one of its core begins: what runs between them is no kernel.
 
 mod kernel;
+mod select;
 mod tracker;
 
 pub use kernel::{Entry, Kernel};
+pub use select::{across, between_last_calls};
 pub use tracker::{Path, Tracker};
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path as File;
+use std::sync::mpsc;
 
 use anyhow::Result;
 
@@ -41,11 +44,23 @@ pub fn run(
     listen: impl FnMut(Path) + Send + 'static,
 ) -> Result<Run> {
     let mut options = options.clone();
-    let text = kernel.text();
-    let filter = format!("{:#x}..{:#x}", text.start, text.end - 1);
+    let ranges = kernel.traced().iter().map(|range| format!("{:#x}..{:#x}", range.start, range.end - 1));
+    let filter = ranges.collect::<Vec<_>>().join(",");
     let trace = ["-singlestep", "-d", "exec,nochain", "-dfilter", &filter];
     options.extra.extend(trace.map(str::to_owned));
     qemu::run_reading(board, image, &options, |_| {}, move |errors| read(errors, kernel, listen))
+}
+
+/// As [`run`], with the paths of cores 0 and 1 in a list: for systems that end soon.
+pub fn record(board: Board, image: &File, elf: &[u8], options: &Options) -> Result<(Run, Vec<Path>)> {
+    let (send, received) = mpsc::channel();
+    let run = run(board, image, Kernel::parse(board, elf)?, options, move |path| {
+        if path.core <= 1 {
+            // The receiver is there until the run is over.
+            let _ = send.send(path);
+        }
+    })?;
+    Ok((run, received.iter().collect()))
 }
 
 /// Follows the trace to its end; returns what is no trace.

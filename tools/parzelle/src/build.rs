@@ -48,7 +48,8 @@ impl KernelOptions {
 
 /// Builds and says where.
 pub(crate) fn run(args: &Build) -> Result<ExitCode> {
-    let path = image_of(&args.file, args.board.as_deref(), args.output.as_deref(), args.kernel_elf.as_deref(), args.kernel)?;
+    let path =
+        image_of(&args.file, args.board.as_deref(), args.output.as_deref(), args.kernel_elf.as_deref(), args.kernel)?;
     let Some(path) = path else {
         return Ok(ExitCode::FAILURE);
     };

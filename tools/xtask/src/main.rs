@@ -13,6 +13,7 @@
 mod bench;
 mod demo;
 mod house;
+mod paths;
 mod setup;
 mod size;
 mod table;

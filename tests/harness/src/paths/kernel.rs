@@ -28,7 +28,7 @@ pub enum Entry {
 /// A kernel's code.
 #[derive(Clone, Debug)]
 pub struct Kernel {
-    text: Range<u64>,
+    traced: Vec<Range<u64>>,
     doors: Doors,
 }
 
@@ -45,6 +45,28 @@ enum Doors {
 const WFI: u32 = 0xd503_207f;
 /// Vectors below this are the processor's own exceptions on x86-64 (SDM 3A 6.3.1).
 const EXCEPTIONS: u64 = 32;
+
+/// What occurs in the (mangled) names of functions that only run at boot, and take long: cores wait in
+/// them for one another. They would make most of the trace.
+const BOOT: [&str; 7] =
+    ["4boot4boot", "4boot5build", "4boot9calibrate", "5cores3run", "5cores4join", "5cores4wake", "5cores5agree"];
+
+/// What is left of a range.
+fn without(all: Range<u64>, mut holes: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    holes.sort_by_key(|hole| hole.start);
+    let mut left = Vec::new();
+    let mut from = all.start;
+    for hole in holes {
+        if from < hole.start {
+            left.push(from..hole.start);
+        }
+        from = from.max(hole.end);
+    }
+    if from < all.end {
+        left.push(from..all.end);
+    }
+    left
+}
 
 impl Kernel {
     /// Reads the ELF file of a kernel for `board`.
@@ -67,12 +89,17 @@ impl Kernel {
         } else {
             Doors::X86_64 { call: symbol("parzelle_entry_call")?, stubs: symbol("parzelle_stubs")? }
         };
-        Ok(Self { text, doors })
+        let boots = file.symbols().filter(|symbol| {
+            let name = symbol.name().unwrap_or_default();
+            text.contains(&symbol.address()) && BOOT.iter().any(|part| name.contains(part))
+        });
+        let boots = boots.map(|symbol| symbol.address()..symbol.address() + symbol.size());
+        Ok(Self { traced: without(text.clone(), boots.collect()), doors })
     }
 
-    /// Where its code lies.
-    pub fn text(&self) -> Range<u64> {
-        self.text.clone()
+    /// Where its code lies that is to be traced: all but what only runs at boot.
+    pub fn traced(&self) -> &[Range<u64>] {
+        &self.traced
     }
 
     /// Which entry this address is.
@@ -108,12 +135,23 @@ impl Kernel {
     #[cfg(test)]
     pub(super) fn aarch64() -> Self {
         let doors = Doors::Aarch64 { vectors: 0x1800, other: 0x1200, sleeps: BTreeSet::from([0x1100]) };
-        Self { text: 0x1000..0x3000, doors }
+        Self { traced: Vec::new(), doors }
     }
 
     /// A kernel with its call entry at 0x1040 and its stubs at 0x2000.
     #[cfg(test)]
     pub(super) fn x86_64() -> Self {
-        Self { text: 0x1000..0x3000, doors: Doors::X86_64 { call: 0x1040, stubs: 0x2000 } }
+        Self { traced: Vec::new(), doors: Doors::X86_64 { call: 0x1040, stubs: 0x2000 } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holes_are_left_out() {
+        assert_eq!(without(0..10, vec![6..7, 2..4, 9..10]), vec![0..2, 4..6, 7..9]);
+        assert_eq!(without(0..4, Vec::new()), vec![Range { start: 0, end: 4 }]);
     }
 }
