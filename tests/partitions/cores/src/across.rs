@@ -22,7 +22,11 @@ pub(crate) fn lead(me: &Partition) -> Result<(), Error> {
     // Everybody has to be where they wait.
     time::sleep(20 * time::MILLISECOND);
     for round in 1..=2 * ROUNDS {
-        if round <= ROUNDS { bell.ring()? } else { port.send(&[7; 64])? }
+        if round <= ROUNDS {
+            bell.ring()?
+        } else {
+            port.send(&[7; 64])?
+        }
         // The answer is no call: those are counted.
         while board.load_u64(0) < Some(u64::from(round)) {}
         spin(PAUSE);
