@@ -184,7 +184,7 @@ fn many(house: &House, board: Board, partitions: usize) -> Result<Vec<Figure>> {
     let mut text = fs::read_to_string(&template)?.replace("\"PARTITIONS\"", &partitions.to_string());
     let own = text.matches("\n[partition.").count() + 1;
     for number in own..partitions {
-        text.push_str(&format!("\n[partition.n{number}]\ncrate = \"test-checks\"\n"));
+        text.push_str(&format!("\n[partition.n{number}]\ncrate = \"test-checks\"\npriority = 50\n"));
     }
     let name = format!("bench-{partitions}-partitions");
     let file = house.target().join("systems").join(format!("{name}.toml"));

@@ -24,7 +24,7 @@ use crate::house::{House, Traced};
 /// Switches per frame in `tests/systems/paths`, the first of them from window to window.
 const SWITCHES: usize = 3;
 /// As in `tests/partitions/cores`: windows of `control` that are counted.
-const COUNTED: usize = 16;
+const COUNTED: usize = 8;
 /// As in `tests/partitions/cores`: doorbells, and messages.
 const ROUNDS: usize = 16;
 

@@ -1,18 +1,18 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! Load for the other cores. Each pauses between two goes: a trace has a line for every instruction
-//! of the kernel.
+//! Load for the other cores. Each sleeps between two goes: the emulator lets cores take turns, and a
+//! core that computes at a window's start would make the window late, which is recorded, by the
+//! emulator's doing alone.
 
 use parzelle_rt::abi::NEVER;
 use parzelle_rt::abi::health::Mode;
 use parzelle_rt::health::{own_statistics, set_mode};
+use parzelle_rt::time::sleep;
 use parzelle_rt::{Error, Partition, Volatile, wait};
 
-use crate::spin;
-
-/// Instructions between two goes.
-const PAUSE: u32 = 20_000;
+/// Nanoseconds between two goes.
+const PAUSE: u64 = 20_000;
 /// Words of the shared memory that a go writes.
 const WORDS: u64 = 256;
 
@@ -23,7 +23,7 @@ pub(crate) fn call(me: &Partition) -> Result<(), Error> {
         parzelle_rt::call::revision()?;
         let accounts = own_statistics()?;
         write(&board, accounts.now);
-        spin(PAUSE);
+        sleep(PAUSE);
     }
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn ring(me: &Partition) -> Result<(), Error> {
         write(&board, round);
         bell.ring()?;
         wait(parzelle_rt::now() + parzelle_rt::time::MILLISECOND, rung);
-        spin(PAUSE);
+        sleep(PAUSE);
     }
     Ok(())
 }
@@ -53,12 +53,12 @@ pub(crate) fn answer(me: &Partition) -> Result<(), Error> {
     loop {
         wait(NEVER, rung);
         bell.ring()?;
-        spin(PAUSE / 4);
+        sleep(PAUSE / 4);
     }
 }
 
-/// Computes and begins anew.
+/// Sleeps and begins anew.
 pub(crate) fn restart() -> Result<(), Error> {
-    spin(100 * PAUSE);
+    sleep(40 * PAUSE);
     set_mode(Mode::WarmStart)
 }

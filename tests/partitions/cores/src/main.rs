@@ -24,9 +24,9 @@ use parzelle_rt::{Error, Partition, VcpuPage};
 parzelle_rt::entry!(main);
 
 /// Windows of `control` before the mark: everybody has started by then.
-const BEFORE: u32 = 4;
+const BEFORE: u32 = 3;
 /// Windows between the mark and the end.
-const COUNTED: u32 = 16;
+const COUNTED: u32 = 8;
 
 fn main() -> Result<(), Error> {
     let me = Partition::get();
