@@ -72,8 +72,8 @@ const TARGETS: [Target; 25] = [
     target("guest_irq_inject", Any, Absent),
     target("guest_switch", AtMost(350), Absent),
     // Several cores: counted from a trace, both sides together.
-    target("doorbell_other_core", AtMost(250), Any),
-    target("port_other_core", Any, Any),
+    target("doorbell_other_core", AtMost(250), Absent),
+    target("port_other_core", Any, Absent),
     // The kernel's part only, from a trace: less than `window_switch`, which programs see.
     target("window_switch_idle_cores", Any, Any),
     target("window_switch_loaded_cores", As("window_switch_idle_cores"), As("window_switch_idle_cores")),
