@@ -76,7 +76,7 @@ const TARGETS: [Target; 25] = [
     target("port_other_core", Any, Absent),
     // The kernel's part only, from a trace: less than `window_switch`, which programs see.
     target("window_switch_idle_cores", Any, Any),
-    target("window_switch_loaded_cores", As("window_switch_idle_cores"), As("window_switch_idle_cores")),
+    target("window_switch_loaded_cores", As("window_switch_idle_cores"), Any),
     target("null_call_4_cores", As("null_call"), As("null_call")),
     target("schedule_switch", Any, Any),
     // Percent.
