@@ -81,6 +81,7 @@ struct Terms {
     verdicts: Option<usize>,
     twice: Option<bool>,
     measure: Option<bool>,
+    same_paths: Option<PathBuf>,
     bench: Option<BTreeMap<String, i64>>,
     report: Option<BTreeMap<String, Bounds>>,
     says: Option<BTreeMap<String, Vec<String>>>,
@@ -96,6 +97,9 @@ pub struct Demand {
     pub twice: bool,
     /// Whether the kernel has to be one that measures its masked paths.
     pub measure: bool,
+    /// Another description, relative to the directory of this file, with which the paths from
+    /// interrupts on core 0 have to have the same lengths, see [`crate::paths`].
+    pub same_paths: Option<PathBuf>,
     /// Figures that have to be printed, and the most that each may be.
     pub bench: BTreeMap<String, i64>,
     /// What the accounts of partitions, as a reporter prints them, have to show.
@@ -171,6 +175,7 @@ impl Expectation {
             exit: self.pick(board, |terms| &terms.exit).unwrap_or_default(),
             twice: self.pick(board, |terms| &terms.twice).unwrap_or_default(),
             measure: self.pick(board, |terms| &terms.measure).unwrap_or_default(),
+            same_paths: self.pick(board, |terms| &terms.same_paths),
             bench: self.pick(board, |terms| &terms.bench).unwrap_or_default(),
             report: self.pick(board, |terms| &terms.report).unwrap_or_default(),
             verdicts: self.pick(board, |terms| &terms.verdicts).unwrap_or_default(),

@@ -24,6 +24,7 @@ pub mod board;
 pub mod console;
 pub mod expect;
 pub mod judge;
+pub mod paths;
 pub mod qemu;
 
 pub use board::Board;

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -102,7 +102,24 @@ pub fn command(board: Board, image: &Path, options: &Options) -> Result<Command>
 
 /// Runs `image` until it ends by itself or the time is up, and hands each piece of output to
 /// `listen` as it comes.
-pub fn run(board: Board, image: &Path, options: &Options, mut listen: impl FnMut(&[u8])) -> Result<Run> {
+pub fn run(board: Board, image: &Path, options: &Options, listen: impl FnMut(&[u8])) -> Result<Run> {
+    run_reading(board, image, options, listen, |mut errors| {
+        let mut all = Vec::new();
+        // What was read before an error is worth something, too.
+        let _ = errors.read_to_end(&mut all);
+        all
+    })
+}
+
+/// As [`run`], with QEMU's error output read, in a thread of its own, by `errors`, which returns
+/// what of it is for people.
+pub(crate) fn run_reading(
+    board: Board,
+    image: &Path,
+    options: &Options,
+    mut listen: impl FnMut(&[u8]),
+    errors: impl FnOnce(ChildStderr) -> Vec<u8> + Send + 'static,
+) -> Result<Run> {
     let started = Instant::now();
     let mut command = command(board, image, options)?;
     command.args(["-chardev", "stdio,id=serial0,signal=off", "-serial", "chardev:serial0"]);
@@ -114,7 +131,7 @@ pub fn run(board: Board, image: &Path, options: &Options, mut listen: impl FnMut
     let stdout = child.0.stdout.take().ok_or_else(|| anyhow!("QEMU has no output"))?;
     let stderr = child.0.stderr.take().ok_or_else(|| anyhow!("QEMU has no error output"))?;
     let serial = reader(stdout);
-    let errors = reader(stderr);
+    let errors = thread::spawn(move || errors(stderr));
 
     let mut console = Transcript::default();
     let mut typist = Typist::new(stdin, options.input.clone());
@@ -142,7 +159,8 @@ pub fn run(board: Board, image: &Path, options: &Options, mut listen: impl FnMut
         },
         _ => Ending::Timeout,
     };
-    let complaints: Vec<u8> = errors.iter().flatten().collect();
+    // Its pipe is closed: the thread ends.
+    let complaints = errors.join().unwrap_or_default();
     Ok(Run {
         console,
         complaints: String::from_utf8_lossy(&complaints).trim().to_owned(),

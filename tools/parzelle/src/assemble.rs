@@ -15,8 +15,8 @@ use crate::image::{self, KernelFile};
 
 /// An image, or findings that only show when programs are built.
 pub(crate) enum Outcome {
-    /// The image's bytes.
-    Image(Vec<u8>),
+    /// The image's bytes, and those of the kernel's ELF file.
+    Image(Vec<u8>, Vec<u8>),
     /// What is wrong with the description or its programs.
     Findings(Vec<parzelle_schema::diagnostic::Diagnostic>),
 }
@@ -25,7 +25,7 @@ pub(crate) enum Outcome {
 pub(crate) fn assemble(system: &System, target: &Path, kernel: &[&str]) -> Result<Outcome> {
     let built = build(system, target, kernel)?;
     let arch = system.board.arch;
-    let kernel = KernelFile::parse(&built.kernel, system.board.kernel_load)?;
+    let file = KernelFile::parse(&built.kernel, system.board.kernel_load)?;
     let loader = lower::Program::parse(&built.loader, arch).map_err(|unfit| anyhow!("the loader: {unfit:?}"))?;
     let mut findings = Vec::new();
     let mut programs = Vec::new();
@@ -39,9 +39,9 @@ pub(crate) fn assemble(system: &System, target: &Path, kernel: &[&str]) -> Resul
         return Ok(Outcome::Findings(findings));
     }
     let guests = system.partitions.iter().map(|partition| guest_files(partition, arch)).collect::<Result<Vec<_>>>()?;
-    let inputs = Inputs { system, programs: &programs, guests: &guests, loader: &loader, kernel: kernel.facts() };
+    let inputs = Inputs { system, programs: &programs, guests: &guests, loader: &loader, kernel: file.facts() };
     match lower::lower(&inputs) {
-        Ok(lowered) => Ok(Outcome::Image(image::write(arch, &kernel, &lowered, run_line(system))?)),
+        Ok(lowered) => Ok(Outcome::Image(image::write(arch, &file, &lowered, run_line(system))?, built.kernel)),
         Err(lower::Failure::Findings(findings)) => Ok(Outcome::Findings(findings)),
         Err(lower::Failure::Internal(why)) => bail!("internal error, please report it: {why}"),
     }

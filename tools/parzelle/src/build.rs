@@ -23,6 +23,9 @@ pub(crate) struct Build {
     /// Where the image goes; `target/parzelle/<system>/<board>.img` otherwise.
     #[arg(short, long)]
     output: Option<PathBuf>,
+    /// Where a copy of the kernel's ELF file goes, with its symbols: for debuggers and traces.
+    #[arg(long)]
+    kernel_elf: Option<PathBuf>,
     #[command(flatten)]
     kernel: KernelOptions,
 }
@@ -45,7 +48,8 @@ impl KernelOptions {
 
 /// Builds and says where.
 pub(crate) fn run(args: &Build) -> Result<ExitCode> {
-    let path = image_of(&args.file, args.board.as_deref(), args.output.as_deref(), args.kernel)?;
+    let path =
+        image_of(&args.file, args.board.as_deref(), args.output.as_deref(), args.kernel_elf.as_deref(), args.kernel)?;
     let Some(path) = path else {
         return Ok(ExitCode::FAILURE);
     };
@@ -58,6 +62,7 @@ pub(crate) fn image_of(
     file: &Path,
     board: Option<&str>,
     output: Option<&Path>,
+    elf: Option<&Path>,
     kernel: KernelOptions,
 ) -> Result<Option<PathBuf>> {
     let target = house::target(file);
@@ -65,13 +70,16 @@ pub(crate) fn image_of(
         return Ok(None);
     };
     let system = &checked.system;
-    let image = match assemble(system, &target, kernel.features())? {
-        Outcome::Image(image) => image,
+    let (image, kernel) = match assemble(system, &target, kernel.features())? {
+        Outcome::Image(image, kernel) => (image, kernel),
         Outcome::Findings(findings) => {
             checked.print(&findings);
             return Ok(None);
         }
     };
+    if let Some(elf) = elf {
+        std::fs::write(elf, kernel).with_context(|| elf.display().to_string())?;
+    }
     let named = || target.join(&system.name.value).join(format!("{}.img", system.board.name));
     let path = output.map_or_else(named, Path::to_owned);
     if let Some(folder) = path.parent() {

@@ -108,6 +108,14 @@ impl House {
         programs.next_back().ok_or_else(|| anyhow!("package `parzelle` has no program `parzelle`"))
     }
 
+    /// Builds an image as [`Self::build_image`], and reads the kernel in it, for traces.
+    pub(crate) fn build_traced(&self, file: &Path, board: Board, name: &str) -> Result<Traced> {
+        let elf = self.target().join("systems").join(format!("{name}-{board}.elf"));
+        let image = self.build_image(file, board, name, &["--kernel-elf", &elf.to_string_lossy()])?;
+        let kernel = std::fs::read(&elf).with_context(|| elf.display().to_string())?;
+        Ok(Traced { image, kernel })
+    }
+
     /// Builds the image of a description file for `board`; on failure the error is what the tool said.
     ///
     /// `extra` is handed to the tool: `--measure`, perhaps.
@@ -131,6 +139,12 @@ impl House {
         let said = [output.stdout, output.stderr].concat();
         bail!("parzelle build {}:\n{}", file.display(), String::from_utf8_lossy(&said).trim_end())
     }
+}
+
+/// An image, and the ELF file of the kernel in it.
+pub(crate) struct Traced {
+    pub(crate) image: PathBuf,
+    pub(crate) kernel: Vec<u8>,
 }
 
 /// A package of the workspace.

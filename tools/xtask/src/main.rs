@@ -16,6 +16,7 @@ extern crate parzelle_output;
 mod bench;
 mod demo;
 mod house;
+mod paths;
 mod setup;
 mod size;
 mod table;

@@ -7,7 +7,8 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use parzelle_rt::abi::Call;
 use parzelle_rt::abi::event::SOFTWARE_FIRST;
-use parzelle_rt::{Error, Partition};
+use parzelle_rt::health::{End, finish, own_statistics};
+use parzelle_rt::{Error, Partition, time};
 use test_support::raw;
 
 use crate::entry::{STAMP, enable};
@@ -37,6 +38,23 @@ pub(crate) fn measure(me: &Partition) -> Result<(), Error> {
     });
     figure("upcall", upcall);
     parzelle_rt::upcall::disable()
+}
+
+/// A call that needs nobody, while other cores make calls as well.
+pub(crate) fn measure_on_cores() -> Result<(), Error> {
+    parzelle_rt::ready()?;
+    time::sleep(20 * time::MILLISECOND);
+    figure("null_call_4_cores", least(RUNS, || timed(Call::Revision, [0; 5])));
+    finish(End::Stop)
+}
+
+/// Makes calls, for ever.
+pub(crate) fn load() -> Result<(), Error> {
+    parzelle_rt::ready()?;
+    loop {
+        timed(Call::Revision, [0; 5]);
+        let _ = own_statistics()?;
+    }
 }
 
 /// A message in one piece.

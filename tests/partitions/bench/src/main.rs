@@ -13,6 +13,9 @@
 //! | `urgent` | the same, priority 110 | wakes by doorbell or message and notes when |
 //! | `fresh` | the same, priority 110 | has 64 KiB of data; is restarted and notes when it runs |
 //! | `first`, `second` | windows, one behind the other | note when they run |
+//! | `schedules`, `sleeper` | time partition 0, a window | measure in systems of their own, see |
+//! | `windows` | time partition 0 | the file of that name, and `calls.rs` |
+//! | `cores`, `load` | time partition 0 of core 0, of others | |
 //!
 //! Every figure is the least of several runs, without what reading the counter costs.
 #![no_std]
@@ -24,6 +27,7 @@ mod calls;
 mod entry;
 mod interrupts;
 mod restart;
+mod schedules;
 mod stamps;
 mod wake;
 mod windows;
@@ -41,6 +45,11 @@ fn main() -> Result<(), Error> {
         "urgent" => wake::urgent(&me),
         "fresh" => restart::fresh(&me),
         "first" | "second" => windows::play(&me),
+        "schedules" => schedules::measure(&me),
+        "windows" => windows::measure_among(&me),
+        "cores" => calls::measure_on_cores(),
+        "load" | "load-2" | "load-3" => calls::load(),
+        "sleeper" => schedules::sleeper(),
         _ => lead(&me),
     }
 }

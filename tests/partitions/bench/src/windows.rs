@@ -4,8 +4,9 @@
 //! From one window to the next: both partitions compute all the time and note when, so the least
 //! distance between the last sign of the one and the first of the other is the switch.
 
-use parzelle_rt::time::{MILLISECOND, sleep};
-use parzelle_rt::{Error, Partition};
+use parzelle_rt::health::{End, finish};
+use parzelle_rt::time::{MILLISECOND, SECOND, sleep};
+use parzelle_rt::{Error, Partition, println};
 
 use crate::figure;
 use crate::stamps::{SEEN, SWITCH, memory};
@@ -33,6 +34,17 @@ pub(crate) fn play(me: &Partition) -> Result<(), Error> {
         stamps.store_u64(own, this);
         last = this;
     }
+}
+
+/// The switch alone, in a system whose number of partitions is in its name.
+pub(crate) fn measure_among(me: &Partition) -> Result<(), Error> {
+    parzelle_rt::ready()?;
+    // A thousand partitions take a while to start, and each that does disturbs nobody's window.
+    sleep(SECOND);
+    let switch = memory(me)?.load_u64(SWITCH).unwrap_or(0);
+    let partitions = me.config().number("partitions").unwrap_or(0);
+    println!("##{{\"bench\":\"window_switch_{partitions}_partitions\",\"instructions\":{switch}}}");
+    finish(End::Stop)
 }
 
 pub(crate) fn measure(me: &Partition) -> Result<(), Error> {

@@ -20,7 +20,8 @@ use parzelle_harness::expect::Expectation;
 use parzelle_harness::{Board, judge, qemu};
 
 use super::{Arguments, Tally};
-use crate::house::House;
+use crate::house::{House, Traced};
+use crate::paths;
 
 /// QEMUs that run at a time. What they measure is virtual time and doesn't depend on it.
 const RUNNERS: usize = 2;
@@ -62,7 +63,7 @@ pub(super) fn test(house: &House, arguments: &Arguments, tally: &mut Tally) -> R
         return Ok(());
     }
     let (results, outcomes) = mpsc::channel::<Outcome>();
-    let (built, queue) = mpsc::channel::<(Job, PathBuf)>();
+    let (built, queue) = mpsc::channel::<(Job, Built)>();
     // The runners' own: when they have gone, because nobody reads results, the builder goes too.
     let queue = Arc::new(Mutex::new(queue));
     thread::scope(|scope| {
@@ -72,8 +73,8 @@ pub(super) fn test(house: &House, arguments: &Arguments, tally: &mut Tally) -> R
                 loop {
                     // The lock is held while waiting: the other runner has no better thing to do.
                     let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok((job, image)) = next else { return };
-                    let result = run(house, &job, &image).map_err(|error| format!("{error:#}"));
+                    let Ok((job, built)) = next else { return };
+                    let result = run(house, &job, &built).map_err(|error| format!("{error:#}"));
                     if results.send((job.name(), result.and_then(|inner| inner))).is_err() {
                         return;
                     }
@@ -83,11 +84,8 @@ pub(super) fn test(house: &House, arguments: &Arguments, tally: &mut Tally) -> R
         drop(queue);
         scope.spawn(move || {
             for job in jobs {
-                let file = job.system.directory.join(&job.system.expect.system);
-                let measure = job.system.expect.demand(job.board).measure;
-                let extra: &[&str] = if measure { &["--measure"] } else { &[] };
-                let heard = match house.build_image(&file, job.board, &job.system.name, extra) {
-                    Ok(image) => built.send((job, image)).is_ok(),
+                let heard = match build(house, &job) {
+                    Ok(images) => built.send((job, images)).is_ok(),
                     Err(error) => results.send((job.name(), Err(format!("{error:#}")))).is_ok(),
                 };
                 if !heard {
@@ -130,8 +128,32 @@ fn find(directory: &Path, arguments: &Arguments, tally: &mut Tally) -> Result<Ve
     Ok(systems)
 }
 
+/// What was built of a system.
+enum Built {
+    /// The image.
+    Plain(PathBuf),
+    /// Two whose paths are to be compared.
+    Pair([Traced; 2]),
+}
+
+/// Builds what a job takes.
+fn build(house: &House, Job { system, board }: &Job) -> Result<Built> {
+    let (file, demand) = (system.directory.join(&system.expect.system), system.expect.demand(*board));
+    if let Some(other) = demand.same_paths {
+        let own = house.build_traced(&file, *board, &system.name)?;
+        let other = house.build_traced(&system.directory.join(other), *board, &format!("{}-other", system.name))?;
+        return Ok(Built::Pair([own, other]));
+    }
+    let extra: &[&str] = if demand.measure { &["--measure"] } else { &[] };
+    house.build_image(&file, *board, &system.name, extra).map(Built::Plain)
+}
+
 /// Runs an image, keeps its console and judges it.
-fn run(house: &House, job: &Job, image: &Path) -> Result<Result<String, String>> {
+fn run(house: &House, job: &Job, built: &Built) -> Result<Result<String, String>> {
+    let image = match built {
+        Built::Plain(image) => image,
+        Built::Pair(pair) => return paths::compare(&job.system.expect, job.board, pair),
+    };
     let options = job.system.expect.options(job.board)?;
     let run = qemu::run(job.board, image, &options, |_| {})?;
     let log = qemu::log_path(&house.target(), &job.system.name, job.board);
