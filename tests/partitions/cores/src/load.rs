@@ -12,7 +12,7 @@ use parzelle_rt::time::sleep;
 use parzelle_rt::{Error, Partition, Volatile, wait};
 
 /// Nanoseconds between two goes.
-const PAUSE: u64 = 20_000;
+const PAUSE: u64 = 2_000;
 /// Words of the shared memory that a go writes.
 const WORDS: u64 = 256;
 
@@ -59,6 +59,6 @@ pub(crate) fn answer(me: &Partition) -> Result<(), Error> {
 
 /// Sleeps and begins anew.
 pub(crate) fn restart() -> Result<(), Error> {
-    sleep(40 * PAUSE);
+    sleep(400 * PAUSE);
     set_mode(Mode::WarmStart)
 }
