@@ -132,10 +132,13 @@ pub(crate) mod due {
     pub(crate) const BEGUN: u32 = 8;
     /// The current vCPU was charged with this entry.
     pub(crate) const CHARGED: u32 = 16;
-    /// Something is left for those who may run now: the timer fires at once.
+    /// Mail is left for those who may run now: the timer fires at once.
     pub(crate) const URGENT: u32 = 32;
     /// What the timer is armed for may have changed.
     pub(crate) const REARM: u32 = 64;
+    /// A window has begun that is sealed from the one before, by empty caches, too.
+    pub(crate) const SEAL: u32 = 128;
+    pub(crate) const FLUSH: u32 = 256;
 }
 
 /// What a core owns beside its machine.
@@ -277,6 +280,10 @@ impl<M: Machine> CoreState<M> {
 
     #[inline(never)]
     fn finish_due(&mut self) {
+        if self.data.due & due::URGENT != 0 {
+            self.data.due &= !due::URGENT;
+            self.read_inbox();
+        }
         if self.data.due & (due::WORK | due::BEGUN) == due::WORK {
             self.work();
         }
@@ -289,7 +296,10 @@ impl<M: Machine> CoreState<M> {
         if self.data.due & due::ATTEND != 0 {
             self.deliver();
         }
-        self.data.due &= due::WORK;
+        if self.data.due & due::SEAL != 0 {
+            self.seal();
+        }
+        self.data.due &= due::WORK | due::URGENT;
     }
 
     /// The vCPU of that index in the plan, if it is one of this core's.

@@ -15,7 +15,7 @@
 //! The progress may be abandoned at any point: a second restart begins it anew. Units are done in
 //! the partition's own windows, or when it is time partition 0's turn: never at another's expense.
 
-use crate::kernel::{CoreState, Job, Queue, due};
+use crate::kernel::{CoreState, Job, Line, Queue, due};
 use crate::machine::Machine;
 use crate::partition::Partition;
 use crate::vcpu::{REQUEST_START, REQUEST_STOP, Start, Vcpu};
@@ -80,8 +80,9 @@ impl<M: Machine> CoreState<M> {
 
     /// Masks the lines of a partition on this core; it has to bind them again.
     pub(crate) fn close_lines(&mut self, partition: &Partition) {
-        for line in self.data.lines.iter().filter(|line| line.vcpu.partition.number == partition.number) {
-            line.open.set(false);
+        let own = |line: &&Line| line.vcpu.partition.number == partition.number;
+        // One that is not open is masked already.
+        for line in self.data.lines.iter().filter(own).filter(|line| line.open.replace(false)) {
             self.machine.mask_line(line.number);
         }
     }
@@ -131,7 +132,8 @@ impl<M: Machine> CoreState<M> {
     /// it is its turn. So nobody's restart takes time from another's window.
     pub(crate) fn payable(&self) -> Option<&'static Queue> {
         let (queue, background) = (self.data.window.queue, self.data.background);
-        let turn = self.data.current.is_none_or(|vcpu| vcpu.queue.is_background());
+        let left = queue.is_background() || queue.ready.first().is_none();
+        let turn = left && self.data.current.is_none_or(|vcpu| vcpu.queue.is_background());
         let has_work = |queue: &&Queue| queue.work.get() != NONE;
         Some(queue).filter(has_work).or(Some(background).filter(|_| turn).filter(has_work))
     }

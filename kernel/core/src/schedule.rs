@@ -71,7 +71,7 @@ impl<M: Machine> CoreState<M> {
     }
 
     /// Goes on to the window after the current one; returns when that was.
-    fn next_window(&mut self, mut now: u64) -> u64 {
+    fn next_window(&mut self, now: u64) -> u64 {
         let last = self.data.window.queue;
         if self.data.window.rest.is_empty() {
             self.next_frame(now);
@@ -83,28 +83,31 @@ impl<M: Machine> CoreState<M> {
         window.end = window.start + record.duration;
         (window.queue, window.rest) = (queue, rest);
         window.slack = queue.is_background() || record.flags & WINDOW_NO_SLACK == 0;
+        window.start += record.pad;
         if record.flags & WINDOW_FLUSH != 0 || record.pad != 0 {
-            now = self.seal(record);
+            self.data.due |= due::SEAL | if record.flags & WINDOW_FLUSH != 0 { due::FLUSH } else { 0 };
         }
         self.enter_window(last, now);
-        now
+        // What falls into the pad is due when programs begin.
+        now.max(self.data.window.start)
     }
 
-    /// Does what separates a window from the one before: empties caches, and lets time pass until a
-    /// constant after its planned start, so that nothing about the last window shows in the next.
+    /// Does what separates a window from the one before, as the last thing before a program runs in it:
+    /// empties caches, and lets time pass until a constant after its planned start, so that nothing
+    /// about the last window shows in this one. It is charged to nobody.
     #[cold]
-    fn seal(&mut self, record: &WindowRecord) -> u64 {
-        if record.flags & WINDOW_FLUSH != 0 {
+    pub(crate) fn seal(&mut self) {
+        if self.data.due & due::FLUSH != 0 {
             self.machine.flush();
         }
-        let begin = self.data.window.start + record.pad;
-        self.data.window.start = begin;
-        loop {
-            let now = self.machine.now();
-            if now >= begin {
-                return now;
-            }
+        let (queue, begin) = (self.data.window.queue, self.data.window.start);
+        self.data.since = self.machine.now();
+        while self.data.since < begin {
+            self.data.since = self.machine.now();
         }
+        let late = self.data.since - begin;
+        queue.count.missed.add(u64::from(late > self.shared.plan.system.late_tolerance));
+        queue.count.late_max.set(late.max(queue.count.late_max.get()));
     }
 
     /// Begins the next frame, with another schedule if that was asked for.
@@ -334,7 +337,8 @@ impl<M: Machine> CoreState<M> {
             // Deadlines of time partition 0 matter to a window only if they may end in going before.
             Some(own) if !own.queue.is_background() => at = at.min(if own.outranked != 0 { urgent } else { NEVER }),
             _ if data.window.slack => at = at.min(urgent).min(background),
-            _ => {}
+            Some(_) => at = at.min(urgent),
+            None => {}
         }
         if let Some(vcpu) = data.current
             && vcpu.limited

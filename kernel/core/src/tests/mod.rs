@@ -6,6 +6,7 @@
 mod cores;
 mod hostile;
 mod life;
+mod mail;
 mod messages;
 mod system;
 mod time;

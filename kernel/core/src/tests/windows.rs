@@ -216,3 +216,38 @@ fn a_deadline_within_the_pad_is_due_when_the_window_begins() {
     assert_eq!(sim.running(), Some(0), "at once, not one interrupt later");
     assert!(sim.core.machine.time >= start + PAD && sim.core.machine.armed > sim.core.machine.time);
 }
+
+#[test]
+fn a_higher_priority_goes_before_another_where_nothing_is_left() {
+    let urgent = |priority, budget| Cell { priority, budget: (budget, 100 * MS), ..Default::default() };
+    let mut sim = System {
+        cells: vec![Cell { queue: 1, priority: 100, ..Default::default() }, urgent(150, 20 * MS), urgent(200, MS)],
+        windows: vec![(1, 50 * MS), (0, 50 * MS)],
+        boundaries: vec![(0, WINDOW_NO_SLACK, 0)],
+        ..Default::default()
+    }
+    .boot();
+    sim.run_to(MS);
+    assert_eq!(sim.running(), Some(2));
+    sim.call(Call::Wait, &[6 * MS, 0]);
+    assert_eq!(sim.running(), Some(1));
+    sim.run_to(6 * MS + MS / 2);
+    assert_eq!(sim.running(), Some(2), "its deadline is not left to the other's budget");
+}
+
+#[test]
+fn a_pad_is_charged_to_nobody() {
+    let mut sim = System {
+        cells: vec![
+            Cell { queue: 1, priority: 100, ..Default::default() },
+            Cell { priority: 150, budget: (MS / 10, 100 * MS), ..Default::default() },
+        ],
+        windows: vec![(1, 50 * MS), (0, 50 * MS)],
+        boundaries: vec![(0, 0, MS / 5)],
+        ..Default::default()
+    }
+    .boot();
+    sim.run_to(MS + MS / 5 + 1000);
+    assert_eq!(sim.running(), Some(1), "its budget is shorter than the pad");
+    assert!(accounts(&sim, 1).0 < 100);
+}
