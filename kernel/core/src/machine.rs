@@ -138,8 +138,10 @@ pub trait Machine {
     /// Unmasks an interrupt line; the machine routes it to this core.
     fn unmask_line(&mut self, line: u32);
 
-    /// Empties this core's own caches and forgets what its branch predictors have learnt, as far as
-    /// the processor lets the kernel: what the next partition could measure of the last.
+    /// Empties this core's first-level caches and forgets what its branch predictors have learnt, as
+    /// far as the processor has instructions for that: what the next partition could measure of the
+    /// last. Where it only has one for all caches (x86-64 without IA32_FLUSH_CMD), that takes
+    /// milliseconds and is felt by other cores.
     fn flush(&mut self);
 
     /// Performs a write that silences a device.

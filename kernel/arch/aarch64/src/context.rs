@@ -99,7 +99,6 @@ impl Context {
     }
 
     /// Where the vCPU's FP/SIMD registers are kept at present.
-    #[inline(always)]
     pub(crate) fn fp_area(&mut self) -> &mut FpArea {
         if self.flags & FP_IS_GUESTS == 0 {
             return &mut self.fp;
@@ -112,7 +111,6 @@ impl Context {
 }
 
 /// Saves what a frame holds beside x0–x30 from the registers of the context that is left.
-#[inline(always)]
 pub(crate) fn save_rest(frame: &mut Frame) {
     frame.sp = SP_EL0.get();
     frame.pc = ELR_EL2.get();
@@ -121,7 +119,6 @@ pub(crate) fn save_rest(frame: &mut Frame) {
 }
 
 /// Loads what a frame holds beside x0–x30. `pstate` is sanitised.
-#[inline(always)]
 pub(crate) fn load_rest(frame: &Frame, pstate: u64) {
     SP_EL0.set(frame.sp);
     ELR_EL2.set(frame.pc);

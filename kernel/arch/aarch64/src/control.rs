@@ -3,7 +3,7 @@
 
 //! Values of the registers that govern what runs below EL2.
 
-use crate::registers::{Amuserenr, Hstr, IdAa64Isar2, Pmccfiltr, Pmcntenset, Pmcr, Pmuserenr, Vpidr};
+use crate::registers::{Amuserenr, Hstr, IdAa64Isar2, Pmcr, Pmuserenr, Vpidr};
 use aarch64_cpu::registers::*;
 
 /// Bits of HCR_EL2 (Arm ARM D24.2.55).
@@ -109,20 +109,10 @@ pub(crate) fn init() {
 }
 
 /// Loads the EL1 controls of a host context: what a guest wrote there would act on EL0 otherwise.
-#[inline(always)]
 pub(crate) fn host_el1() {
     SCTLR_EL1.set(SCTLR_HOST);
     CPACR_EL1.set(CPACR_HOST);
     CNTKCTL_EL1.set(CNTKCTL_HOST);
-}
-
-/// Lets the cycle counter count at EL2 (`measure`).
-pub(crate) fn init_measure() {
-    // E: on; LC: 64 bits.
-    Pmcr.set(1 | 1 << 6);
-    // NSH: in EL2, too.
-    Pmccfiltr.set(1 << 27);
-    Pmcntenset.set(1 << 31);
 }
 
 #[cfg(test)]

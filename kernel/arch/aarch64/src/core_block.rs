@@ -22,7 +22,7 @@ use crate::context::Context;
 use crate::guest;
 use crate::irqchip::{FIRST_LINE, KICK, MAINTENANCE, SPECIAL};
 use crate::machine::{Exit, Processor};
-use crate::registers::{Pmccntr, idle, isb, translate_stage1};
+use crate::registers::{idle, isb, translate_stage1};
 use crate::syndrome::{self, class};
 use crate::timer::{self, GUEST_TIMER_LINE, TIMER_LINE};
 use aarch64_cpu::registers::{CNTV_CTL_EL0, ELR_EL2, ESR_EL2, FAR_EL2, HPFAR_EL2, Readable, Writeable};
@@ -55,7 +55,8 @@ pub(crate) struct Core {
     pub(crate) number: usize,
     pub(crate) state: CoreState<Processor>,
     /// Start of the stretch that runs with interrupts masked (`measure`).
-    since: u64,
+    #[cfg_attr(not(feature = "measure"), allow(dead_code))]
+    pub(crate) since: u64,
 }
 
 /// All blocks, in `.bss`. Each is touched, by its address, by the boot core before its own core
@@ -99,8 +100,10 @@ impl Core {
     #[inline(always)]
     pub(crate) fn leave(&mut self) -> *mut Frame {
         while self.state.current().is_none() {
+            #[cfg(feature = "measure")]
             self.end_measure();
             let syndrome = idle();
+            #[cfg(feature = "measure")]
             self.begin_measure();
             if syndrome == 0 {
                 self.take_interrupt();
@@ -108,6 +111,7 @@ impl Core {
                 self.take_hardware_error(syndrome, 0);
             }
         }
+        #[cfg(feature = "measure")]
         self.end_measure();
         self.state.machine.frame
     }
@@ -207,24 +211,6 @@ impl Core {
     fn take_hardware_error(&mut self, syndrome: u64, address: u64) {
         self.state.on_module_error(Fault { error: ErrorId::HardwareFault, syndrome, address });
     }
-
-    #[inline(always)]
-    fn begin_measure(&mut self) {
-        if cfg!(feature = "measure") {
-            self.since = Pmccntr.get();
-        }
-    }
-
-    #[inline(always)]
-    fn end_measure(&mut self) {
-        /// Instructions of entry and exit that lie outside of what is measured.
-        const REST: u64 = 50;
-        if cfg!(feature = "measure") {
-            let length = Pmccntr.get().wrapping_sub(self.since) + REST;
-            let machine = &mut self.state.machine;
-            machine.longest = machine.longest.max(length);
-        }
-    }
 }
 
 /// Does what an entry is for; returns the frame to continue with.
@@ -235,6 +221,7 @@ impl Core {
 unsafe fn entered(core: *mut Core, work: impl FnOnce(&mut Core)) -> *mut Frame {
     // SAFETY: the caller's promise.
     let core = unsafe { &mut *core };
+    #[cfg(feature = "measure")]
     core.begin_measure();
     work(core);
     core.leave()
@@ -291,11 +278,9 @@ unsafe extern "C" fn on_hardware_error(core: *mut Core) -> *mut Frame {
 unsafe extern "C" fn begin(core: *mut Core, epoch: u64) -> *mut Frame {
     let work = |core: &mut Core| {
         core.state.start(epoch);
-        if cfg!(feature = "measure") {
-            // Boot is long and disturbs nobody: what is measured begins behind it.
-            crate::control::init_measure();
-            core.begin_measure();
-        }
+        // Boot is long and disturbs nobody: what is measured begins behind it.
+        #[cfg(feature = "measure")]
+        core.init_measure();
     };
     // SAFETY: the caller's promise.
     unsafe { entered(core, work) }

@@ -65,7 +65,6 @@ pub(crate) fn init_cpu() -> usize {
 macro_rules! list_registers {
     ($($index:literal $register:ident)+; $($rest:literal $other:ident)+) => {
         /// Writes a list register that guests use.
-        #[inline(always)]
         pub(crate) fn set_list(index: usize, value: u64) {
             match index {
                 $($index => $register.set(value),)+
@@ -74,7 +73,6 @@ macro_rules! list_registers {
         }
 
         /// Reads a list register that guests use.
-        #[inline(always)]
         pub(crate) fn list(index: usize) -> u64 {
             match index {
                 $($index => $register.get(),)+

@@ -22,7 +22,9 @@
 //! loaded; with TGE = 1 they don't touch the shim (which may read its guest's TPIDRRO). FP/SIMD registers are swapped only when the other
 //! context touches them.
 
-use crate::context::{self, Context, FP, FP_IS_GUESTS, FpArea, IN_GUEST, SHARED_VMID, SIBLINGS, guest_pstate, owns_fp};
+use crate::context::{
+    self, Context, FP, FP_IS_GUESTS, FpArea, GUEST, IN_GUEST, SHARED_VMID, SIBLINGS, guest_pstate, owns_fp,
+};
 use crate::control::{self, HCR_HOST, SCTLR_RESET};
 use crate::irqchip::IrqChip;
 use crate::machine::{Exit, Processor};
@@ -102,7 +104,6 @@ struct Parts<'a> {
 }
 
 /// The parts of the current vCPU, when it has a guest.
-#[inline(always)]
 fn parts<'a>(processor: &Processor) -> Option<Parts<'a>> {
     // SAFETY: as in `Processor::context`. The callers make no other reference to the context while
     // they have this one, and don't keep it.
@@ -194,12 +195,13 @@ pub(crate) fn unload(processor: &mut Processor) {
 pub(crate) fn load(processor: &mut Processor) {
     let Some(parts) = &mut parts(processor) else { return };
     let in_guest = parts.context.flags & IN_GUEST != 0;
+    parts.load_system(processor);
+    // After that: with the last one's tables loaded, what is dropped could come back.
     if parts.context.flags & SIBLINGS != 0 {
         VTTBR_EL2.set(parts.guest.vttbr);
         flush_current_vmid();
         VTTBR_EL2.set(parts.context.vttbr);
     }
-    parts.load_system(processor);
     for (index, list) in parts.guest.interface.lists.iter().enumerate().take(processor.chip.lists) {
         processor.chip.set_list(index, if in_guest { *list } else { 0 });
     }
@@ -213,12 +215,12 @@ pub(crate) fn load(processor: &mut Processor) {
 /// FP/SIMD was touched by the context that doesn't have the registers: swaps them. False when that
 /// context may not use them at all.
 pub(crate) fn swap_fp(processor: &mut Processor) -> bool {
-    let Some(parts) = parts(processor) else { return false };
-    let context = parts.context;
-    if owns_fp(context.flags) || context.flags & (FP | IN_GUEST) == 0 {
+    let flags = processor.context().flags;
+    if flags & GUEST == 0 || owns_fp(flags) || flags & (FP | IN_GUEST) == 0 {
         return false;
     }
     processor.open_fp();
+    let context = processor.context();
     context.fp_area().save();
     context.flags ^= FP_IS_GUESTS;
     context.fp_area().load();
@@ -227,7 +229,7 @@ pub(crate) fn swap_fp(processor: &mut Processor) -> bool {
 
 impl Parts<'_> {
     /// Makes the guest that of a processor that was just reset, here and in the registers.
-    fn reset(&mut self, processor: &Processor) {
+    fn reset(&mut self, processor: &mut Processor) {
         let mpidr = self.page.get(offset_of!(Guest, mpidr)) | 1 << 31;
         *self.guest = GuestContext { mpidr, ..GuestContext::reset(self.guest.vttbr) };
         self.load_system(processor);
@@ -235,11 +237,14 @@ impl Parts<'_> {
         for index in 0..processor.chip.lists.min(LIST_REGISTERS) {
             processor.chip.set_list(index, 0);
         }
-        self.context.flags &= !FP_IS_GUESTS;
+        if self.context.flags & FP_IS_GUESTS != 0 {
+            processor.open_fp();
+            self.context.fp.load();
+            self.context.flags &= !FP_IS_GUESTS;
+        }
     }
 
     /// Loads what stays loaded while the vCPU is current.
-    #[inline(always)]
     fn load_system(&self, processor: &Processor) {
         self.guest.system.load();
         if processor.features.pauth {
@@ -250,7 +255,6 @@ impl Parts<'_> {
     }
 
     /// Loads what a flip to the guest loads; the list registers are loaded already.
-    #[inline(always)]
     fn load_flip(&mut self, processor: &mut Processor) {
         let (guest, page) = (&*self.guest, self.page);
         let flags = self.context.flags | IN_GUEST;
@@ -271,7 +275,6 @@ impl Parts<'_> {
     }
 
     /// Saves what a flip to the host saves, and loads the host's constants.
-    #[inline(always)]
     fn save_flip(&mut self, chip: &IrqChip) {
         let page = self.page;
         self.guest.flip.save();
@@ -286,7 +289,6 @@ impl Parts<'_> {
     }
 
     /// Loads the list registers from the page.
-    #[inline(always)]
     fn compose(&mut self, chip: &IrqChip) {
         let before = self.guest.used;
         let words: [u64; LIST_REGISTERS] = core::array::from_fn(|index| self.page.get(list(index)));
@@ -309,7 +311,6 @@ impl Parts<'_> {
     }
 
     /// Writes back to the page what the guest has done to its interrupts.
-    #[inline(always)]
     fn fold(&self, chip: &IrqChip) {
         if self.guest.used == 0 {
             return;

@@ -177,7 +177,6 @@ impl IrqChip {
     }
 
     /// Takes the most urgent pending interrupt: its number, and the word that ends it.
-    #[inline(always)]
     pub(crate) fn acknowledge(&self) -> (u32, u32) {
         let word = if self.v2 { self.cpu.read(GICC_IAR) } else { IccIar1.get() as u32 };
         // Above the number a GICv2 says who sent an SGI; LPIs, which are longer, are off.
@@ -185,7 +184,6 @@ impl IrqChip {
     }
 
     /// Ends an interrupt.
-    #[inline(always)]
     pub(crate) fn end(&self, word: u32) {
         if self.v2 {
             self.cpu.write(GICC_EOIR, word);
@@ -200,7 +198,6 @@ impl IrqChip {
     }
 
     /// Unmasks a line, and routes it to this core.
-    #[inline(always)]
     pub(crate) fn unmask(&self, line: u32) {
         if self.v2 {
             self.distributor.write(GICD_ITARGETSR + line as usize, self.route as u8);
@@ -211,7 +208,6 @@ impl IrqChip {
     }
 
     /// Interrupts another core.
-    #[inline(always)]
     pub(crate) fn kick(&self, core: u32) {
         let word = KICKS.get(core as usize).map_or(0, |word| word.load(Relaxed));
         dsb_ishst();
@@ -224,7 +220,6 @@ impl IrqChip {
     }
 
     /// Switches the virtual interface on or off.
-    #[inline(always)]
     pub(crate) fn virtual_enable(&self, on: bool) {
         if self.v2 {
             self.hyp.write(GICH_HCR, u32::from(on));
@@ -234,7 +229,6 @@ impl IrqChip {
     }
 
     /// Writes a list register, in the layout of this version.
-    #[inline(always)]
     pub(crate) fn set_list(&self, index: usize, value: u64) {
         if self.v2 {
             self.hyp.write(GICH_LR + index * 4, value as u32);

@@ -27,6 +27,8 @@ mod gicv3;
 mod guest;
 mod irqchip;
 mod machine;
+#[cfg(feature = "measure")]
+mod measure;
 mod memory;
 mod mmio;
 mod refusal;

@@ -105,6 +105,8 @@ system_registers! {
     Csselr "csselr_el1",
     /// Sets, ways and line of a cache.
     Ccsidr "ccsidr_el1",
+    /// Memory features 2 (FEAT_CCIDX), by number: old assemblers don't know it.
+    IdAa64Mmfr2 "S3_0_C0_C7_2",
     /// Instruction set features 2 (PAC by QARMA3), by number: old assemblers don't know it.
     IdAa64Isar2 "S3_0_C0_C6_2",
 }
@@ -139,11 +141,21 @@ instructions! {
 }
 
 /// Sleeps until an interrupt or an SError is pending, masked or not. Takes the SError, if it is one:
-/// returns its syndrome, 0 for none. Nobody is current meanwhile, so ELR_EL2 and SPSR_EL2 are free.
+/// returns its syndrome, 0 for none.
 pub(crate) fn idle() -> u64 {
     let mut syndrome = 0;
-    // SAFETY: the vector of SErrors in EL2 (trap.S) writes the syndrome to x0 and returns.
-    unsafe { assembly!("wfi", "msr daifclr, #4", "isb", "msr daifset, #4", inout("x0") syndrome) };
+    // SAFETY: the vector of SErrors in EL2 (trap.S) writes the syndrome to x0 and returns; what that
+    // does to ELR_EL2 and SPSR_EL2, which are those of the vCPU that is still loaded, is undone.
+    unsafe {
+        assembly!(
+            "mrs {pc}, elr_el2\n mrs {state}, spsr_el2",
+            "wfi\n msr daifclr, #4\n isb\n msr daifset, #4",
+            "msr elr_el2, {pc}\n msr spsr_el2, {state}",
+            pc = out(reg) _,
+            state = out(reg) _,
+            inout("x0") syndrome
+        );
+    }
     syndrome
 }
 
@@ -158,14 +170,21 @@ pub(crate) fn clean_to_memory(address: u64, bytes: u64) {
 }
 
 /// Writes back and drops this core's first-level data cache, by set and way, and drops its
-/// instructions and what was predicted of them (Arm ARM, D7.5.9, CCSIDR_EL1 without FEAT_CCIDX).
+/// instructions (Arm ARM, CCSIDR_EL1, with and without FEAT_CCIDX). The architecture has no
+/// instruction that forgets what branches were predicted from.
 pub(crate) fn flush_caches() {
     let kept = Csselr.get();
     Csselr.set(0);
     isb();
     let shape = Ccsidr.get();
     Csselr.set(kept);
-    let (line, ways, sets) = ((shape & 7) + 4, shape >> 3 & 0x3ff, shape >> 13 & 0x7fff);
+    let wide = IdAa64Mmfr2.get() >> 20 & 0xf != 0;
+    let (ways, sets) = if wide {
+        (shape >> 3 & 0x1f_ffff, shape >> 32 & 0xff_ffff)
+    } else {
+        (shape >> 3 & 0x3ff, shape >> 13 & 0x7fff)
+    };
+    let line = (shape & 7) + 4;
     let shift = (ways as u32).leading_zeros() & 31;
     for way in 0..=ways {
         for set in 0..=sets {

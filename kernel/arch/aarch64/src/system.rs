@@ -20,11 +20,9 @@ macro_rules! switched {
             pub(crate) const ZERO: $name = $name { $($field: 0,)+ };
 
             /// Saves the registers.
-            #[inline(always)]
             pub(crate) fn save(&mut self) { $(self.$field = $register.get();)+ }
 
             /// Loads the registers.
-            #[inline(always)]
             pub(crate) fn load(&self) { $($register.set(self.$field);)+ }
         }
     )+ };

@@ -51,10 +51,11 @@ impl Clock {
         ((passed * u128::from(self.scale)) >> 32) as u64
     }
 
-    /// The value of the counter at which `nanoseconds` are reached, not earlier.
-    pub(crate) fn ticks(&self, nanoseconds: u64) -> u64 {
-        let wide = u128::from(nanoseconds) * u128::from(self.inverse) + 0xffff_ffff;
-        self.zero.wrapping_add((wide >> 32) as u64)
+    /// The value of the counter at which a time is reached, not earlier, seen from `counter`: what
+    /// rounding costs grows with the distance only.
+    pub(crate) fn alarm(&self, counter: u64, at: u64) -> u64 {
+        let distance = u128::from(at.saturating_sub(self.nanoseconds(counter)));
+        counter.wrapping_add(((distance * u128::from(self.inverse) + 0xffff_ffff) >> 32) as u64)
     }
 
     /// Nanoseconds since boot.
@@ -68,7 +69,7 @@ impl Clock {
         if at == NEVER {
             stop();
         } else {
-            CnthpCval.set(self.ticks(at));
+            CnthpCval.set(self.alarm(CNTPCT_EL0.get(), at));
             CNTHP_CTL_EL2.set(1);
         }
     }
@@ -95,17 +96,23 @@ mod tests {
         }
         let clock = Clock::new(1_000_000_000, 0).unwrap();
         assert_eq!(clock.nanoseconds(1 << 60), 1 << 60);
-        assert_eq!(clock.ticks(1 << 60), 1 << 60);
+        assert_eq!(clock.alarm(77, 1 << 60), 1 << 60);
     }
 
-    /// A timer that fires too early would fire again, and again.
+    /// A timer that fires too early would fire again, and again; one that is late by more the longer
+    /// the board runs, too late.
     #[test]
-    fn the_timer_is_never_early() {
+    fn the_timer_is_in_time_however_long_the_board_runs() {
         for frequency in [1_000_000_000, 62_500_000, 54_000_000, 24_000_000, 19_200_000, 33_333_333] {
             let clock = Clock::new(frequency, 5).unwrap();
-            for at in [0, 1, 999, 1_000_000, 123_456_789_012] {
-                let late = clock.nanoseconds(clock.ticks(at)) as i128 - at as i128;
-                assert!(late >= -((at >> 24) as i128) - 1, "{frequency} {at} {late}");
+            for uptime in [0, 1, 3_600, 86_400 * 365] {
+                let counter = 5 + uptime * frequency;
+                for distance in [0, 1, 999, 1_000_000, 1_000_000_000] {
+                    let at = clock.nanoseconds(counter) + distance;
+                    let late = clock.nanoseconds(clock.alarm(counter, at)) as i128 - at as i128;
+                    let tick = (SECOND / u128::from(frequency)) as i128;
+                    assert!((-1..=2 * tick + 20).contains(&late), "{frequency} {uptime} {distance} {late}");
+                }
             }
         }
     }

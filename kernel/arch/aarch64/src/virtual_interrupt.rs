@@ -32,7 +32,6 @@ const INTIDS: u32 = 1020;
 /// Composes a list register; 0 for an entry that is free or out of range. `notify`: the end raises
 /// the maintenance interrupt even if the entry does not ask for it. Guests run with group 1 on a
 /// GICv3, with group 0 on a GICv2.
-#[inline(always)]
 pub(crate) const fn compose(entry: VirtualInterrupt, notify: bool, v2: bool) -> u64 {
     let (state, priority) = ((entry.state & 3) as u64, entry.priority as u64);
     if state == 0 || entry.intid >= INTIDS {

@@ -326,11 +326,16 @@ impl Machine for Processor {
     }
 
     fn flush(&mut self) {
-        // SAFETY: writes back and forgets what is cached; nothing depends on it but time.
-        unsafe { cpu::write_back_and_invalidate() };
-        if self.module.features.ibpb {
-            // SAFETY: CPUID says that the register is there; its bit 0 is a command.
-            unsafe { cpu::write_msr(msr::PREDICTION_COMMAND, 1) };
+        let features = self.module.features;
+        let commands = [(features.l1d_flush, msr::FLUSH_COMMAND), (features.ibpb, msr::PREDICTION_COMMAND)];
+        for (_, command) in commands.into_iter().filter(|command| command.0) {
+            // SAFETY: CPUID says that the register is there; its bit 0 is a command that changes
+            // nothing but time.
+            unsafe { cpu::write_msr(command, 1) };
+        }
+        if !features.l1d_flush {
+            // SAFETY: writes back what is cached and forgets it.
+            unsafe { cpu::write_back_and_invalidate() };
         }
     }
 

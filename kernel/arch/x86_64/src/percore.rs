@@ -14,6 +14,7 @@
 //! NMI, #MC and #DB share one, because one that comes on top of another comes in the kernel, which is
 //! the end anyway.
 
+use crate::context::{Context, SAVED};
 use crate::descriptors::{self, Gdt, Tss};
 use crate::layout::PAGE;
 use core::mem::offset_of;
@@ -67,7 +68,9 @@ impl PerCore {
         self.gdt = descriptors::gdt(core::ptr::from_mut(self) as u64 + offset_of!(PerCore, tss) as u64);
         self.tss.close();
         self.tss.stack = kernel;
-        self.tss.ist = [any, double, 0, 0, 0, 0, 0];
+        // What is handed on as a `Context` is longer than what is pushed here, by the bases.
+        let bases = (size_of::<Context>() as u64) - SAVED;
+        self.tss.ist = [any - bases, double - bases, 0, 0, 0, 0, 0];
     }
 }
 

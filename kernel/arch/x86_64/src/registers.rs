@@ -50,6 +50,8 @@ pub mod msr {
     pub const APIC_BASE: u32 = 0x1b;
     /// IA32_PRED_CMD: 1 forgets what indirect branches were predicted from.
     pub const PREDICTION_COMMAND: u32 = 0x49;
+    /// IA32_FLUSH_CMD: 1 writes back and forgets the first-level data cache.
+    pub const FLUSH_COMMAND: u32 = 0x10b;
     /// IA32_SYSENTER_CS.
     pub const SYSENTER_CS: u32 = 0x174;
     /// IA32_TSC_DEADLINE.

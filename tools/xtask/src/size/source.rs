@@ -136,10 +136,18 @@ fn without_tests(code: &str) -> String {
     out
 }
 
-/// The names of modules in files of their own that only tests compile.
+/// The names of modules in files of their own that only tests compile, or kernels with a feature that
+/// no shipped one has (`measure`).
 pub(super) fn test_modules(text: &str) -> Vec<String> {
     let code = blank(text);
     let mut names = Vec::new();
+    for (attribute, item) in code.lines().zip(code.lines().skip(1)) {
+        if attribute.starts_with("#[cfg(feature")
+            && let Some((_, name)) = item.strip_suffix(';').and_then(|item| item.split_once("mod "))
+        {
+            names.push(name.to_owned());
+        }
+    }
     let mut rest = code.as_str();
     while let Some((_, item, after)) = next_test(rest) {
         let mut words = item.trim_end_matches(';').split_whitespace().rev();
@@ -207,8 +215,9 @@ mod tests {
     #[test]
     fn modules_of_tests_are_known_by_name() {
         let text = "#[cfg(any(test, feature = \"fake\"))]\npub mod fake;\nmod real;\n\
-                    #[cfg(test)]\nmod tests {}\n#[cfg(test)]\nmod more;\n";
-        assert_eq!(test_modules(text), ["fake", "more"]);
+                    #[cfg(test)]\nmod tests {}\n#[cfg(test)]\nmod more;\n\
+                    #[cfg(feature = \"measure\")]\nmod measure;\n#[cfg(feature = \"measure\")]\nuse measure::It;\n";
+        assert_eq!(test_modules(text), ["measure", "fake", "more"]);
     }
 
     #[test]

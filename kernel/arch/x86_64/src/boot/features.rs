@@ -12,8 +12,9 @@ use crate::registers::cr4;
 pub(crate) struct Features {
     /// CR4 for this processor.
     pub(crate) cr4: u64,
-    /// There is IA32_PRED_CMD.
+    /// There are IA32_PRED_CMD, IA32_FLUSH_CMD.
     pub(crate) ibpb: bool,
+    pub(crate) l1d_flush: bool,
     /// The timer can compare with the time-stamp counter.
     pub(crate) deadline: bool,
 }
@@ -53,7 +54,8 @@ fn decide(basic: [u32; 4], more: [u32; 4], extended: [u32; 4]) -> Result<Feature
             control |= flag;
         }
     }
-    Ok(Features { cr4: control, ibpb: more_d >> 26 & 1 != 0, deadline: basic_c >> 24 & 1 != 0 })
+    let [ibpb, l1d_flush] = [26, 28].map(|bit| more_d >> bit & 1 != 0);
+    Ok(Features { cr4: control, ibpb, l1d_flush, deadline: basic_c >> 24 & 1 != 0 })
 }
 
 #[cfg(test)]
@@ -67,9 +69,9 @@ mod tests {
         let extended = [0, 0, 0, 1 << 11 | 1 << 20];
         let plain = decide(basic, [0; 4], extended).unwrap();
         assert_eq!(plain.cr4, cr4::KERNEL);
-        assert!(!plain.ibpb && !plain.deadline);
-        let rich = decide(checked, [0, 1 | 1 << 7, 1 << 2, 1 << 26], extended).unwrap();
-        assert!(rich.ibpb);
+        assert!(!plain.ibpb && !plain.l1d_flush && !plain.deadline);
+        let rich = decide(checked, [0, 1 | 1 << 7, 1 << 2, 1 << 26 | 1 << 28], extended).unwrap();
+        assert!(rich.ibpb && rich.l1d_flush);
         assert_eq!(rich.cr4, cr4::KERNEL | cr4::MCE | cr4::FSGSBASE | cr4::SMEP | cr4::UMIP);
         let refused = decide(basic, [0; 4], [0; 4]).unwrap_err();
         assert_eq!(refused.to_string(), "the processor has no syscall instruction");
