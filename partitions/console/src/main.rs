@@ -9,7 +9,7 @@
 
 mod uart;
 
-use console::{Console, Member};
+use console::{Console, Member, Sink};
 use heapless::Vec;
 use parzelle_rt::abi::NEVER;
 use parzelle_rt::abi::event;
@@ -19,8 +19,8 @@ use parzelle_rt::ring::{Reader, Writer};
 use parzelle_rt::{Doorbell, Error, Interrupt, Once, Partition, now, wait};
 use uart::Uart;
 
-/// More members than any board's RAM has had use for so far.
-const MEMBERS: usize = 512;
+/// The most members whose logs are printed; of more than that it says so.
+const MEMBERS: usize = 1024;
 
 static TABLE: Once<Vec<Member, MEMBERS>> = Once::new(Vec::new());
 
@@ -32,7 +32,11 @@ fn main() -> Result<(), Error> {
     let interrupt = me.interrupt(device).ok();
     let input = Input::find(&me);
     let Some(members) = TABLE.take() else { return Ok(()) };
-    members.extend(me.objects_of(ObjectKind::LogIn).filter_map(member).take(MEMBERS));
+    let mut all = me.objects_of(ObjectKind::LogIn).filter_map(member);
+    members.extend(all.by_ref().take(MEMBERS));
+    if all.next().is_some() {
+        uart.put(b"console: only the first 1024 members are printed\r\n");
+    }
     let mut console = Console::new(members);
     if let Some(line) = interrupt {
         line.acknowledge()?;

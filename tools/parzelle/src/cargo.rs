@@ -136,7 +136,9 @@ impl Builder {
         }
         let output = command.output().context("cargo can't be run")?;
         if !output.status.success() {
-            let names: Vec<&str> = jobs.iter().map(|(_, job)| job.package.as_str()).collect();
+            let mut names: Vec<&str> = jobs.iter().map(|(_, job)| job.package.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
             bail!("cargo could not build {}", names.join(", "));
         }
         let found = executables(&output.stdout);
