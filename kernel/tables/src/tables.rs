@@ -3,12 +3,12 @@
 
 //! The service's state, its boundary to memory, and the one way in which an entry gets into a table.
 
-use crate::descriptor::{Descriptor, Kind, LINE, State};
-use crate::entry::{ADDRESS, LARGE, PAGE_BITS, PRESENT, REGIONS, Region, frame, leaf, locate, reference};
-use crate::{Error, Roots};
+use crate::descriptor::{Descriptor, LINE, State};
+use crate::entry::{ADDRESS, LARGE, PAGE_BITS, PRESENT, frame, leaf, locate, reference};
+use crate::{Error, Setup};
 use parzelle_paging::{ENTRIES, LongMode};
 
-/// Root entries that are the kernel's (and, in a root of [`Kind::Kernel`], the shim's).
+/// Root entries that are the kernel's (and, in a root of [`Kind::Kernel`](crate::Kind::Kernel), the shim's).
 pub const KERNEL_SLOTS: core::ops::Range<usize> = LongMode::KERNEL_SLOTS;
 /// How many.
 pub(crate) const SLOTS: usize = KERNEL_SLOTS.end - KERNEL_SLOTS.start;
@@ -29,25 +29,6 @@ pub trait Memory {
     fn guest(&self, physical: u64) -> u64;
 }
 
-/// What boot gives, as the plan says.
-#[derive(Debug)]
-pub struct Setup<'a> {
-    /// Where the pool begins. All of it is zero. Its first frame serves as the empty user root.
-    pub pool: u64,
-    /// One for each frame of the pool.
-    pub descriptors: &'a mut [Descriptor],
-    /// One for each guest frame that may be a table.
-    pub names: &'a mut [u32],
-    /// The guest's memory, at most [`REGIONS`]; none of it in the pool.
-    pub regions: &'a [Region],
-    /// One for each vCPU of the partition.
-    pub roots: &'a mut [Roots],
-    /// What stands in [`KERNEL_SLOTS`], by [`Kind`].
-    pub slots: [[u64; SLOTS]; 2],
-    /// The root of a host context that has not set one: physical address.
-    pub host: u64,
-}
-
 /// The page tables of one partition. Used by one core at a time; every operation is bounded.
 #[derive(Debug)]
 pub struct Tables<'a> {
@@ -58,40 +39,7 @@ pub struct Tables<'a> {
     pub(crate) resetting: Option<u32>,
 }
 
-impl<'a> Tables<'a> {
-    /// Begins with all tables free. Not bounded: boot is not.
-    ///
-    /// # Errors
-    /// [`Error::Setup`]: addresses are no multiples of 4 KiB, the pool has no frame, or a region
-    /// touches it or wraps around.
-    pub fn new(setup: Setup<'a>, memory: &mut impl Memory) -> Result<Self, Error> {
-        let bytes = (setup.descriptors.len() as u64) << PAGE_BITS;
-        let end = setup.pool.checked_add(bytes).filter(|end| *end & !ADDRESS == 0).ok_or(Error::Setup)?;
-        let fits = |region: &Region| {
-            let stop = region.count.checked_mul(1 << PAGE_BITS).and_then(|bytes| region.physical.checked_add(bytes));
-            region.physical & !ADDRESS == 0
-                && stop.is_some_and(|stop| stop & !ADDRESS == 0 && (stop <= setup.pool || region.physical >= end))
-        };
-        let numbered = u32::try_from(setup.descriptors.len()).is_ok_and(|count| count > 0);
-        let few = setup.regions.len() <= REGIONS;
-        if !numbered || !few || setup.pool & !ADDRESS != 0 || !setup.regions.iter().all(fits) {
-            return Err(Error::Setup);
-        }
-        setup.names.fill(0);
-        setup.roots.fill(Roots::default());
-        setup.descriptors.fill(Descriptor::default());
-        let mut tables = Self { set: setup, free: (0, 0), resetting: None };
-        for number in 1..tables.set.descriptors.len() as u32 {
-            tables.give_back(number, 0);
-        }
-        let empty = Descriptor { state: State::Ready, level: ROOT, refs: 1, ..Descriptor::default() };
-        if let Some(first) = tables.set.descriptors.first_mut() {
-            *first = empty;
-        }
-        tables.set_kind(memory, 0, Kind::User);
-        Ok(tables)
-    }
-
+impl Tables<'_> {
     /// Writes one entry, given by the caller and not by the guest's memory.
     ///
     /// # Errors

@@ -82,8 +82,8 @@ impl Model {
             let line = todo.trailing_zeros() as usize;
             if line < 64 {
                 todo &= !(1 << line);
-                for index in line * 8..line * 8 + 8 {
-                    result = result.and(self.read(frame, index, guest[index]));
+                for (index, entry) in guest.iter().enumerate().skip(line * 8).take(8) {
+                    result = result.and(self.read(frame, index, *entry));
                 }
             }
         }

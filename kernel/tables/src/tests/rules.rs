@@ -127,8 +127,9 @@ fn a_queued_address_reads_the_entry_again() {
     let roots = world.set_roots(0, [Some(4), None]).unwrap();
     world.memory.guest[1][3] = to(30, ALL);
     world.memory.guest[1][500] = to(31, ALL);
-    // A whole table, an entry's address, and a frame that is no table.
-    let mut page = Page::of(&[Element::new(1, 0, ENTRIES).0, 9 << 12, 1 << 12 | 3 * 8]);
+    assert_eq!(Element::new(1, 3, 1).0, 0x1018, "an entry's address");
+    // A whole table, an entry, and a frame that is no table.
+    let mut page = Page::of(&[Element::new(1, 0, ENTRIES).0, 9 << 12, Element::new(1, 3, 1).0]);
     assert_eq!(world.drain(&mut page), Ok(Progress::Again));
     assert_eq!(page.count, 1);
     assert_eq!(world.walk(roots[0], 3 << 12), Some((place(30).unwrap(), true, true)));
