@@ -4,7 +4,7 @@
 //! Destroying tables, and resetting all of them when the partition restarts.
 
 use crate::descriptor::{Descriptor, LINE, State, first_line};
-use crate::tables::{KERNEL_SLOTS, Memory, ROOT, Tables};
+use crate::tables::{Memory, Tables};
 use crate::{Error, Progress, Roots, STEP, Tlb};
 
 impl Tables<'_> {
@@ -71,9 +71,8 @@ impl Tables<'_> {
         };
         while let Some(line) = first_line(todo).filter(|_| *budget > 0) {
             for index in line {
-                let references = level > 1 && !(level == ROOT && KERNEL_SLOTS.contains(&index));
                 // In a reset the tables go in any order, and all counts with them.
-                if references && self.resetting.is_none() {
+                if level > 1 && self.resetting.is_none() {
                     self.drop_child(memory.entry(number, index));
                 }
                 memory.set_entry(number, index, 0);

@@ -44,7 +44,7 @@ impl Tables<'_> {
         }
         for number in [old.kernel, old.user] {
             if number != 0 {
-                self.release(number);
+                self.release(number as usize);
             }
         }
         if let Some(roots) = self.set.roots.get_mut(vcpu) {

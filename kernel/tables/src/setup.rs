@@ -21,7 +21,7 @@ pub struct Setup<'a> {
     pub regions: &'a [Region],
     /// One for each vCPU of the partition.
     pub roots: &'a mut [Roots],
-    /// What stands in [`KERNEL_SLOTS`](crate::KERNEL_SLOTS), by [`Kind`].
+    /// What stands in [`KERNEL_SLOTS`](crate::KERNEL_SLOTS), leading to tables outside of the pool, by [`Kind`].
     pub slots: [[u64; SLOTS]; 2],
     /// The root of a host context that has not set one: physical address.
     pub host: u64,
@@ -31,8 +31,8 @@ impl<'a> Tables<'a> {
     /// Begins with all tables free. Not bounded: boot is not.
     ///
     /// # Errors
-    /// [`Error::Setup`]: addresses are no multiples of 4 KiB, the pool has no frame, or a region
-    /// touches it or wraps around.
+    /// [`Error::Setup`]: addresses are no multiples of 4 KiB, the pool has no frame, a region
+    /// touches it or wraps around, or a slot of the kernel's leads there.
     pub fn new(setup: Setup<'a>, memory: &mut impl Memory) -> Result<Self, Error> {
         let bytes = (setup.descriptors.len() as u64) << PAGE_BITS;
         let end = setup.pool.checked_add(bytes).filter(|end| *end & !ADDRESS == 0).ok_or(Error::Setup)?;
@@ -43,7 +43,8 @@ impl<'a> Tables<'a> {
         };
         let numbered = u32::try_from(setup.descriptors.len()).is_ok_and(|count| count > 0);
         let few = setup.regions.len() <= REGIONS;
-        if !numbered || !few || setup.pool & !ADDRESS != 0 || !setup.regions.iter().all(fits) {
+        let outside = setup.slots.iter().flatten().all(|word| !(setup.pool..end).contains(&(word & ADDRESS)));
+        if !numbered || !few || !outside || setup.pool & !ADDRESS != 0 || !setup.regions.iter().all(fits) {
             return Err(Error::Setup);
         }
         setup.names.fill(0);

@@ -142,17 +142,18 @@ impl Tables<'_> {
 
     /// Counts one reference less.
     #[inline]
-    pub(crate) fn release(&mut self, number: u32) {
-        if let Ok(table) = self.descriptor_mut(number) {
+    pub(crate) fn release(&mut self, number: usize) {
+        if let Some(table) = self.set.descriptors.get_mut(number) {
             table.refs = table.refs.saturating_sub(1);
         }
     }
 
-    /// Gives up the reference that an entry above level 1 was.
+    /// Gives up the reference that an entry above level 1 was. The kernel's slots lead out of the pool: no
+    /// table of it loses anything by them.
     #[inline]
     pub(crate) fn drop_child(&mut self, old: u64) {
         if old & PRESENT != 0 {
-            self.release(((old & ADDRESS).wrapping_sub(self.set.pool) >> PAGE_BITS) as u32);
+            self.release(((old & ADDRESS).wrapping_sub(self.set.pool) >> PAGE_BITS) as usize);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! One rule a test: what is accepted, and what becomes of it.
 
 use super::world::{HOST, POOL, Page, REGION, SLOTS, World, place, setup};
-use crate::{Element, Error, Progress, Region, Tables};
+use crate::{Element, Error, Progress, Region, Setup, Tables};
 use parzelle_paging::ENTRIES;
 
 /// Present, writable, user, accessed, dirty.
@@ -161,12 +161,11 @@ fn a_setup_that_does_not_fit_is_refused() {
     for regions in wrong {
         assert_eq!(Tables::new(setup(regions), &mut memory).err(), Some(Error::Setup));
     }
-    for mut none in [setup(&REGION), setup(&REGION)].into_iter().zip([true, false]) {
-        if none.1 {
-            none.0.pool += 8
-        } else {
-            none.0.descriptors = &mut []
-        }
-        assert_eq!(Tables::new(none.0, &mut memory).err(), Some(Error::Setup));
+    let wrong: [fn(&mut Setup<'static>); 3] =
+        [|it| it.pool += 8, |it| it.descriptors = &mut [], |it| it.slots[0][3] = (POOL + 0x5000) | 0x63];
+    for spoil in wrong {
+        let mut setup = setup(&REGION);
+        spoil(&mut setup);
+        assert_eq!(Tables::new(setup, &mut memory).err(), Some(Error::Setup));
     }
 }

@@ -18,7 +18,8 @@ pub(super) const CORES: usize = 2;
 /// The root of a host context that has none.
 pub(super) const HOST: u64 = 0x7000;
 /// What stands in the kernel's slots, by kind.
-pub(super) const SLOTS: [[u64; 16]; 2] = [[0x1063; 16], [0x2063; 16]];
+/// (Far out: 2³² frames above table 5.)
+pub(super) const SLOTS: [[u64; 16]; 2] = [[0x1063; 16], [(POOL + (1 << 44) + 0x5000) | 0x63; 16]];
 
 /// The guest's memory: some, a hole, and some that it may only read.
 pub(super) const REGION: [Region; 2] = [
