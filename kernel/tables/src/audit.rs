@@ -85,12 +85,12 @@ impl Tables<'_> {
         let base = P | US | A;
         if table.level == 1 {
             let place = word & FRAME;
-            let holds = |region: &&Region| place.wrapping_sub(region.physical) < region.count << 12;
+            let holds = |region: &&Region| place.wrapping_sub(region.physical) < region.bytes;
             let region = self.set.regions.iter().find(holds);
             let finding = Finding { invariant: 1, table: number, index };
             let region = region.ok_or(finding)?;
-            check(word & RW == 0 || region.write, 1, number, index)?;
-            check(word & NX != 0 || region.execute, 1, number, index)?;
+            check(word & RW == 0 || region.may == RW, 1, number, index)?;
+            check(word & NX != 0 || region.base & NX == 0, 1, number, index)?;
             check(word & !(FRAME | RW | NX | D) == base && (word & RW == 0) == (word & D == 0), 7, number, index)
         } else {
             let child = ((word & FRAME).wrapping_sub(self.set.pool) >> 12) as u32;

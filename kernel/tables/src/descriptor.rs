@@ -46,6 +46,19 @@ pub struct Descriptor {
     pub(crate) place: u64,
 }
 
+impl Descriptor {
+    /// Whether something has to be written to put `word` there; marks the line, if so.
+    #[inline]
+    pub(crate) const fn uses(&mut self, index: usize, word: u64) -> bool {
+        let line = 1 << (index / LINE);
+        if word == 0 && self.lines & line == 0 {
+            return false;
+        }
+        self.lines |= line;
+        true
+    }
+}
+
 /// Entries in a line: a line of the cache, and a bit of `lines`.
 pub(crate) const LINE: usize = 8;
 

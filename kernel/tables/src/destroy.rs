@@ -5,10 +5,13 @@
 
 use crate::descriptor::{Descriptor, LINE, State, first_line};
 use crate::tables::{Memory, Tables};
-use crate::{Error, Progress, Roots, STEP, Tlb};
+use crate::{Error, Progress, Roots, Tlb};
+
+/// Entries that a step clears, at most.
+pub const CLEAR: usize = 4 * LINE;
 
 impl Tables<'_> {
-    /// Destroys a table that nothing refers to, [`STEP`] entries at a time; what it refers to loses a
+    /// Destroys a table that nothing refers to, [`CLEAR`] entries at a time; what it refers to loses a
     /// reference each. So parents go before their children. From the first step on nobody can link it.
     ///
     /// # Errors
@@ -23,7 +26,7 @@ impl Tables<'_> {
             table.state = State::Dying;
             table.todo = table.lines;
         }
-        let mut budget = STEP;
+        let mut budget = CLEAR;
         if !self.clear(memory, number, &mut budget) {
             return Ok(Progress::Again);
         }
@@ -34,7 +37,7 @@ impl Tables<'_> {
     /// Takes everything from the guest, one step at a time: the partition restarts. Called when no core is in
     /// a root of it, and until it is done; meanwhile all else is refused.
     pub fn reset(&mut self, tlb: &Tlb<'_>, memory: &mut impl Memory) -> Progress {
-        let mut budget = STEP;
+        let mut budget = CLEAR;
         let mut number = match self.resetting {
             Some(number) => number,
             None => {

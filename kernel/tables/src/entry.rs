@@ -13,6 +13,8 @@
 //! All that is mapped is the partition's memory, write-back cached, for ring 3, and not global, since a
 //! load of CR3 has to flush it.
 
+use crate::Error;
+
 /// Bit 0, P.
 pub(crate) const PRESENT: u64 = 1 << 0;
 /// Bit 1, R/W.
@@ -21,8 +23,8 @@ pub(crate) const WRITE: u64 = 1 << 1;
 pub(crate) const USER: u64 = 1 << 2;
 /// Bit 5, A.
 pub(crate) const ACCESSED: u64 = 1 << 5;
-/// Bit 6, D.
-pub(crate) const DIRTY: u64 = 1 << 6;
+/// From bit 1 to bit 6, D: dirty.
+const TO_DIRTY: u32 = 5;
 /// Bit 7, PS: a large page, or reserved, where there could be a table.
 pub(crate) const LARGE: u64 = 1 << 7;
 /// Bits 51:12.
@@ -35,34 +37,38 @@ pub(crate) const PAGE_BITS: u32 = 12;
 /// The most regions that a guest's memory may have.
 pub const REGIONS: usize = 8;
 
-/// Memory of the partition: guest frames that follow one another, physically too.
+/// Memory of the partition: where a range of the guest's physical addresses lies. Made for the leaf: masks, no flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// The first guest frame.
-    pub frame: u64,
-    /// Frames.
-    pub count: u64,
-    /// Where the first lies; a multiple of 4 KiB.
-    pub physical: u64,
-    /// The guest may write.
-    pub write: bool,
-    /// The guest may execute.
-    pub execute: bool,
+    pub(crate) address: u64,
+    pub(crate) bytes: u64,
+    pub(crate) physical: u64,
+    /// [`WRITE`], if the guest may.
+    pub(crate) may: u64,
+    /// What every leaf has; [`NO_EXECUTE`] too, if the guest may not.
+    pub(crate) base: u64,
 }
 
 impl Region {
-    /// Where a guest frame lies, if it is in this region.
+    /// Takes what the plan says of a region of the guest's space; multiples of 4 KiB.
+    #[must_use]
+    pub const fn new(address: u64, bytes: u64, physical: u64, write: bool, execute: bool) -> Region {
+        let base = PRESENT | USER | ACCESSED | if execute { 0 } else { NO_EXECUTE };
+        Region { address, bytes, physical, may: if write { WRITE } else { 0 }, base }
+    }
+
+    /// Where an address lies, if it is in this region.
     #[inline]
-    fn physical(&self, frame: u64) -> Option<u64> {
-        let offset = frame.wrapping_sub(self.frame);
-        (offset < self.count).then(|| self.physical + (offset << PAGE_BITS))
+    const fn place(&self, address: u64) -> Option<u64> {
+        let offset = address.wrapping_sub(self.address);
+        if offset < self.bytes { Some(self.physical + offset) } else { None }
     }
 }
 
-/// Where a guest frame lies, and in which region.
+/// Where an address of the guest's lies, and in which region.
 #[inline]
-pub(crate) fn locate(regions: &[Region], frame: u64) -> Option<(u64, &Region)> {
-    regions.iter().find_map(|region| Some((region.physical(frame)?, region)))
+pub(crate) fn locate(regions: &[Region], address: u64) -> Option<(u64, &Region)> {
+    regions.iter().find_map(|region| Some((region.place(address)?, region)))
 }
 
 /// The guest frame that an entry names.
@@ -70,15 +76,16 @@ pub(crate) const fn frame(entry: u64) -> u64 {
     (entry & ADDRESS) >> PAGE_BITS
 }
 
-/// A leaf of the kernel's for a present one of the guest's; 0 if the guest doesn't call it accessed.
-pub(crate) const fn leaf(entry: u64, physical: u64, region: &Region) -> u64 {
-    if entry & ACCESSED == 0 {
-        return 0;
+/// A leaf of the kernel's for an entry of the guest's; 0 if that isn't present, or not accessed so far.
+#[inline]
+pub(crate) fn leaf(regions: &[Region], entry: u64) -> Result<u64, Error> {
+    if entry & (PRESENT | ACCESSED) != PRESENT | ACCESSED {
+        return Ok(0);
     }
-    let write = if region.write && entry & DIRTY != 0 { entry & WRITE } else { 0 };
-    let dirty = if write != 0 { DIRTY } else { 0 };
-    let no_execute = if region.execute { entry & NO_EXECUTE } else { NO_EXECUTE };
-    physical | PRESENT | USER | ACCESSED | write | dirty | no_execute
+    let (physical, region) = locate(regions, entry & ADDRESS).ok_or(Error::NotYours)?;
+    // Both bits of the entry, or neither; and only if the region lets.
+    let write = entry & entry >> TO_DIRTY & region.may;
+    Ok(physical | write | write << TO_DIRTY | entry & NO_EXECUTE | region.base)
 }
 
 /// A reference to a table of the kernel's for a present one of the guest's.

@@ -7,12 +7,12 @@
 //! those are read. A table that is read again keeps serving meanwhile: each entry is valid by itself.
 
 use crate::descriptor::{Descriptor, LINE, State, first_line};
-use crate::entry::locate;
+use crate::entry::{PAGE_BITS, locate};
 use crate::tables::{Memory, ROOT, Tables};
 use crate::{Error, Progress, Tlb};
 
-/// Entries that a step looks at, at most: two lines.
-pub const STEP: usize = 2 * LINE;
+/// Entries that a step reads, at most: a line. Some 500 instructions for leaves, 1,000 for references.
+pub const STEP: usize = LINE;
 
 impl Tables<'_> {
     /// Creates a table of this level for a guest frame, and begins to fill it: as [`fill`](Self::fill).
@@ -33,8 +33,8 @@ impl Tables<'_> {
             Err(error) => return Err(error),
             Ok(_) => return Err(Error::Exists),
         }
-        let (place, _) = locate(self.set.regions, frame).ok_or(Error::NotYours)?;
         let link = u32::try_from(frame).map_err(|_| Error::NotYours)?;
+        let (place, _) = locate(self.set.regions, frame << PAGE_BITS).ok_or(Error::NotYours)?;
         if self.set.names.get(link as usize).is_none() {
             return Err(Error::NotYours);
         }
@@ -70,30 +70,14 @@ impl Tables<'_> {
 
     /// One step of reading.
     fn read_lines(&mut self, memory: &mut impl Memory, number: u32) -> Result<Progress, Error> {
-        let mut todo = self.descriptor(number)?.todo;
-        let mut result = Ok(());
-        for _ in 0..STEP / LINE {
-            for index in first_line(todo).into_iter().flatten() {
-                result = result.and(self.synchronise(memory, number, index));
-            }
-            todo &= todo.wrapping_sub(1);
-        }
+        let todo = self.descriptor(number)?.todo;
+        let result = first_line(todo).map_or(Ok(()), |line| self.synchronise(memory, number, line));
+        let todo = todo & todo.wrapping_sub(1);
         let table = self.descriptor_mut(number)?;
         table.todo = todo;
         if todo == 0 {
             table.state = State::Ready;
         }
         result.map(|()| if todo == 0 { Progress::Done } else { Progress::Again })
-    }
-
-    /// Makes an entry what the guest's memory says now; absent, if that is refused.
-    #[inline]
-    pub(crate) fn synchronise(&mut self, memory: &mut impl Memory, number: u32, index: usize) -> Result<(), Error> {
-        let entry = memory.guest(self.descriptor(number)?.place + (index as u64) * 8);
-        let result = self.put(memory, number, index, entry);
-        if result.is_err() {
-            self.put(memory, number, index, 0)?;
-        }
-        result
     }
 }

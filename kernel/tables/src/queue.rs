@@ -6,6 +6,7 @@
 //! The shim writes the guest's own table and notes where; it needs no kernel call for that. The page is
 //! the partition's, so whatever stands in the queue is only a hint where to look.
 
+use crate::descriptor::LINE;
 use crate::entry::{ADDRESS, PAGE_BITS};
 use crate::tables::{Memory, Tables};
 use crate::{Error, Progress, STEP};
@@ -39,9 +40,17 @@ impl Element {
         (self.0 & ADDRESS) >> PAGE_BITS
     }
 
+    const fn is_one(self) -> bool {
+        (self.0 >> COUNT).is_multiple_of(ENTRIES as u64)
+    }
+
+    const fn index(self) -> usize {
+        (self.0 >> 3) as usize % ENTRIES
+    }
+
     /// The entries, clipped to the table.
     fn entries(self) -> core::ops::Range<usize> {
-        let first = (self.0 >> 3) as usize % ENTRIES;
+        let first = self.index();
         let count = (self.0 >> COUNT) as usize % ENTRIES + 1;
         first..ENTRIES.min(first + count)
     }
@@ -71,16 +80,21 @@ impl Tables<'_> {
         let mut result = Ok(());
         while count > 0 && budget > 0 {
             let element = Element(queue.element(count - 1));
-            let entries = element.entries();
             let Ok(number) = self.live(element.frame()) else {
                 count -= 1;
                 budget -= 1;
                 continue;
             };
-            let end = entries.end.min(entries.start + budget);
-            for index in entries.start..end {
-                result = result.and(self.synchronise(memory, number, index));
+            if element.is_one() {
+                result = result.and(self.synchronise_one(memory, number, element.index()));
+                count -= 1;
+                budget -= 1;
+                continue;
             }
+            let entries = element.entries();
+            // To the end of the line, at most.
+            let end = entries.end.min(entries.start + budget).min((entries.start | (LINE - 1)) + 1);
+            result = result.and(self.synchronise(memory, number, entries.start..end));
             budget -= end - entries.start;
             if end < entries.end {
                 queue.set_element(count - 1, Element::new(element.frame(), end, entries.end - end).0);

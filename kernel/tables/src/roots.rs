@@ -4,7 +4,7 @@
 //! Roots: which tables a vCPU's two contexts run under.
 
 use crate::Error;
-use crate::descriptor::Kind;
+use crate::descriptor::{Kind, LINE};
 use crate::tables::{KERNEL_SLOTS, Memory, ROOT, Tables};
 
 /// The roots of a vCPU, as tables of the pool. 0: none was set.
@@ -72,13 +72,12 @@ impl Tables<'_> {
 
     /// Gives a root its kind, if it has none: fills the kernel's slots.
     pub(crate) fn set_kind(&mut self, memory: &mut impl Memory, number: u32, kind: Kind) {
-        let words = self.set.slots[kind as usize];
         if let Ok(table) = self.descriptor_mut(number)
             && table.kind.is_none()
         {
             table.kind = Some(kind);
-            table.lines |= 0b11 << (KERNEL_SLOTS.start / crate::descriptor::LINE);
-            for (index, word) in KERNEL_SLOTS.zip(words) {
+            table.lines |= 0b11 << (KERNEL_SLOTS.start / LINE);
+            for (index, word) in KERNEL_SLOTS.zip(self.set.slots[kind as usize]) {
                 memory.set_entry(number, index, word);
             }
         }

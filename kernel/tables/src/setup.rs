@@ -37,8 +37,9 @@ impl<'a> Tables<'a> {
         let bytes = (setup.descriptors.len() as u64) << PAGE_BITS;
         let end = setup.pool.checked_add(bytes).filter(|end| *end & !ADDRESS == 0).ok_or(Error::Setup)?;
         let fits = |region: &Region| {
-            let stop = region.count.checked_mul(1 << PAGE_BITS).and_then(|bytes| region.physical.checked_add(bytes));
-            region.physical & !ADDRESS == 0
+            let stop = region.physical.checked_add(region.bytes);
+            (region.address | region.bytes | region.physical) & !ADDRESS == 0
+                && region.address.checked_add(region.bytes).is_some()
                 && stop.is_some_and(|stop| stop & !ADDRESS == 0 && (stop <= setup.pool || region.physical >= end))
         };
         let numbered = u32::try_from(setup.descriptors.len()).is_ok_and(|count| count > 0);

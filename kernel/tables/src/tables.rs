@@ -4,12 +4,13 @@
 //! The service's state, its boundary to memory, and the one way in which an entry gets into a table.
 
 use crate::descriptor::{Descriptor, LINE, State};
-use crate::entry::{ADDRESS, LARGE, PAGE_BITS, PRESENT, frame, leaf, locate, reference};
+use crate::entry::{ADDRESS, LARGE, PAGE_BITS, PRESENT, frame, leaf, reference};
 use crate::{Error, Setup};
+use core::ops::Range;
 use parzelle_paging::{ENTRIES, LongMode};
 
 /// Root entries that are the kernel's (and, in a root of [`Kind::Kernel`](crate::Kind::Kernel), the shim's).
-pub const KERNEL_SLOTS: core::ops::Range<usize> = LongMode::KERNEL_SLOTS;
+pub const KERNEL_SLOTS: Range<usize> = LongMode::KERNEL_SLOTS;
 /// How many.
 pub(crate) const SLOTS: usize = KERNEL_SLOTS.end - KERNEL_SLOTS.start;
 /// The level of a root.
@@ -97,38 +98,106 @@ impl Tables<'_> {
     /// Checks an entry of the guest's and puts what comes of it into a table.
     #[inline]
     pub(crate) fn put(&mut self, memory: &mut impl Memory, number: u32, index: usize, entry: u64) -> Result<(), Error> {
-        let level = self.descriptor(number)?.level;
-        let present = entry & PRESENT != 0;
-        if level == ROOT && KERNEL_SLOTS.contains(&index) {
-            return if present { Err(Error::Reserved) } else { Ok(()) };
-        }
-        let mut child = None;
-        let word = match level {
-            _ if !present => 0,
-            1 => {
-                let (physical, region) = locate(self.set.regions, frame(entry)).ok_or(Error::NotYours)?;
-                leaf(entry, physical, region)
-            }
-            _ if entry & MUST_BE_ZERO != 0 => return Err(Error::Malformed),
-            _ => {
-                let number = self.linkable(frame(entry), level - 1)?;
-                child = Some(number);
-                reference(entry, self.physical(number))
-            }
+        let word = match self.descriptor(number)?.level {
+            1 => leaf(self.set.regions, entry)?,
+            _ => return self.put_reference(memory, number, index, entry),
         };
-        let line = 1 << (index / LINE);
-        let table = self.descriptor_mut(number)?;
-        if word == 0 && table.lines & line == 0 {
-            return Ok(());
+        if self.descriptor_mut(number)?.uses(index, word) {
+            memory.set_entry(number, index, word);
         }
-        table.lines |= line;
-        let old = if level == 1 { 0 } else { memory.entry(number, index) };
-        // Take before dropping: it may be the same.
-        if let Some(child) = child {
+        Ok(())
+    }
+
+    /// Makes an entry what the guest's memory says now; absent, if that is refused.
+    #[inline]
+    pub(crate) fn synchronise_one(&mut self, memory: &mut impl Memory, number: u32, index: usize) -> Result<(), Error> {
+        let regions = self.set.regions;
+        let table = self.descriptor_mut(number)?;
+        if table.level != 1 {
+            return self.synchronise(memory, number, index..index + 1);
+        }
+        let word = leaf(regions, memory.guest(table.place + (index as u64) * 8));
+        if table.uses(index, word.unwrap_or(0)) {
+            memory.set_entry(number, index, word.unwrap_or(0));
+        }
+        word.map(|_| ())
+    }
+
+    /// Makes entries of one line what the guest's memory says now; absent, if that is refused. The
+    /// hottest loop of all: what it needs to know of the table it learns once.
+    #[inline(never)]
+    pub(crate) fn synchronise(
+        &mut self,
+        memory: &mut impl Memory,
+        number: u32,
+        entries: Range<usize>,
+    ) -> Result<(), Error> {
+        let &Descriptor { level, place, lines, .. } = self.descriptor(number)?;
+        if level != 1 {
+            return self.synchronise_references(memory, number, place, entries);
+        }
+        let line = 1 << (entries.start / LINE);
+        let (regions, mut used, mut result) = (self.set.regions, lines & line != 0, Ok(()));
+        for index in entries {
+            let entry = memory.guest(place + (index as u64) * 8);
+            let word = leaf(regions, entry).unwrap_or_else(|error| {
+                result = Err(error);
+                0
+            });
+            if word == 0 && !used {
+                continue;
+            }
+            used = true;
+            memory.set_entry(number, index, word);
+        }
+        if used {
+            self.descriptor_mut(number)?.lines = lines | line;
+        }
+        result
+    }
+
+    /// The same above level 1.
+    #[inline(never)]
+    fn synchronise_references(
+        &mut self,
+        memory: &mut impl Memory,
+        number: u32,
+        place: u64,
+        entries: Range<usize>,
+    ) -> Result<(), Error> {
+        let mut result = Ok(());
+        for index in entries {
+            let entry = memory.guest(place + (index as u64) * 8);
+            if let Err(error) = self.put_reference(memory, number, index, entry) {
+                result = result.and(Err(error));
+                self.put_reference(memory, number, index, 0)?;
+            }
+        }
+        result
+    }
+
+    /// Puts a reference into a table of a level above 1, or nothing.
+    #[inline(never)]
+    fn put_reference(&mut self, memory: &mut impl Memory, number: u32, index: usize, entry: u64) -> Result<(), Error> {
+        let level = self.descriptor(number)?.level;
+        let mut word = 0;
+        if level == ROOT && KERNEL_SLOTS.contains(&index) {
+            return if entry & PRESENT == 0 { Ok(()) } else { Err(Error::Reserved) };
+        }
+        if entry & PRESENT != 0 {
+            if entry & MUST_BE_ZERO != 0 {
+                return Err(Error::Malformed);
+            }
+            let child = self.linkable(frame(entry), level - 1)?;
+            word = reference(entry, self.physical(child));
+            // Taken before the old one is dropped: it may be the same.
             self.take(child)?;
         }
-        memory.set_entry(number, index, word);
-        self.drop_child(old);
+        if self.descriptor_mut(number)?.uses(index, word) {
+            let old = memory.entry(number, index);
+            memory.set_entry(number, index, word);
+            self.drop_child(old);
+        }
         Ok(())
     }
 

@@ -78,7 +78,7 @@ impl Model {
     pub(super) fn fill(&mut self, frame: u64, lines: u64, guest: &[u64; 512]) -> Result<bool, Error> {
         let mut todo = self.live(frame)?.todo | lines;
         let mut result = Ok(());
-        for _ in 0..2 {
+        for _ in 0..1 {
             let line = todo.trailing_zeros() as usize;
             if line < 64 {
                 todo &= !(1 << line);
@@ -111,9 +111,11 @@ impl Model {
             return if present { Err(Error::Reserved) } else { Ok(()) };
         }
         let mut granted = present;
-        if present && level == 1 {
-            place(frame(entry)).ok_or(Error::NotYours)?;
-            granted = entry & 0x20 != 0;
+        if level == 1 {
+            granted &= entry & 0x20 != 0;
+            if granted {
+                place(frame(entry)).ok_or(Error::NotYours)?;
+            }
         } else if present {
             if entry & 0x80 != 0 {
                 return Err(Error::Malformed);
@@ -140,7 +142,7 @@ impl Model {
             table.state = State::Dying;
             table.todo = table.lines;
         }
-        for _ in 0..2 {
+        for _ in 0..4 {
             let line = table.todo.trailing_zeros() as usize;
             table.entries.retain(|index, _| index / 8 != line);
             table.todo &= table.todo.wrapping_sub(1);

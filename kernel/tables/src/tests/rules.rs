@@ -137,7 +137,7 @@ fn a_queued_address_reads_the_entry_again() {
     while world.drain(&mut page) == Ok(Progress::Again) {
         steps += 1;
     }
-    assert_eq!((page.count, steps), (0, 32));
+    assert_eq!((page.count, steps), (0, 64));
     assert_eq!(world.walk(roots[0], 500 << 12), Some((place(31).unwrap(), true, true)));
     // What is refused becomes absent, and nothing blocks.
     world.memory.guest[1][3] = to(50, ALL);
@@ -151,12 +151,13 @@ fn a_queued_address_reads_the_entry_again() {
 #[test]
 fn a_setup_that_does_not_fit_is_refused() {
     let mut memory = World::new().memory;
-    let region = REGION[0];
-    let wrong: [&'static [Region]; 4] = [
-        vec![Region { physical: POOL - 47 * 4096, ..region }].leak(),
-        vec![Region { count: 1 << 60, ..region }].leak(),
-        vec![Region { physical: 0x800, ..region }].leak(),
-        vec![Region { frame: 0, count: 1, ..region }; 9].leak(),
+    let region = |address, bytes, physical| Region::new(address, bytes, physical, true, true);
+    let wrong: [&'static [Region]; 5] = [
+        vec![region(0, 48 << 12, POOL - (47 << 12))].leak(),
+        vec![region(0, !0xfff, 0x1000)].leak(),
+        vec![region(0, 0x1000, 0x800)].leak(),
+        vec![region(0x800, 0x1000, 0x1000)].leak(),
+        vec![region(0, 0x1000, 0x1000); 9].leak(),
     ];
     for regions in wrong {
         assert_eq!(Tables::new(setup(regions), &mut memory).err(), Some(Error::Setup));

@@ -22,10 +22,8 @@ pub(super) const HOST: u64 = 0x7000;
 pub(super) const SLOTS: [[u64; 16]; 2] = [[0x1063; 16], [(POOL + (1 << 44) + 0x5000) | 0x63; 16]];
 
 /// The guest's memory: some, a hole, and some that it may only read.
-pub(super) const REGION: [Region; 2] = [
-    Region { frame: 0, count: 48, physical: 0x10_0000, write: true, execute: true },
-    Region { frame: 64, count: 8, physical: 0x90_0000, write: false, execute: false },
-];
+pub(super) const REGION: [Region; 2] =
+    [Region::new(0, 48 << 12, 0x10_0000, true, true), Region::new(64 << 12, 8 << 12, 0x90_0000, false, false)];
 
 /// Where a guest frame lies: the model's own arithmetic.
 pub(super) fn place(frame: u64) -> Option<u64> {
