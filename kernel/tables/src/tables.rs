@@ -100,7 +100,7 @@ impl Tables<'_> {
     pub(crate) fn put(&mut self, memory: &mut impl Memory, number: u32, index: usize, entry: u64) -> Result<(), Error> {
         let word = match self.descriptor(number)?.level {
             1 => leaf(self.set.regions, entry)?,
-            _ => return self.put_reference(memory, number, index, entry),
+            _ => return self.put_reference(memory, number, index, entry, true),
         };
         if self.descriptor_mut(number)?.uses(index, word) {
             memory.set_entry(number, index, word);
@@ -168,40 +168,51 @@ impl Tables<'_> {
         let mut result = Ok(());
         for index in entries {
             let entry = memory.guest(place + (index as u64) * 8);
-            if let Err(error) = self.put_reference(memory, number, index, entry) {
-                result = result.and(Err(error));
-                self.put_reference(memory, number, index, 0)?;
-            }
+            result = result.and(self.put_reference(memory, number, index, entry, false));
         }
         result
     }
 
-    /// Puts a reference into a table of a level above 1, or nothing.
+    /// Puts a reference into a table of a level above 1, or nothing. If it is refused: keeps the old
+    /// one, or puts nothing.
     #[inline(never)]
-    fn put_reference(&mut self, memory: &mut impl Memory, number: u32, index: usize, entry: u64) -> Result<(), Error> {
+    fn put_reference(
+        &mut self,
+        memory: &mut impl Memory,
+        number: u32,
+        index: usize,
+        entry: u64,
+        keep: bool,
+    ) -> Result<(), Error> {
         let level = self.descriptor(number)?.level;
-        let mut word = 0;
         if level == ROOT && KERNEL_SLOTS.contains(&index) {
             return if entry & PRESENT == 0 { Ok(()) } else { Err(Error::Reserved) };
         }
-        if entry & PRESENT != 0 {
-            if entry & MUST_BE_ZERO != 0 {
-                return Err(Error::Malformed);
+        let word = if entry & PRESENT == 0 { Ok(0) } else { self.refer(level - 1, entry) };
+        if word.is_ok() || !keep {
+            let new = word.unwrap_or(0);
+            if self.descriptor_mut(number)?.uses(index, new) {
+                let old = memory.entry(number, index);
+                memory.set_entry(number, index, new);
+                self.drop_child(old);
             }
-            let child = self.linkable(frame(entry), level - 1)?;
-            word = reference(entry, self.physical(child));
-            // Taken before the old one is dropped: it may be the same.
-            self.take(child)?;
         }
-        if self.descriptor_mut(number)?.uses(index, word) {
-            let old = memory.entry(number, index);
-            memory.set_entry(number, index, word);
-            self.drop_child(old);
-        }
-        Ok(())
+        word.map(|_| ())
     }
 
-    /// Counts one more reference to a table. There are less than 2³² entries to come from.
+    /// Makes a reference to a table of this level, and counts it; before an old one is dropped, since it
+    /// may be the same. There are less than 2³² entries to come from.
+    #[inline]
+    fn refer(&mut self, level: u8, entry: u64) -> Result<u64, Error> {
+        if entry & MUST_BE_ZERO != 0 {
+            return Err(Error::Malformed);
+        }
+        let child = self.linkable(frame(entry), level)?;
+        self.take(child)?;
+        Ok(reference(entry, self.physical(child)))
+    }
+
+    /// Counts one more reference to a table.
     #[inline]
     pub(crate) fn take(&mut self, number: u32) -> Result<(), Error> {
         let table = self.descriptor_mut(number)?;
