@@ -3,6 +3,8 @@
 
 //! Descriptors: what the kernel knows of each frame of the pool.
 
+use crate::Error;
+
 /// Where a table is in its life (drawn in the crate's head).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum State {
@@ -47,6 +49,17 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
+    /// Whether an entry may lead here that needs a table of this level.
+    #[inline]
+    pub(crate) const fn linkable(&self, level: u8) -> Result<(), Error> {
+        match self.state {
+            State::Ready if self.level == level => Ok(()),
+            State::Filling if self.level == level => Err(Error::NotReady),
+            State::Ready | State::Filling => Err(Error::WrongLevel),
+            State::Free | State::Dying => Err(Error::NoTable),
+        }
+    }
+
     /// Whether something has to be written to put `word` there; marks the line, if so.
     #[inline]
     pub(crate) const fn uses(&mut self, index: usize, word: u64) -> bool {

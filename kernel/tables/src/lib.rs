@@ -106,6 +106,7 @@ mod descriptor;
 mod destroy;
 mod entry;
 mod fill;
+mod put;
 mod queue;
 mod roots;
 mod setup;

@@ -38,7 +38,7 @@ impl Tables<'_> {
         }
         for (number, kind) in [(kernel, Kind::Kernel), (user, Kind::User)] {
             if number != 0 {
-                self.take(number)?;
+                self.take(number, ROOT)?;
                 self.set_kind(memory, number, kind);
             }
         }
@@ -65,9 +65,10 @@ impl Tables<'_> {
         let Some(frame) = frame else {
             return if self.resetting.is_some() { Err(Error::Resetting) } else { Ok(0) };
         };
-        let number = self.linkable(frame, ROOT)?;
-        let fits = self.descriptor(number)?.kind.is_none_or(|is| is == kind);
-        if fits { Ok(number) } else { Err(Error::WrongKind) }
+        let number = self.named(frame)?;
+        let table = self.descriptor(number)?;
+        table.linkable(ROOT)?;
+        if table.kind.is_none_or(|is| is == kind) { Ok(number) } else { Err(Error::WrongKind) }
     }
 
     /// Gives a root its kind, if it has none: fills the kernel's slots.
