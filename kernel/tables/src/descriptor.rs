@@ -52,11 +52,14 @@ impl Descriptor {
     /// Whether an entry may lead here that needs a table of this level.
     #[inline]
     pub(crate) const fn linkable(&self, level: u8) -> Result<(), Error> {
-        match self.state {
-            State::Ready if self.level == level => Ok(()),
-            State::Filling if self.level == level => Err(Error::NotReady),
-            State::Ready | State::Filling => Err(Error::WrongLevel),
-            State::Free | State::Dying => Err(Error::NoTable),
+        if matches!(self.state, State::Ready) && self.level == level {
+            Ok(())
+        } else if matches!(self.state, State::Free | State::Dying) {
+            Err(Error::NoTable)
+        } else if self.level == level {
+            Err(Error::NotReady)
+        } else {
+            Err(Error::WrongLevel)
         }
     }
 

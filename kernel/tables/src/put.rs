@@ -37,19 +37,22 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Makes an entry what the guest's memory says now; absent, if that is refused.
+    /// Makes an entry of a table of level 1 what the guest's memory says now; absent, if that is
+    /// refused. `None`, and nothing done, if the table has another level.
     #[inline]
-    pub(crate) fn synchronise_one(&mut self, memory: &mut impl Memory, number: u32, index: usize) -> Result<(), Error> {
+    pub(crate) fn synchronise_leaf(
+        &mut self,
+        memory: &mut impl Memory,
+        number: u32,
+        index: usize,
+    ) -> Option<Result<(), Error>> {
         let regions = self.set.regions;
-        let table = self.descriptor_mut(number)?;
-        if table.level != 1 {
-            return self.synchronise(memory, number, index..index + 1);
-        }
+        let table = self.descriptor_mut(number).ok().filter(|table| table.level == 1)?;
         let word = leaf(regions, memory.guest(table.place + (index as u64) * 8));
         if table.uses(index, word.unwrap_or(0)) {
             memory.set_entry(number, index, word.unwrap_or(0));
         }
-        word.map(|_| ())
+        Some(word.map(|_| ()))
     }
 
     /// Makes entries of one line what the guest's memory says now; absent, if that is refused. The
@@ -104,7 +107,7 @@ impl Tables<'_> {
 
     /// Puts a reference into a table of a level above 1, or nothing. If it is refused: keeps the old
     /// one, or puts nothing.
-    #[inline(never)]
+    #[inline(always)]
     fn put_reference(
         &mut self,
         memory: &mut impl Memory,

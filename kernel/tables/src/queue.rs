@@ -85,17 +85,19 @@ impl Tables<'_> {
                 budget -= 1;
                 continue;
             };
-            if element.is_one() {
-                result = result.and(self.synchronise_one(memory, number, element.index()));
+            if element.is_one()
+                && let Some(done) = self.synchronise_leaf(memory, number, element.index())
+            {
+                result = result.and(done);
                 count -= 1;
                 budget -= 1;
                 continue;
             }
             let entries = element.entries();
-            // To the end of the line, at most.
+            // To the end of the line, at most. To get there costs as much as some entries.
             let end = entries.end.min(entries.start + budget).min((entries.start | (LINE - 1)) + 1);
             result = result.and(self.synchronise(memory, number, entries.start..end));
-            budget -= end - entries.start;
+            budget = budget.saturating_sub(end - entries.start + STEP / 2);
             if end < entries.end {
                 queue.set_element(count - 1, Element::new(element.frame(), end, entries.end - end).0);
             } else {
