@@ -6,9 +6,9 @@
 //! It reads what the hardware would read and counts anew; nothing here uses the code that it judges, but
 //! for the lookup of a frame's name.
 
+use crate::Region;
 use crate::descriptor::{Descriptor, Kind, State};
 use crate::tables::{KERNEL_SLOTS, Memory, Tables};
-use crate::{Region, Tlb};
 use parzelle_paging::ENTRIES;
 
 const P: u64 = 1;
@@ -30,22 +30,22 @@ pub struct Finding {
     pub index: usize,
 }
 
-impl Tables<'_> {
+impl<M: Memory> Tables<'_, M> {
     /// Checks all invariants; `counts` has a word for each frame of the pool.
     ///
     /// # Errors
     /// The first that doesn't hold.
-    pub fn audit(&self, tlb: &Tlb<'_>, memory: &impl Memory, counts: &mut [u32]) -> Result<(), Finding> {
+    pub fn audit(&self, counts: &mut [u32]) -> Result<(), Finding> {
         counts.fill(0);
         // The empty user root is the service's own.
         self.count(counts, 0)?;
         for (number, table) in (0u32..).zip(self.set.descriptors.iter()) {
             for index in 0..ENTRIES {
-                self.audit_entry(number, table, index, memory.entry(number, index), counts)?;
+                self.audit_entry(number, table, index, self.memory.entry(number, index), counts)?;
             }
         }
         for roots in self.set.roots.iter() {
-            for (number, kind) in [(roots.kernel, Kind::Kernel), (roots.user, Kind::User)] {
+            for (number, kind) in [(roots[0], Kind::Kernel), (roots[1], Kind::User)] {
                 if number != 0 {
                     self.count(counts, number)?;
                     let table = self.set.descriptors.get(number as usize);
@@ -60,7 +60,7 @@ impl Tables<'_> {
                 check(table.refs == *count, 3, number, *count as usize)?;
             }
         }
-        self.audit_names(tlb)
+        self.audit_names()
     }
 
     fn audit_entry(
@@ -103,7 +103,7 @@ impl Tables<'_> {
     }
 
     /// Names, the free list, generations.
-    fn audit_names(&self, tlb: &Tlb<'_>) -> Result<(), Finding> {
+    fn audit_names(&self) -> Result<(), Finding> {
         let tables = (0u32..).zip(self.set.descriptors.iter()).skip(1);
         for (number, table) in tables.clone().filter(|(_, table)| table.state != State::Free) {
             check(self.set.names.get(table.link as usize) == Some(&number), 6, number, table.link as usize)?;
@@ -114,7 +114,7 @@ impl Tables<'_> {
         let (mut next, mut before, mut met) = (self.free.0, 0, 0);
         while let Some(table) = self.set.descriptors.get(next as usize).filter(|_| next != 0 && met <= free) {
             check(table.state == State::Free, 6, next, met)?;
-            check(before <= table.place && table.place <= tlb.generation(), 6, next, met)?;
+            check(before <= table.place && table.place <= self.set.tlb.generation(), 6, next, met)?;
             check(table.link != 0 || self.free.1 == next, 6, next, met)?;
             (next, before, met) = (table.link, table.place, met + 1);
         }

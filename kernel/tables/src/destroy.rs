@@ -5,112 +5,82 @@
 
 use crate::descriptor::{Descriptor, LINE, State, first_line};
 use crate::tables::{Memory, Tables};
-use crate::{Error, Progress, Roots, Tlb};
+use crate::{Error, Progress};
 
 /// Entries that a step clears, at most.
 pub const CLEAR: usize = 4 * LINE;
 
-impl Tables<'_> {
+impl<M: Memory> Tables<'_, M> {
     /// Destroys a table that nothing refers to, [`CLEAR`] entries at a time; what it refers to loses a
     /// reference each. So parents go before their children. From the first step on nobody can link it.
     ///
     /// # Errors
     /// There is none, or it is in use.
-    pub fn destroy(&mut self, tlb: &Tlb<'_>, memory: &mut impl Memory, frame: u64) -> Result<Progress, Error> {
+    pub fn destroy(&mut self, frame: u64) -> Result<Progress, Error> {
         let number = self.named(frame)?;
-        let table = self.descriptor_mut(number)?;
-        if table.refs > 0 {
+        if self.descriptor(number)?.refs > 0 {
             return Err(Error::InUse);
         }
-        if table.state != State::Dying {
-            table.state = State::Dying;
-            table.todo = table.lines;
-        }
-        let mut budget = CLEAR;
-        if !self.clear(memory, number, &mut budget) {
-            return Ok(Progress::Again);
-        }
-        self.forget(tlb, number);
-        Ok(Progress::Done)
+        self.clear(number)
     }
 
     /// Takes everything from the guest, one step at a time: the partition restarts. Called when no core is in
     /// a root of it, and until it is done; meanwhile all else is refused.
-    pub fn reset(&mut self, tlb: &Tlb<'_>, memory: &mut impl Memory) -> Progress {
-        let mut budget = CLEAR;
-        let mut number = match self.resetting {
-            Some(number) => number,
-            None => {
-                self.set.roots.fill(Roots::default());
-                1
+    pub fn reset(&mut self) -> Progress {
+        let number = self.resetting.unwrap_or(1);
+        // Tables go in any order, and all counts with them.
+        self.set.roots.fill([0; 2]);
+        let clear = match self.descriptor(number).map(|table| table.state) {
+            Err(_) => {
+                self.resetting = None;
+                return Progress::Done;
+            }
+            Ok(State::Free) => true,
+            Ok(_) => {
+                self.resetting = Some(number);
+                self.clear(number) == Ok(Progress::Done)
             }
         };
-        while let Some(table) = self.set.descriptors.get_mut(number as usize) {
-            self.resetting = Some(number);
-            if budget == 0 {
-                return Progress::Again;
-            }
-            if table.state != State::Free {
-                if table.state != State::Dying {
-                    table.todo = table.lines;
-                }
-                table.state = State::Dying;
-                if !self.clear(memory, number, &mut budget) {
-                    return Progress::Again;
-                }
-                self.forget(tlb, number);
-            }
-            budget = budget.saturating_sub(1);
-            number += 1;
-        }
-        self.resetting = None;
-        Progress::Done
+        self.resetting = Some(number + u32::from(clear));
+        Progress::Again
     }
 
-    /// Clears a dying table, as far as the budget of entries goes; whether it is clear.
-    fn clear(&mut self, memory: &mut impl Memory, number: u32, budget: &mut usize) -> bool {
-        let Ok(&Descriptor { level, mut todo, .. }) = self.descriptor(number) else {
-            return true;
-        };
-        while let Some(line) = first_line(todo).filter(|_| *budget > 0) {
-            for index in line {
-                // In a reset the tables go in any order, and all counts with them.
-                if level > 1 && self.resetting.is_none() {
-                    self.drop_child(memory.entry(number, index));
+    /// Clears some of a table; when it is clear, takes its name and gives it back.
+    fn clear(&mut self, number: u32) -> Result<Progress, Error> {
+        let table = self.descriptor_mut(number)?;
+        let mut todo = if table.state == State::Dying { table.todo } else { table.lines };
+        let (references, frame) = (table.level > 1, table.link);
+        table.state = State::Dying;
+        for _ in 0..CLEAR / LINE {
+            for index in first_line(todo).into_iter().flatten() {
+                if references && self.resetting.is_none() {
+                    self.drop_child(self.memory.entry(number, index));
                 }
-                memory.set_entry(number, index, 0);
+                self.memory.set_entry(number, index, 0);
             }
             todo &= todo.wrapping_sub(1);
-            *budget = budget.saturating_sub(LINE);
         }
-        if let Ok(table) = self.descriptor_mut(number) {
-            table.todo = todo;
+        self.descriptor_mut(number)?.todo = todo;
+        if todo == 0 {
+            if let Some(name) = self.set.names.get_mut(frame as usize) {
+                *name = 0;
+            }
+            self.give_back(number, self.set.tlb.generation());
         }
-        todo == 0
-    }
-
-    /// Takes the name from a table that is clear, and gives it back.
-    fn forget(&mut self, tlb: &Tlb<'_>, number: u32) {
-        let frame = self.descriptor(number).map_or(0, |table| table.link);
-        if let Some(name) = self.set.names.get_mut(frame as usize) {
-            *name = 0;
-        }
-        self.give_back(number, tlb.generation());
+        Ok(Progress::of(todo == 0))
     }
 
     /// Puts a table at the end of the free list.
     pub(crate) fn give_back(&mut self, number: u32, generation: u64) {
         let (first, last) = self.free;
+        if first != 0
+            && let Ok(last) = self.descriptor_mut(last)
+        {
+            last.link = number;
+        }
         if let Ok(table) = self.descriptor_mut(number) {
             *table = Descriptor { place: generation, ..Descriptor::default() };
         }
-        if first == 0 {
-            self.free = (number, number);
-            return;
-        }
-        if let Ok(last) = self.descriptor_mut(last) {
-            last.link = number;
-        }
-        self.free = (first, number);
+        self.free = (if first == 0 { number } else { first }, number);
     }
 }

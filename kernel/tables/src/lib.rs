@@ -124,7 +124,6 @@ pub use destroy::CLEAR;
 pub use entry::{REGIONS, Region};
 pub use fill::STEP;
 pub use queue::{Element, QUEUE, Queue};
-pub use roots::Roots;
 pub use setup::Setup;
 pub use tables::{KERNEL_SLOTS, Memory, Tables};
 pub use tlb::Tlb;

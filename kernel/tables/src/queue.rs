@@ -68,13 +68,13 @@ pub trait Queue {
     fn set_element(&mut self, slot: usize, element: u64);
 }
 
-impl Tables<'_> {
+impl<M: Memory> Tables<'_, M> {
     /// Does what the queue says, [`STEP`] entries at a time. Elements for frames without a table are dropped.
     ///
     /// # Errors
     /// An entry was refused: it is absent in the kernel's table, whatever was there before. The rest of the
     /// step is done, and more may be left: call again.
-    pub fn drain(&mut self, memory: &mut impl Memory, queue: &mut impl Queue) -> Result<Progress, Error> {
+    pub fn drain(&mut self, queue: &mut impl Queue) -> Result<Progress, Error> {
         let mut count = queue.count().min(QUEUE as u64) as usize;
         let mut budget = STEP;
         let mut result = Ok(());
@@ -86,7 +86,7 @@ impl Tables<'_> {
                 continue;
             };
             if element.is_one()
-                && let Some(done) = self.synchronise_leaf(memory, number, element.index())
+                && let Some(done) = self.synchronise_leaf(number, element.index())
             {
                 result = result.and(done);
                 count -= 1;
@@ -96,7 +96,7 @@ impl Tables<'_> {
             let entries = element.entries();
             // To the end of the line, at most. To get there costs as much as some entries.
             let end = entries.end.min(entries.start + budget).min((entries.start | (LINE - 1)) + 1);
-            result = result.and(self.synchronise(memory, number, entries.start..end));
+            result = result.and(self.synchronise(number, entries.start..end));
             budget = budget.saturating_sub(end - entries.start + STEP / 2);
             if end < entries.end {
                 queue.set_element(count - 1, Element::new(element.frame(), end, entries.end - end).0);
@@ -105,6 +105,6 @@ impl Tables<'_> {
             }
         }
         queue.set_count(count as u64);
-        result.map(|()| if count == 0 { Progress::Done } else { Progress::Again })
+        result.map(|()| Progress::of(count == 0))
     }
 }

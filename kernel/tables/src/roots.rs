@@ -7,48 +7,28 @@ use crate::Error;
 use crate::descriptor::{Kind, LINE};
 use crate::tables::{KERNEL_SLOTS, Memory, ROOT, Tables};
 
-/// The roots of a vCPU, as tables of the pool. 0: none was set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Roots {
-    pub(crate) kernel: u32,
-    pub(crate) user: u32,
-}
-
-impl Tables<'_> {
-    /// Sets both roots of a vCPU: the frames of level-4 tables, or none. Returns what CR3 has to hold for
-    /// the host and the guest context; without a user root that is an empty one, so nobody has
-    /// to test for it.
+impl<M: Memory> Tables<'_, M> {
+    /// Sets both roots of a vCPU, by [`Kind`]: the frames of level-4 tables, or none. Returns what CR3 has to
+    /// hold for the host and the guest context; without a user root that is an empty one, so nobody
+    /// has to test for it.
     ///
     /// The caller loads them before it gives up the lock: from now on the old ones may be destroyed.
     ///
     /// # Errors
     /// The caller has no such vCPU; a frame has no root ready, or one of the other kind. Nothing has changed then.
-    pub fn set_roots(
-        &mut self,
-        memory: &mut impl Memory,
-        vcpu: usize,
-        kernel: Option<u64>,
-        user: Option<u64>,
-    ) -> Result<[u64; 2], Error> {
+    pub fn set_roots(&mut self, vcpu: usize, frames: [Option<u64>; 2]) -> Result<[u64; 2], Error> {
         let old = *self.set.roots.get(vcpu).ok_or(Error::OutOfRange)?;
-        let kernel = self.root(kernel, Kind::Kernel)?;
-        let user = self.root(user, Kind::User)?;
-        if kernel == user && kernel != 0 {
+        let new = [self.root(frames[0], Kind::Kernel)?, self.root(frames[1], Kind::User)?];
+        if new[0] == new[1] && new[0] != 0 {
             return Err(Error::WrongKind);
         }
-        for (number, kind) in [(kernel, Kind::Kernel), (user, Kind::User)] {
-            if number != 0 {
-                self.take(number, ROOT)?;
-                self.set_kind(memory, number, kind);
-            }
+        for (number, kind) in new.into_iter().zip([Kind::Kernel, Kind::User]).filter(|(number, _)| *number != 0) {
+            self.take(number, ROOT)?;
+            self.set_kind(number, kind);
         }
-        for number in [old.kernel, old.user] {
-            if number != 0 {
-                self.release(number as usize);
-            }
-        }
+        old.into_iter().filter(|number| *number != 0).for_each(|number| self.release(number as usize));
         if let Some(roots) = self.set.roots.get_mut(vcpu) {
-            *roots = Roots { kernel, user };
+            *roots = new;
         }
         Ok(self.roots(vcpu))
     }
@@ -56,7 +36,7 @@ impl Tables<'_> {
     /// What CR3 has to hold for the host and the guest context of a vCPU.
     #[must_use]
     pub fn roots(&self, vcpu: usize) -> [u64; 2] {
-        let Roots { kernel, user } = self.set.roots.get(vcpu).copied().unwrap_or_default();
+        let [kernel, user] = self.set.roots.get(vcpu).copied().unwrap_or_default();
         [if kernel == 0 { self.set.host } else { self.physical(kernel) }, self.physical(user)]
     }
 
@@ -72,15 +52,12 @@ impl Tables<'_> {
     }
 
     /// Gives a root its kind, if it has none: fills the kernel's slots.
-    pub(crate) fn set_kind(&mut self, memory: &mut impl Memory, number: u32, kind: Kind) {
-        if let Ok(table) = self.descriptor_mut(number)
-            && table.kind.is_none()
-        {
+    pub(crate) fn set_kind(&mut self, number: u32, kind: Kind) {
+        let slots = &self.set.slots[kind as usize];
+        if let Some(table) = self.set.descriptors.get_mut(number as usize).filter(|table| table.kind.is_none()) {
             table.kind = Some(kind);
             table.lines |= 0b11 << (KERNEL_SLOTS.start / LINE);
-            for (index, word) in KERNEL_SLOTS.zip(self.set.slots[kind as usize]) {
-                memory.set_entry(number, index, word);
-            }
+            KERNEL_SLOTS.zip(slots).for_each(|(index, word)| self.memory.set_entry(number, index, *word));
         }
     }
 }

@@ -6,7 +6,7 @@
 use crate::descriptor::{Descriptor, Kind, State};
 use crate::entry::{ADDRESS, PAGE_BITS, REGIONS, Region};
 use crate::tables::{Memory, ROOT, SLOTS, Tables};
-use crate::{Error, Roots};
+use crate::{Error, Tlb};
 
 /// What boot gives, as the plan says.
 #[derive(Debug)]
@@ -19,47 +19,42 @@ pub struct Setup<'a> {
     pub names: &'a mut [u32],
     /// The guest's memory, at most [`REGIONS`]; none of it in the pool.
     pub regions: &'a [Region],
-    /// One for each vCPU of the partition.
-    pub roots: &'a mut [Roots],
+    /// The roots of each vCPU, by [`Kind`], as tables of the pool; 0: none was set.
+    pub roots: &'a mut [[u32; 2]],
     /// What stands in [`KERNEL_SLOTS`](crate::KERNEL_SLOTS), leading to tables outside of the pool, by [`Kind`].
     pub slots: [[u64; SLOTS]; 2],
     /// The root of a host context that has not set one: physical address.
     pub host: u64,
+    /// The partition's generations.
+    pub tlb: &'a Tlb<'a>,
 }
 
-impl<'a> Tables<'a> {
+impl<'a, M: Memory> Tables<'a, M> {
     /// Begins with all tables free. Not bounded: boot is not.
     ///
     /// # Errors
     /// [`Error::Setup`]: addresses are no multiples of 4 KiB, the pool has no frame, a region
     /// touches it or wraps around, or a slot of the kernel's leads there.
-    pub fn new(setup: Setup<'a>, memory: &mut impl Memory) -> Result<Self, Error> {
-        let bytes = (setup.descriptors.len() as u64) << PAGE_BITS;
-        let end = setup.pool.checked_add(bytes).filter(|end| *end & !ADDRESS == 0).ok_or(Error::Setup)?;
+    pub fn new(set: Setup<'a>, memory: M) -> Result<Self, Error> {
+        let count = u32::try_from(set.descriptors.len()).map_err(|_| Error::Setup)?;
+        let end = set.pool.checked_add(u64::from(count) << PAGE_BITS).ok_or(Error::Setup)?;
         let fits = |region: &Region| {
-            let stop = region.physical.checked_add(region.bytes);
-            (region.address | region.bytes | region.physical) & !ADDRESS == 0
-                && region.address.checked_add(region.bytes).is_some()
-                && stop.is_some_and(|stop| stop & !ADDRESS == 0 && (stop <= setup.pool || region.physical >= end))
+            let ends = [region.physical, region.address].map(|start| start.checked_add(region.bytes));
+            let [Some(stop), Some(last)] = ends else { return false };
+            let clean = (region.address | region.bytes | region.physical | stop | last) & !ADDRESS == 0;
+            clean && (stop <= set.pool || region.physical >= end)
         };
-        let numbered = u32::try_from(setup.descriptors.len()).is_ok_and(|count| count > 0);
-        let few = setup.regions.len() <= REGIONS;
-        let outside = setup.slots.iter().flatten().all(|word| !(setup.pool..end).contains(&(word & ADDRESS)));
-        if !numbered || !few || !outside || setup.pool & !ADDRESS != 0 || !setup.regions.iter().all(fits) {
+        let outside = set.slots.iter().flatten().all(|word| !(set.pool..end).contains(&(word & ADDRESS)));
+        let whole = count > 0 && (set.pool | end) & !ADDRESS == 0;
+        if !whole || !outside || set.regions.len() > REGIONS || !set.regions.iter().all(fits) {
             return Err(Error::Setup);
         }
-        setup.names.fill(0);
-        setup.roots.fill(Roots::default());
-        setup.descriptors.fill(Descriptor::default());
-        let mut tables = Self { set: setup, free: (0, 0), resetting: None };
-        for number in 1..tables.set.descriptors.len() as u32 {
-            tables.give_back(number, 0);
-        }
-        let empty = Descriptor { state: State::Ready, level: ROOT, refs: 1, ..Descriptor::default() };
-        if let Some(first) = tables.set.descriptors.first_mut() {
-            *first = empty;
-        }
-        tables.set_kind(memory, 0, Kind::User);
+        let mut tables = Self { set, memory, free: (0, 0), resetting: None };
+        tables.set.names.fill(0);
+        tables.set.roots.fill([0; 2]);
+        (1..count).for_each(|number| tables.give_back(number, 0));
+        *tables.descriptor_mut(0)? = Descriptor { state: State::Ready, level: ROOT, refs: 1, ..Descriptor::default() };
+        tables.set_kind(0, Kind::User);
         Ok(tables)
     }
 }

@@ -30,22 +30,23 @@ pub trait Memory {
 
 /// The page tables of one partition. Used by one core at a time; every operation is bounded.
 #[derive(Debug)]
-pub struct Tables<'a> {
+pub struct Tables<'a, M> {
     pub(crate) set: Setup<'a>,
+    pub(crate) memory: M,
     /// First and last of the free list; 0: empty.
     pub(crate) free: (u32, u32),
     /// The next table to be reset, while that goes on.
     pub(crate) resetting: Option<u32>,
 }
 
-impl Tables<'_> {
+impl<M: Memory> Tables<'_, M> {
     /// Finds the table for a guest frame.
     #[inline]
     pub(crate) fn named(&self, frame: u64) -> Result<u32, Error> {
         if self.resetting.is_some() {
             return Err(Error::Resetting);
         }
-        let name = usize::try_from(frame).ok().and_then(|frame| self.set.names.get(frame));
+        let name = self.set.names.get(frame as usize);
         name.copied().filter(|number| *number != 0).ok_or(Error::NoTable)
     }
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! How operations answer: the numbers are part of the interface to partitions.
+//! How operations answer. What a call returns for that is in the crate's head.
 
 /// How far an operation has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,18 +16,13 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// What a call returns as its value: 0 done, 1 again, 2 again when other cores have flushed.
-    #[must_use]
-    pub const fn number(self) -> u64 {
-        match self {
-            Progress::Done => 0,
-            Progress::Again => 1,
-            Progress::Flush(_) => 2,
-        }
+    pub(crate) const fn of(done: bool) -> Progress {
+        if done { Progress::Done } else { Progress::Again }
     }
 }
 
 /// Why an operation was refused. Nothing has changed then, except where an operation says otherwise.
+/// Its number is the status of the call, apart from those of `parzelle_abi::Error`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Error {
@@ -57,12 +52,4 @@ pub enum Error {
     Resetting = 43,
     /// What boot gave doesn't fit together.
     Setup = 44,
-}
-
-impl Error {
-    /// The status of the call; apart from the numbers of `parzelle_abi::Error`.
-    #[must_use]
-    pub const fn number(self) -> u64 {
-        self as u64
-    }
 }

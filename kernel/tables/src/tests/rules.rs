@@ -3,7 +3,7 @@
 
 //! One rule a test: what is accepted, and what becomes of it.
 
-use super::world::{HOST, POOL, Page, REGION, SLOTS, World, place, setup};
+use super::world::{HOST, POOL, Page, Physical, REGION, SLOTS, World, place, setup};
 use crate::{Element, Error, Progress, Region, Setup, Tables};
 use parzelle_paging::ENTRIES;
 
@@ -150,7 +150,6 @@ fn a_queued_address_reads_the_entry_again() {
 
 #[test]
 fn a_setup_that_does_not_fit_is_refused() {
-    let mut memory = World::new().memory;
     let region = |address, bytes, physical| Region::new(address, bytes, physical, true, true);
     let wrong: [&'static [Region]; 5] = [
         vec![region(0, 48 << 12, POOL - (47 << 12))].leak(),
@@ -160,13 +159,13 @@ fn a_setup_that_does_not_fit_is_refused() {
         vec![region(0, 0x1000, 0x1000); 9].leak(),
     ];
     for regions in wrong {
-        assert_eq!(Tables::new(setup(regions), &mut memory).err(), Some(Error::Setup));
+        assert_eq!(Tables::new(setup(regions), Physical::new()).err(), Some(Error::Setup));
     }
     let wrong: [fn(&mut Setup<'static>); 3] =
         [|it| it.pool += 8, |it| it.descriptors = &mut [], |it| it.slots[0][3] = (POOL + 0x5000) | 0x63];
     for spoil in wrong {
         let mut setup = setup(&REGION);
         spoil(&mut setup);
-        assert_eq!(Tables::new(setup, &mut memory).err(), Some(Error::Setup));
+        assert_eq!(Tables::new(setup, Physical::new()).err(), Some(Error::Setup));
     }
 }

@@ -3,8 +3,9 @@
 
 //! A partition: its memory, its pool, its queue.
 
-use crate::{Descriptor, Error, Memory, Progress, Queue, REGIONS, Region, Roots, Setup, Tables, Tlb};
+use crate::{Descriptor, Memory, Queue, REGIONS, Region, Setup, Tables, Tlb};
 use parzelle_paging::ENTRIES;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::AtomicU64;
 
 /// Where the pool lies.
@@ -86,65 +87,57 @@ impl Queue for Page {
     }
 }
 
+impl Physical {
+    pub(super) fn new() -> Physical {
+        Physical { pool: vec![[0; ENTRIES]; COUNT], guest: vec![[0; ENTRIES]; 72] }
+    }
+}
+
 /// All of it.
 pub(super) struct World {
-    pub(super) memory: Physical,
-    pub(super) tables: Tables<'static>,
-    pub(super) tlb: Tlb<'static>,
+    pub(super) tables: Tables<'static, Physical>,
+    pub(super) tlb: &'static Tlb<'static>,
+}
+
+/// So that tests name memory and calls alike.
+impl Deref for World {
+    type Target = Tables<'static, Physical>;
+    fn deref(&self) -> &Self::Target {
+        &self.tables
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.tables
+    }
 }
 
 pub(super) fn setup(regions: &'static [Region]) -> Setup<'static> {
+    let cores: Vec<AtomicU64> = (0..CORES).map(|_| AtomicU64::new(0)).collect();
     Setup {
         pool: POOL,
         descriptors: vec![Descriptor::default(); COUNT].leak(),
         names: vec![7; NAMES].leak(),
         regions,
-        roots: vec![Roots::default(); CORES].leak(),
+        roots: vec![[9; 2]; CORES].leak(),
         slots: SLOTS,
         host: HOST,
+        tlb: Box::leak(Box::new(Tlb::new(cores.leak()))),
     }
 }
 
 impl World {
     pub(super) fn new() -> World {
-        let mut memory = Physical { pool: vec![[0; ENTRIES]; COUNT], guest: vec![[0; ENTRIES]; 72] };
-        let tables = Tables::new(setup(&REGION), &mut memory).unwrap();
-        let cores: Vec<AtomicU64> = (0..CORES).map(|_| AtomicU64::new(0)).collect();
-        World { memory, tables, tlb: Tlb::new(cores.leak()) }
-    }
-
-    pub(super) fn create(&mut self, frame: u64, level: u64, lines: u64) -> Result<Progress, Error> {
-        self.tables.create(&self.tlb, &mut self.memory, frame, level, lines)
-    }
-
-    pub(super) fn fill(&mut self, frame: u64, lines: u64) -> Result<Progress, Error> {
-        self.tables.fill(&mut self.memory, frame, lines)
-    }
-
-    pub(super) fn write(&mut self, frame: u64, index: u64, entry: u64) -> Result<(), Error> {
-        self.tables.write(&mut self.memory, frame, index, entry)
-    }
-
-    pub(super) fn destroy(&mut self, frame: u64) -> Result<Progress, Error> {
-        self.tables.destroy(&self.tlb, &mut self.memory, frame)
-    }
-
-    pub(super) fn set_roots(&mut self, vcpu: usize, roots: [Option<u64>; 2]) -> Result<[u64; 2], Error> {
-        self.tables.set_roots(&mut self.memory, vcpu, roots[0], roots[1])
-    }
-
-    pub(super) fn drain(&mut self, page: &mut Page) -> Result<Progress, Error> {
-        self.tables.drain(&mut self.memory, page)
-    }
-
-    pub(super) fn reset(&mut self) -> Progress {
-        self.tables.reset(&self.tlb, &mut self.memory)
+        let setup = setup(&REGION);
+        let tlb = setup.tlb;
+        World { tables: Tables::new(setup, Physical::new()).unwrap(), tlb }
     }
 
     /// Checks all invariants.
     pub(super) fn audit(&self) {
         assert!(self.tables.set.regions.len() <= REGIONS);
-        assert_eq!(self.tables.audit(&self.tlb, &self.memory, &mut [0; COUNT]), Ok(()));
+        assert_eq!(self.tables.audit(&mut [0; COUNT]), Ok(()));
     }
 
     /// Walks as the hardware does: where, writable, executable; all of it for ring 3.
