@@ -52,7 +52,8 @@ impl<M: Memory> Tables<'_, M> {
         let (references, frame) = (table.level > 1, table.link);
         table.state = State::Dying;
         for _ in 0..CLEAR / LINE {
-            for index in first_line(todo).into_iter().flatten() {
+            let Some(line) = first_line(todo) else { break };
+            for index in line {
                 if references && self.resetting.is_none() {
                     self.drop_child(self.memory.entry(number, index));
                 }

@@ -48,15 +48,15 @@
 //!    missing faults, and the shim sets the bit *in the guest's table*. So nothing is to be asked here.
 //!
 //! # Bounds
-//! | operation | does at most | measured (x86-64, optimised; worst of the tries) |
+//! | operation | does at most | instructions, measured (x86-64, optimised) |
 //! |---|---|---|
-//! | [`write`](Tables::write) | 1 entry | 80 instructions; a reference 140 |
-//! | [`create`](Tables::create) | [`STEP`] entries and a look at each core's generation | 130 + as fill |
-//! | [`fill`](Tables::fill) | [`STEP`] entries | FILL |
-//! | [`drain`](Tables::drain) | [`STEP`] entries, of at most [`QUEUE`] elements | DRAIN |
-//! | [`destroy`](Tables::destroy) | [`CLEAR`] entries | DESTROY |
-//! | [`set_roots`](Tables::set_roots) | 32 slots of the kernel's, the first time a root is used; then 4 counts | ROOTS |
-//! | [`reset`](Tables::reset) | [`CLEAR`] entries, or as many tables | RESET |
+//! | [`write`](Tables::write) | 1 entry | a leaf 90, a reference 150 instructions |
+//! | [`create`](Tables::create) | [`STEP`] entries and a look at each core's generation | 130 and as fill |
+//! | [`fill`](Tables::fill) | [`STEP`] entries | leaves 370, references 770 |
+//! | [`drain`](Tables::drain) | [`STEP`] entries, of at most [`QUEUE`] elements | one leaf 165 (40 if the queue is empty), else 250–970 |
+//! | [`destroy`](Tables::destroy) | [`CLEAR`] entries | leaves 160, references 580 |
+//! | [`set_roots`](Tables::set_roots) | 32 slots of the kernel's, the first time a root is used; then 4 counts | 265; then 205 |
+//! | [`reset`](Tables::reset) | [`CLEAR`] entries of one table | as destroy |
 //!
 //! An entry costs a look through at most [`REGIONS`] regions. Longer work answers
 //! [`Progress::Again`]; what is left stands in the table's descriptor (the lines yet to be read or
@@ -85,7 +85,7 @@
 //! # Kernel calls (proposed; host context of a guest partition only)
 //! | call | arguments | value |
 //! |---|---|---|
-//! | `table-create` | frame, level 1–4, lines | [`Progress::number`] |
+//! | `table-create` | frame, level 1–4, lines | 0 done, 1 again, 2 again when other cores have flushed |
 //! | `table-fill` | frame, lines (0: go on) | same |
 //! | `table-write` | frame, index, entry | |
 //! | `table-destroy` | frame | same |
@@ -94,7 +94,8 @@
 //! | `flush` | mask of vCPUs | generation, 0 if all have passed |
 //!
 //! `lines`: bit *n* = entries 8 *n* to 8 *n* + 7 have something in them. Frames are the guest's. Errors:
-//! [`Error::number`]. `Again` is answered when an interrupt is pending; else the kernel does the next step.
+//! [`Error`]'s numbers. 1 is answered when an interrupt is pending; else the kernel does the next step itself, and on
+//! [`Progress::Flush`] empties its own TLB, interrupts cores that are behind, and answers 2 if any are.
 //! The queue lies in the vCPU page: a count, then [`QUEUE`] elements ([`Element`]).
 
 #![cfg_attr(not(test), no_std)]
