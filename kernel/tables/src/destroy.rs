@@ -28,7 +28,7 @@ impl<M: Memory> Tables<'_, M> {
     /// a root of it, and until it is done; meanwhile all else is refused.
     pub fn reset(&mut self) -> Progress {
         let number = self.resetting.unwrap_or(1);
-        // Tables go in any order, and all counts with them.
+        // Tables go in any order: what is gone loses no more references.
         self.set.roots.fill([0; 2]);
         let clear = match self.descriptor(number).map(|table| table.state) {
             Err(_) => {
@@ -36,10 +36,7 @@ impl<M: Memory> Tables<'_, M> {
                 return Progress::Done;
             }
             Ok(State::Free) => true,
-            Ok(_) => {
-                self.resetting = Some(number);
-                self.clear(number) == Ok(Progress::Done)
-            }
+            Ok(_) => self.clear(number) == Ok(Progress::Done),
         };
         self.resetting = Some(number + u32::from(clear));
         Progress::Again
@@ -54,7 +51,7 @@ impl<M: Memory> Tables<'_, M> {
         for _ in 0..CLEAR / LINE {
             let Some(line) = first_line(todo) else { break };
             for index in line {
-                if references && self.resetting.is_none() {
+                if references {
                     self.drop_child(self.memory.entry(number, index));
                 }
                 self.memory.set_entry(number, index, 0);
