@@ -27,6 +27,8 @@ enum Room {
     Abi,
     Plan,
     Paging,
+    /// The page-table service for guests: x86-64 only.
+    Tables,
     Core,
     Arch,
     Bsp,
@@ -42,7 +44,7 @@ enum Room {
     Program,
 }
 
-use Room::{Abi, Arch, Bsp, Core, Guests, Paging, Plan, Program, Resolve, Rt, Schema, Sys, Tools};
+use Room::{Abi, Arch, Bsp, Core, Guests, Paging, Plan, Program, Resolve, Rt, Schema, Sys, Tables, Tools};
 
 impl Room {
     /// The room in which a directory lies; the longest entry that fits wins.
@@ -51,6 +53,7 @@ impl Room {
             ("kernel/abi", Abi),
             ("config/plan", Plan),
             ("kernel/paging", Paging),
+            ("kernel/tables", Tables),
             ("kernel/core", Core),
             ("kernel/arch", Arch),
             ("bsp", Bsp),
@@ -73,9 +76,10 @@ impl Room {
         match self {
             Abi | Schema | Guests => &[],
             Plan | Paging | Sys => &[Abi],
-            Core => &[Abi, Plan, Paging],
-            Arch => &[Abi, Plan, Paging, Core],
-            Bsp => &[Abi, Plan, Paging, Core, Arch, Bsp],
+            Tables => &[Abi, Paging],
+            Core => &[Abi, Plan, Paging, Tables],
+            Arch => &[Abi, Plan, Paging, Tables, Core],
+            Bsp => &[Abi, Plan, Paging, Tables, Core, Arch, Bsp],
             // The resolver runs the kernel core's own boot checks on the plan, and sizes page tables
             // by the arithmetic of the code that fills them.
             Resolve => &[Abi, Plan, Paging, Core, Schema],
@@ -87,7 +91,7 @@ impl Room {
 
     /// Whether its code ends in the kernel's image.
     fn is_privileged(self) -> bool {
-        matches!(self, Abi | Plan | Paging | Core | Arch | Bsp)
+        matches!(self, Abi | Plan | Paging | Tables | Core | Arch | Bsp)
     }
 }
 

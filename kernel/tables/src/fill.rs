@@ -1,0 +1,68 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! Creating tables, and reading the guest's.
+//!
+//! Whoever creates a table has just scanned it and says which lines have something in them; only
+//! those are read. A table that is read again keeps serving meanwhile: each entry is valid by itself.
+
+use crate::descriptor::{Descriptor, LINE, State, first_line};
+use crate::entry::{PAGE_BITS, locate};
+use crate::tables::{Memory, ROOT, Tables};
+use crate::{Error, Progress};
+
+/// Entries that a step reads, at most: a line.
+pub const STEP: usize = LINE;
+
+impl<M: Memory> Tables<'_, M> {
+    /// Creates a table of this level for a guest frame, and begins to fill it: as [`fill`](Self::fill).
+    ///
+    /// # Errors
+    /// Besides those of `fill`: the frame is none of the partition's, has a table, or there is no free table.
+    pub fn create(&mut self, frame: u64, level: u64, lines: u64) -> Result<Progress, Error> {
+        let level = u8::try_from(level).ok().filter(|level| (1..=ROOT).contains(level)).ok_or(Error::OutOfRange)?;
+        match self.named(frame) {
+            Err(Error::NoTable) => {}
+            Err(error) => return Err(error),
+            Ok(_) => return Err(Error::Exists),
+        }
+        let link = u32::try_from(frame).map_err(|_| Error::NotYours)?;
+        let (place, _) = locate(self.set.regions, frame << PAGE_BITS).ok_or(Error::NotYours)?;
+        let name = self.set.names.get_mut(link as usize).ok_or(Error::NotYours)?;
+        let (number, last) = self.free;
+        let table = self.set.descriptors.get_mut(number as usize).filter(|_| number != 0).ok_or(Error::PoolEmpty)?;
+        // The oldest of all: if this can't be reused, none can.
+        let (freed, tlb) = (table.place, self.set.tlb);
+        if !tlb.all_passed(freed + 1) {
+            return Ok(Progress::Flush(if tlb.generation() > freed { freed + 1 } else { tlb.round() }));
+        }
+        self.free = if table.link == 0 { (0, 0) } else { (table.link, last) };
+        *table = Descriptor { state: State::Filling, level, link, place, todo: lines, ..Descriptor::default() };
+        *name = number;
+        self.read_line(number)
+    }
+
+    /// Reads lines of the guest's table (again) and goes on with those not read so far, [`STEP`]
+    /// entries at a time.
+    ///
+    /// # Errors
+    /// An entry was refused: it is absent in the kernel's table, whatever was there before. The rest of the
+    /// step is done, and more may be left: call again with no lines.
+    pub fn fill(&mut self, frame: u64, lines: u64) -> Result<Progress, Error> {
+        let number = self.live(frame)?;
+        self.descriptor_mut(number)?.todo |= lines;
+        self.read_line(number)
+    }
+
+    /// One step of reading.
+    fn read_line(&mut self, number: u32) -> Result<Progress, Error> {
+        let todo = self.descriptor(number)?.todo;
+        let result = first_line(todo).map_or(Ok(()), |line| self.synchronise(number, line));
+        let table = self.descriptor_mut(number)?;
+        table.todo = todo & todo.wrapping_sub(1);
+        if table.todo == 0 {
+            table.state = State::Ready;
+        }
+        result.map(|()| Progress::of(table.todo == 0))
+    }
+}

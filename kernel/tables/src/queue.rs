@@ -1,0 +1,110 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! The queue of changed entries in the vCPU page, emptied at the kernel's next entry.
+//!
+//! The shim writes the guest's own table and notes where; it needs no kernel call for that. The page is
+//! the partition's, so whatever stands in the queue is only a hint where to look.
+
+use crate::descriptor::LINE;
+use crate::entry::{ADDRESS, PAGE_BITS};
+use crate::tables::{Memory, Tables};
+use crate::{Error, Progress, STEP};
+use parzelle_paging::ENTRIES;
+
+/// Elements in a vCPU page, at most.
+pub const QUEUE: usize = 64;
+
+/// Where [`Element`] has its count.
+const COUNT: u32 = 52;
+
+/// Entries that have changed.
+///
+/// ```text
+///   63..61  60.........52 51..........12 11....3 2..0
+///   ignored entries - 1   guest frame    index   ignored
+/// ```
+/// So the address of an entry, in the guest's view of physical memory, is an element for this entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Element(pub u64);
+
+impl Element {
+    /// Entries of a frame's table, from `index` on.
+    #[must_use]
+    pub const fn new(frame: u64, index: usize, count: usize) -> Element {
+        let count = count.wrapping_sub(1) as u64 % ENTRIES as u64;
+        Element(count << COUNT | frame << PAGE_BITS & ADDRESS | (index as u64 % ENTRIES as u64) << 3)
+    }
+
+    const fn frame(self) -> u64 {
+        (self.0 & ADDRESS) >> PAGE_BITS
+    }
+
+    const fn is_one(self) -> bool {
+        (self.0 >> COUNT).is_multiple_of(ENTRIES as u64)
+    }
+
+    const fn index(self) -> usize {
+        (self.0 >> 3) as usize % ENTRIES
+    }
+
+    /// The entries, clipped to the table.
+    fn entries(self) -> core::ops::Range<usize> {
+        let first = self.index();
+        let count = (self.0 >> COUNT) as usize % ENTRIES + 1;
+        first..ENTRIES.min(first + count)
+    }
+}
+
+/// The queue in the current vCPU's page. Both sides treat it as a stack: order doesn't matter.
+pub trait Queue {
+    /// Reads, once, how many elements there are.
+    fn count(&self) -> u64;
+    /// Writes how many are left.
+    fn set_count(&mut self, count: u64);
+    /// Reads element `slot`, below [`QUEUE`].
+    fn element(&self, slot: usize) -> u64;
+    /// Writes it: what is left of it.
+    fn set_element(&mut self, slot: usize, element: u64);
+}
+
+impl<M: Memory> Tables<'_, M> {
+    /// Does what the queue says, [`STEP`] entries at a time. Elements for frames without a table are dropped.
+    ///
+    /// # Errors
+    /// An entry was refused: it is absent in the kernel's table, whatever was there before. The rest of the
+    /// step is done, and more may be left: call again.
+    pub fn drain(&mut self, queue: &mut impl Queue) -> Result<Progress, Error> {
+        let mut count = queue.count().min(QUEUE as u64) as usize;
+        let mut budget = STEP;
+        let mut result = Ok(());
+        while count > 0 && budget > 0 {
+            let element = Element(queue.element(count - 1));
+            let Ok(number) = self.live(element.frame()) else {
+                count -= 1;
+                budget -= 1;
+                continue;
+            };
+            if element.is_one()
+                && let Some(done) = self.synchronise_leaf(number, element.index())
+            {
+                result = result.and(done);
+                count -= 1;
+                budget -= 1;
+                continue;
+            }
+            let entries = element.entries();
+            // To the end of the line, at most. To get there costs as much as some entries.
+            let end = entries.end.min(entries.start + budget).min((entries.start | (LINE - 1)) + 1);
+            result = result.and(self.synchronise(number, entries.start..end));
+            budget = budget.saturating_sub(end - entries.start + STEP / 2);
+            if end < entries.end {
+                queue.set_element(count - 1, Element::new(element.frame(), end, entries.end - end).0);
+            } else {
+                count -= 1;
+            }
+        }
+        queue.set_count(count as u64);
+        result.map(|()| Progress::of(count == 0))
+    }
+}
