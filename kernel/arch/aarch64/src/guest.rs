@@ -245,6 +245,7 @@ impl Parts<'_> {
     }
 
     /// Loads what stays loaded while the vCPU is current.
+    #[inline(always)]
     fn load_system(&self, processor: &Processor) {
         self.guest.system.load();
         if processor.features.pauth {
@@ -255,6 +256,7 @@ impl Parts<'_> {
     }
 
     /// Loads what a flip to the guest loads; the list registers are loaded already.
+    #[inline(always)]
     fn load_flip(&mut self, processor: &mut Processor) {
         let (guest, page) = (&*self.guest, self.page);
         let flags = self.context.flags | IN_GUEST;
@@ -275,6 +277,7 @@ impl Parts<'_> {
     }
 
     /// Saves what a flip to the host saves, and loads the host's constants.
+    #[inline(always)]
     fn save_flip(&mut self, chip: &IrqChip) {
         let page = self.page;
         self.guest.flip.save();
@@ -289,6 +292,7 @@ impl Parts<'_> {
     }
 
     /// Loads the list registers from the page.
+    #[inline(always)]
     fn compose(&mut self, chip: &IrqChip) {
         let before = self.guest.used;
         let words: [u64; LIST_REGISTERS] = core::array::from_fn(|index| self.page.get(list(index)));
@@ -311,6 +315,7 @@ impl Parts<'_> {
     }
 
     /// Writes back to the page what the guest has done to its interrupts.
+    #[inline(always)]
     fn fold(&self, chip: &IrqChip) {
         if self.guest.used == 0 {
             return;
