@@ -35,6 +35,9 @@ fn main() -> Result<(), Error> {
     match role {
         "control" => control(),
         "spin" => spin_for_ever(),
+        "yield" => loop {
+            core::hint::spin_loop();
+        },
         "call" => load::call(&me),
         "ring" => load::ring(&me),
         "answer" => load::answer(&me),
