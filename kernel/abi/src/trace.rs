@@ -58,16 +58,14 @@ numbered! {
     TraceKind:
     /// A window began: time partition; value = lateness in nanoseconds.
     0 Window "window",
-    /// A vCPU runs: its global number; value = its partition.
-    1 Switch "switch",
     /// An error reached the health monitor: partition; value = error | action << 16.
-    2 Health "health",
+    1 Health "health",
     /// A partition (re)starts: partition; value = generation.
-    3 Start "start",
+    2 Start "start",
     /// A partition changed its mode: partition; value = mode.
-    4 Mode "mode",
+    3 Mode "mode",
     /// The schedule changed: number.
-    5 Schedule "schedule",
+    4 Schedule "schedule",
     /// A partition stopped.
-    6 Stop "stop",
+    5 Stop "stop",
 }

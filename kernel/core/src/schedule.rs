@@ -105,9 +105,8 @@ impl<M: Machine> CoreState<M> {
         while self.data.since < begin {
             self.data.since = self.machine.now();
         }
-        let late = self.data.since - begin;
-        queue.count.missed.add(u64::from(late > self.shared.plan.system.late_tolerance));
-        queue.count.late_max.set(late.max(queue.count.late_max.get()));
+        let now = self.data.since;
+        self.count_window(queue, now - begin, now);
     }
 
     /// Begins the next frame, with another schedule if that was asked for.
@@ -149,7 +148,9 @@ impl<M: Machine> CoreState<M> {
             return;
         }
         queue.cursor.set(queue.cursor.get() + 1);
-        self.count_window(queue, late, now);
+        if self.data.due & due::SEAL == 0 {
+            self.count_window(queue, late, now);
+        }
         for vcpu in self.data.vcpus.get(queue.vcpus.start as usize..queue.vcpus.end as usize).unwrap_or(&[]) {
             vcpu.tasks.set(vcpu.tasks.get() | task::WINDOW);
             self.signal_local(vcpu, event::WINDOW);

@@ -251,3 +251,13 @@ fn a_pad_is_charged_to_nobody() {
     assert_eq!(sim.running(), Some(1), "its budget is shorter than the pad");
     assert!(accounts(&sim, 1).0 < 100);
 }
+
+#[test]
+fn a_sealed_window_that_is_late_is_missed_once() {
+    let mut sim = three_windows(&[(2, 0, PAD)]);
+    sim.run_to(MS + 4 * MS - 100);
+    sim.core.machine.time += PAD + 10_000;
+    sim.run_to(MS + 4 * MS + PAD + 20_000);
+    let count = &sim.core.shared.windows[1];
+    assert_eq!((count.run.get(), count.skipped.get(), count.missed.get()), (2, 0, 1));
+}
