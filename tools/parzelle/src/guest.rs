@@ -67,6 +67,19 @@ mod tests {
         assert_eq!(layout.entry().rip, kernel.notes.entry);
     }
 
+    /// Those of `cargo xtask test --all`, too; it shows what they say of themselves with `--nocapture`.
+    #[test]
+    fn every_fetched_kernel_is_unpacked_and_can_be_started() {
+        let guests = std::fs::read_dir(house::root().join(".cache/guests"));
+        for folder in guests.into_iter().flatten().flatten() {
+            let Ok(file) = std::fs::read(folder.path().join("x86_64/vmlinuz")) else { continue };
+            let name = folder.file_name().to_string_lossy().into_owned();
+            let unpacked = kernel(Arch::X86_64, file).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+            let kernel = Kernel::parse(&unpacked).unwrap();
+            println!("{name}: {:?}, {:x?}", kernel.extent().unwrap(), kernel.notes);
+        }
+    }
+
     #[test]
     fn what_is_no_kernel_says_so() {
         let error = kernel(Arch::X86_64, b"#!/bin/sh".to_vec()).unwrap_err();
