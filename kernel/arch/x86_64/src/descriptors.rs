@@ -173,10 +173,10 @@ mod tests {
         assert_eq!([table[3] >> 40, table[5] >> 40], [0xf3; 2], "user data");
         assert_eq!(table[6] >> 40, 0x20_f9, "user code, not readable as data");
         assert!(GUESTS.iter().all(|&slot| table[slot] == 0));
-        assert_eq!(STAR >> 48 & !3, u64::from(KERNEL_DATA) + 8);
         assert_eq!((STAR >> 48) + 16, u64::from(USER_CODE));
         assert_eq!((STAR >> 48) + 8, u64::from(USER_DATA));
         assert_eq!((STAR >> 32) as u16 + 8, KERNEL_DATA);
+        assert_eq!([SYSRET_BASE, USER_DATA, USER_CODE], [0x23, 0x2b, 0x33], "as Linux has them");
     }
 
     #[test]

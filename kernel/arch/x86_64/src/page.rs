@@ -170,6 +170,6 @@ mod tests {
         assert_eq!(&memory[..6], [0, 1, 5, 5, 14, 99]);
         assert_eq!(memory[FRAME as usize / 8 + size_of::<Frame>() / 8 - 1], 9);
         let queue = (GUEST as usize + offset_of!(Guest, queue)) / 8;
-        assert_eq!(memory[queue - 1..=queue], [0, 0xff], "not the kernel's");
+        assert_eq!(memory[queue], 0xff, "what nobody counts stays");
     }
 }

@@ -61,6 +61,39 @@ save_call:
     mov rsp, gs:[{STACK_TOP}]
     call parzelle_call
 
+# --- Return: rax = context ---------------------------------------------------------------------
+# From Rust it is jumped to for the first entry of a core; GS is the core's block.
+.global parzelle_leave
+parzelle_leave:
+    mov rsp, rax
+    cmp dword ptr [rsp + {VECTOR}], {SYSCALL}
+    jne leave_full
+    # By sysret, which must not see an address that isn't canonical, and can't (`Context::rip`).
+    mov rcx, [rsp + {RIP}]
+    mov r11, [rsp + {RFLAGS}]
+    kept load
+    mov rax, [rsp]
+    mov rsp, [rsp + {RSP}]
+    swapgs
+    sysretq
+
+leave_full:
+    ja idle
+    .irp register, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+    pop \register
+    .endr
+    add rsp, 16
+    swapgs
+parzelle_iret:
+    iretq
+
+# Nothing to do until an interrupt comes. sti takes effect after hlt has begun: none is lost.
+idle:
+    mov rsp, gs:[{STACK_TOP}]
+    sti
+    hlt
+    jmp idle
+
 # --- Foreign code ------------------------------------------------------------------------------
 # rsp = end of the context, as above; rcx, r11: where it was, its flags. No other register changes.
 reflect_call:
@@ -184,39 +217,6 @@ resume_full:
     lea rsp, [rsp + {RIP} - {SAVED}]
     swapgs
     jmp parzelle_iret
-
-# --- Return: rax = context ---------------------------------------------------------------------
-# From Rust it is jumped to for the first entry of a core; GS is the core's block.
-.global parzelle_leave
-parzelle_leave:
-    mov rsp, rax
-    cmp dword ptr [rsp + {VECTOR}], {SYSCALL}
-    jne leave_full
-    # By sysret, which must not see an address that isn't canonical, and can't (`Context::rip`).
-    mov rcx, [rsp + {RIP}]
-    mov r11, [rsp + {RFLAGS}]
-    kept load
-    mov rax, [rsp]
-    mov rsp, [rsp + {RSP}]
-    swapgs
-    sysretq
-
-leave_full:
-    ja idle
-    .irp register, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
-    pop \register
-    .endr
-    add rsp, 16
-    swapgs
-parzelle_iret:
-    iretq
-
-# Nothing to do until an interrupt comes. sti takes effect after hlt has begun: none is lost.
-idle:
-    mov rsp, gs:[{STACK_TOP}]
-    sti
-    hlt
-    jmp idle
 
 # --- Interrupts and exceptions ---------------------------------------------------------------
 # On the stack: vector, error, rip, cs, rflags, rsp, ss. From user mode it is the context page.
