@@ -110,8 +110,8 @@ fn guest_files(partition: &Partition, arch: Arch) -> Result<GuestFiles> {
         return Ok(GuestFiles::default());
     };
     let initrd = guest.initrd.as_ref().map(|path: &PathBuf| read(path)).transpose()?;
-    let kernel =
-        crate::guest::kernel(arch, read(&guest.kernel)?).with_context(|| guest.kernel.display().to_string())?;
+    let kernel = parzelle_resolve::guest::kernel(arch, read(&guest.kernel)?);
+    let kernel = kernel.map_err(|found| anyhow!("{} is {found}", guest.kernel.display()))?;
     Ok(GuestFiles { kernel, initrd: initrd.unwrap_or_default() })
 }
 

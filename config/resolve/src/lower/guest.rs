@@ -10,6 +10,7 @@ use parzelle_plan::{DEVICE, EXECUTE, READ, WRITE};
 use super::blocks::{Block, Blocks, Part};
 use super::cell::{Backing, Cell};
 use super::payload::Payload;
+use crate::guest::{Obstacle, fits};
 use crate::model::{Arch, Board, Partition};
 
 /// Where a guest's memory lies for itself, on aarch64; on x86-64 at 0.
@@ -61,7 +62,12 @@ pub(crate) fn add(
     blocks: &mut Blocks,
 ) -> Result<Guest, u64> {
     let bytes = partition.memory.value.unwrap_or(0).next_multiple_of(PAGE);
-    let needed = unpacked(&files.kernel) + files.initrd.len() as u64 + (4 << 20);
+    let initrd = files.initrd.len() as u64;
+    let needed = match (board.arch, fits(&files.kernel, initrd, bytes)) {
+        (Arch::X86_64, Err(Obstacle::Kernel(needed) | Obstacle::Room(_, needed))) => needed,
+        (Arch::X86_64, _) => 0,
+        _ => unpacked(&files.kernel) + initrd + (4 << 20),
+    };
     if bytes < needed {
         return Err(needed.next_multiple_of(1 << 20));
     }

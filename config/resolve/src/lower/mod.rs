@@ -184,7 +184,8 @@ fn draft(inputs: &Inputs<'_>) -> Result<Draft, Vec<Diagnostic>> {
     let rings = rights::trace_rings(system, &mut blocks);
     let mut cells = Vec::new();
     for (index, (partition, program)) in system.partitions.iter().zip(inputs.programs).enumerate() {
-        let cell = native::lay_out(index, system.board.arch, partition, program, inputs.loader, &mut payload, &mut blocks);
+        let cell =
+            native::lay_out(index, system.board.arch, partition, program, inputs.loader, &mut payload, &mut blocks);
         cells.push(cell.unwrap_or_else(|needed| {
             found.push(findings::too_little_memory(partition, needed));
             Cell::new(0)

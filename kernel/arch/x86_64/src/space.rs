@@ -17,8 +17,8 @@ use crate::layout::{COMMON_SLOT, PAGE, WINDOW, common, private};
 use crate::percore::{self, STACKS_BYTES};
 use core::ops::Range;
 use parzelle_abi::info::layout::END;
-use parzelle_abi::x86_64::SHIM;
 use parzelle_abi::info::{NAME, Name};
+use parzelle_abi::x86_64::SHIM;
 use parzelle_paging::{Access, LongMode, Mapping, Memory, Pa, Subtree, Tables, link, map, subtree, translate};
 use parzelle_plan::{DEVICE, EXECUTE, NONE, Plan, SPACE_HOST, WRITE};
 

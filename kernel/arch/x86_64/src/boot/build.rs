@@ -82,11 +82,7 @@ fn zero(plan: &Plan<'_>, memory: &BootWindow) -> Result<(), Refusal> {
 }
 
 /// Builds all roots: the kernel's, and those of the partitions.
-fn spaces(
-    plan: &Plan<'static>,
-    arena: &mut Memory,
-    features: &Features,
-) -> Result<(u64, &'static [Space]), Refusal> {
+fn spaces(plan: &Plan<'static>, arena: &mut Memory, features: &Features) -> Result<(u64, &'static [Space]), Refusal> {
     let system = plan.system;
     let count = (system.tables_bytes / PAGE) as usize;
     let first = common(system.tables) as *const Frame;

@@ -72,7 +72,8 @@ pub(crate) fn make(
     let tables = Tables::new(setup, window);
     // SAFETY: the root that was loaded before.
     unsafe { cpu::write_cr3(boot) };
-    let tables = tables.map_err(|_| Refusal::Sentence("a guest's page tables:", "pool and memory do not fit together"))?;
+    let tables =
+        tables.map_err(|_| Refusal::Sentence("a guest's page tables:", "pool and memory do not fit together"))?;
     let guest = Guest { empty: tables.roots(usize::MAX)[1], tables: TicketMutex::new(tables), tlb };
     arena.put(guest).map(|guest| Some(&*guest)).ok_or_else(room)
 }
