@@ -32,6 +32,7 @@ pub mod decode;
 pub mod events;
 pub mod instruction;
 pub mod memory;
+pub mod mmu;
 pub mod notes;
 pub mod start;
 pub mod time;
