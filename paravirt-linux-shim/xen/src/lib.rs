@@ -29,6 +29,7 @@ pub mod abi;
 pub mod answer;
 pub mod cpuid;
 pub mod decode;
+pub mod domain;
 pub mod events;
 pub mod instruction;
 pub mod memory;
