@@ -17,6 +17,7 @@ use parzelle_rt::VcpuPage;
 use parzelle_xen::instruction::Registers;
 use parzelle_xen::traps::TrapTable;
 
+use crate::guarded;
 use crate::instructions::{gs_base, set_gs_base};
 use crate::own::{self, Cause};
 
@@ -104,14 +105,14 @@ pub struct Vcpu {
     pub cr4: u64,
     /// Debug registers.
     pub debug: [u64; 8],
-    /// Frames of its GDT; 0: none.
-    pub gdt: [u64; 16],
-    /// Entries of that.
-    pub gdt_entries: u64,
-    /// Its LDT's address and entries.
-    pub ldt: (u64, u64),
-    /// Events that were taken from the kernel and not looked at.
-    pub news: u64,
+    /// The first frame of its GDT.
+    pub gdt: Option<u64>,
+    /// Its segments 12 to 15, as the kernel has them.
+    pub segments: [u64; 4],
+    /// Events were taken from the kernel, and the domain has not looked at everything since.
+    pub has_news: bool,
+    /// Its LDT's entries that the kernel was given.
+    pub ldt_entries: u64,
 }
 
 impl Vcpu {
@@ -135,10 +136,10 @@ impl Vcpu {
             task_switched: false,
             cr4: 0,
             debug: [0, 0, 0, 0, 0, 0, 0xffff_0ff0, 0x400],
-            gdt: [0; 16],
-            gdt_entries: 0,
-            ldt: (0, 0),
-            news: 0,
+            gdt: None,
+            segments: [0; 4],
+            has_news: false,
+            ldt_entries: 0,
         })
     }
 
@@ -161,7 +162,7 @@ impl Vcpu {
     /// Makes the words known that assembly needs. The vCPU does not move any more.
     pub fn settle(&mut self) {
         *self.own(own::SAVE) = (&raw mut self.general) as u64 + size_of_val(&self.general) as u64;
-        *self.own(own::CALL) = crate::run::slow_call();
+        *self.own(own::CALL) = crate::run::call(false);
     }
 
     /// Whether an event of interest came since this was asked last; then poll.
@@ -235,6 +236,19 @@ impl Vcpu {
         if !self.gs_is_users {
             set_gs_base(base);
         }
+    }
+
+    /// Loads the selector of GS in its user programs, and with it the base; one that can't be
+    /// loaded is as none. Its kernel runs, and keeps its own base.
+    pub fn load_user_gs(&mut self, selector: u16) {
+        let kernel = gs_base();
+        // Some processors leave the base as it is when they load nothing.
+        set_gs_base(*self.own(own::GS_USER));
+        if guarded::load_gs(selector).is_err() {
+            let _ = guarded::load_gs(0);
+        }
+        *self.own(own::GS_USER) = gs_base();
+        set_gs_base(kernel);
     }
 
     /// The base of GS in its user programs.

@@ -62,7 +62,7 @@ global_asm!(
 
 unsafe extern "C" {
     /// Goes to the guest; never comes back.
-    pub(crate) fn enter(vcpu: *mut Vcpu) -> !;
+    pub(crate) fn enter(vcpu: *mut u64) -> !;
     /// Places, not functions.
     pub(crate) fn exit_kernel();
     pub(crate) fn exit_fast();
