@@ -33,6 +33,7 @@ pub mod domain;
 pub mod events;
 pub mod instruction;
 pub mod memory;
+pub mod mmu;
 pub mod notes;
 pub mod start;
 pub mod time;
