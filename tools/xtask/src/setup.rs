@@ -22,11 +22,7 @@ use crate::house::House;
 pub(crate) fn run(house: &House) -> Result<()> {
     packages::install()?;
     targets::install(house)?;
-    guest::fetch(house, &guest::AARCH64)
-}
-
-/// Fetches the guest of x86-64 boards, for those who need it.
-pub(crate) fn x86_guest(house: &House) -> Result<()> {
+    guest::fetch(house, &guest::AARCH64)?;
     guest::fetch(house, &guest::X86_64)
 }
 

@@ -81,8 +81,6 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
         tally.note("size of unsafe code", said(size::confinement(house)?, stray));
     }
     if arguments.wants("host") {
-        // The tool unpacks its kernel in a test.
-        setup::x86_guest(house)?;
         host::test(house, &mut tally)?;
     }
     systems::test(house, arguments, &mut tally)?;

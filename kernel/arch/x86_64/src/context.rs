@@ -7,7 +7,9 @@
 //!   0    rax … r15        saved by the entry (trap.S)
 //!   120  vector │ error │ rip │ cs │ rflags │ rsp │ ss      pushed by the processor and the stub
 //!   176  bases of FS and GS                                 saved at a switch
+//!   192  [`Sides`]                                          what else a guest's shim and its guest have
 //!   512  FP and SIMD registers (FXSAVE)                     saved at a switch, with the FP flag
+//!   4096 a guest's LDT
 //! ```
 //! While a vCPU runs, the task segment's stack for level 0 ends at 176: an interrupt pushes right
 //! into the page, and the entry goes on pushing below.
@@ -16,6 +18,8 @@ use crate::descriptors::{USER_CODE, USER_DATA};
 use crate::registers::sanitised;
 use core::mem::offset_of;
 use parzelle_abi::info::layout::END;
+use parzelle_abi::vcpu_page::GUEST;
+use parzelle_abi::x86_64::{SHIM_END, VECTORS, vector};
 use zerocopy::FromBytes;
 
 /// [`Context::vector`] of a context that the kernel has made: it is left by `iret`, as all below
@@ -26,13 +30,11 @@ pub const MADE: u64 = 0xff;
 pub const SYSCALL: u64 = 0x100;
 /// [`Context::vector`] of [`WAITING`], which stands for no context at all.
 pub const IDLE: u64 = 0x101;
-/// Bytes of a user half: addresses at or above are not canonical there.
-pub const USER_END: u64 = 1 << 47;
 /// Where a return to a bad address is sent instead: canonical, and above all that a plan may map
 /// (`layout::END` of the interface), so the partition faults there, not the kernel.
 const NOWHERE: u64 = 1 << 46;
 // For `Context::rip`, and for the exit, which tells these apart by one comparison.
-const _: () = assert!(END <= NOWHERE && NOWHERE < USER_END && MADE < SYSCALL && SYSCALL < IDLE);
+const _: () = assert!(END <= NOWHERE && MADE < SYSCALL && SYSCALL < IDLE);
 
 /// The registers. The general ones stand as in the interface's `Frame`, so that they are copied as
 /// one block.
@@ -59,20 +61,21 @@ pub struct Context {
     pub vector: u64,
     /// Its error code.
     pub error: u64,
-    /// Program counter. It is below [`USER_END`] whenever the kernel leaves for it, since `sysret` and
+    /// Program counter. It is canonical whenever the kernel leaves for it, since `sysret` and
     /// `iret` would fault in the kernel otherwise. It is set in three ways:
-    /// - by `syscall`: the address behind the instruction, so [`END`] at most, where the last region
-    ///   ends. Such a context alone is left by `sysret`: whoever sets this later sets the vector, too;
+    /// - by `syscall` of a program: the address behind the instruction, so [`END`] at most, where the last
+    ///   region ends (a shim's: from its first address on). Such a context alone is left by `sysret`: whoever
+    ///   sets this later sets the vector, too;
     /// - by an interrupt or exception: [`Context::interrupted`] looks at it;
     /// - by the kernel, for a start, an upcall or a frame to go on with: [`Context::leave_for`].
     pub rip: u64,
-    /// Code segment: always [`USER_CODE`].
+    /// Code segment: [`USER_CODE`], but for a guest's programs.
     pub cs: u64,
     /// Flags.
     pub rflags: u64,
     /// Stack pointer.
     pub rsp: u64,
-    /// Stack segment: always [`USER_DATA`].
+    /// Stack segment: [`USER_DATA`], likewise.
     pub ss: u64,
     /// Base of FS; here only while another vCPU is current.
     pub fs: u64,
@@ -129,9 +132,7 @@ impl Context {
     /// jump's target even if it isn't canonical; the partition goes on where nothing is mapped then.
     pub fn interrupted(&mut self) -> u64 {
         let pushed = self.rip;
-        if pushed >= USER_END {
-            self.rip = NOWHERE;
-        }
+        self.rip = target(pushed);
         pushed
     }
 
@@ -147,12 +148,87 @@ impl Context {
 /// Where a return to `address` may lead: `iret` with an address that is not canonical would fault
 /// in the kernel.
 pub const fn target(address: u64) -> u64 {
-    if address < USER_END { address } else { NOWHERE }
+    if is_canonical(address) { address } else { NOWHERE }
 }
 
 /// A base that may be loaded into FS or GS: one that is not canonical would fault in the kernel.
 pub const fn base(asked: u64) -> u64 {
-    if asked < USER_END { asked } else { 0 }
+    if is_canonical(asked) { asked } else { 0 }
+}
+
+/// Whether bits 63 to 47 are the same.
+pub const fn is_canonical(address: u64) -> bool {
+    (address.cast_signed() << 16 >> 16).cast_unsigned() == address
+}
+
+/// The sides of a vCPU: the shim and what is foreign to it (`parzelle_abi::x86_64`). In its context page at
+/// [`SIDES`]; the entry decides by it what goes where.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Sides {
+    /// A program counter from here on, as signed numbers are ordered, is foreign. For a program that is no
+    /// shim nothing is; in the guest context everything.
+    pub own_end: i64,
+    /// Where foreign code's doings are to be told, its low bits by context.
+    pub vectors: u64,
+    /// Where the kernel finds the guest's part of the vCPU page; 0: there is no guest.
+    pub page: u64,
+    /// Where the shim finds it.
+    pub page_user: u64,
+    /// The roots of host and guest context.
+    pub roots: [u64; 2],
+    /// The guest's segments, as in [`crate::descriptors::GUESTS`].
+    pub segments: [u64; 5],
+    /// DS, ES, FS, GS; here only while another vCPU is current.
+    pub selectors: [u16; 4],
+}
+
+/// Where it lies.
+pub const SIDES: u64 = size_of::<Context>() as u64;
+/// Where a guest's LDT lies.
+pub const LOCAL_TABLE: u64 = parzelle_abi::PAGE;
+const _: () = assert!(SIDES as usize + size_of::<Sides>() <= FP as usize);
+
+impl Sides {
+    /// Of a program without a guest.
+    pub const NONE: Sides = Sides {
+        own_end: i64::MAX,
+        vectors: 0,
+        page: 0,
+        page_user: 0,
+        roots: [0; 2],
+        segments: [0; 5],
+        selectors: [0; 4],
+    };
+
+    /// Of a shim that starts: its vCPU page is mapped at `page` for the kernel, at `page_user` for it.
+    pub const fn shim(page: u64, page_user: u64, roots: [u64; 2]) -> Sides {
+        let mut sides = Sides { page: page + GUEST, page_user: page_user + GUEST, roots, ..Sides::NONE };
+        sides.set_host();
+        sides
+    }
+
+    /// In the host context: returns what CR3 has to hold.
+    pub const fn set_host(&mut self) -> u64 {
+        (self.own_end, self.vectors) = (SHIM_END.cast_signed(), VECTORS + vector::HOST);
+        self.roots[0]
+    }
+
+    /// In the guest context: likewise.
+    pub const fn set_guest(&mut self) -> u64 {
+        (self.own_end, self.vectors) = (i64::MIN, VECTORS);
+        self.roots[1]
+    }
+
+    /// What CR3 has to hold.
+    pub const fn root(&self) -> u64 {
+        self.roots[if self.own_end == i64::MIN { 1 } else { 0 }]
+    }
+
+    /// Whether what runs at `rip` is not the program itself.
+    pub const fn is_foreign(&self, rip: u64) -> bool {
+        rip.cast_signed() >= self.own_end
+    }
 }
 
 #[cfg(test)]
@@ -180,8 +256,9 @@ mod tests {
     /// Every way to set a program counter, with addresses on both sides of each border.
     #[test]
     fn no_context_is_left_for_an_address_that_is_not_canonical() {
-        for asked in [0, END, USER_END - 1, USER_END, u64::MAX >> 1, 1 << 63, 0xffff_7fff_ffff_ffff, u64::MAX] {
-            let wanted = if asked < USER_END { asked } else { NOWHERE };
+        const LOW: u64 = 1 << 47;
+        for asked in [0, END, LOW - 1, LOW, u64::MAX >> 1, 1 << 63, 0xffff_7fff_ffff_ffff, 0u64.wrapping_sub(LOW)] {
+            let wanted = if asked >> 47 == 0 || asked >> 47 == u64::MAX >> 47 { asked } else { NOWHERE };
             let entered = Context { vector: SYSCALL, rip: END, ..Context::default() };
             let fresh = Context::fresh(asked, 0, [0; 2]);
             let (mut upcall, mut resumed) = (entered, entered);
@@ -199,13 +276,24 @@ mod tests {
     #[test]
     fn nothing_hostile_survives() {
         let mut context = Context::fresh(0, 0, [0; 2]);
-        context.leave_for(u64::MAX, 1 << 63, u64::MAX);
+        context.leave_for(1 << 63, 1 << 63, u64::MAX);
         assert_eq!(context.rip, NOWHERE);
         assert_eq!(context.rflags, sanitised(u64::MAX));
-        assert_eq!(context.cs, 0x2b);
-        assert_eq!(context.ss, 0x23);
-        assert_eq!(base(0xffff_8000_0000_0000), 0);
+        assert_eq!(context.cs, 0x33);
+        assert_eq!(context.ss, 0x2b);
+        assert_eq!(base(0xffff_7fff_ffff_ffff), 0);
         assert_eq!(base(1 << 47), 0);
         assert_eq!(base(0x7fff_ffff_ffff), 0x7fff_ffff_ffff);
+    }
+
+    #[test]
+    fn what_is_foreign_depends_on_the_context() {
+        use parzelle_abi::x86_64::SHIM;
+        let places = [0, 0x7fff_ffff_ffff, SHIM, SHIM_END - 1, SHIM_END, u64::MAX];
+        assert_eq!(places.map(|rip| Sides::NONE.is_foreign(rip)), [false; 6]);
+        let mut sides = Sides::shim(0, 0, [1, 2]);
+        assert_eq!(places.map(|rip| sides.is_foreign(rip)), [true, true, false, false, true, true]);
+        assert_eq!((sides.root(), sides.set_guest(), sides.root()), (1, 2, 2));
+        assert_eq!(places.map(|rip| sides.is_foreign(rip)), [true; 6]);
     }
 }

@@ -7,6 +7,9 @@
 #   interrupt, fault ► stub ─► entry_trap ──► parzelle_trap ──┼─► parzelle_leave: rax = context
 #   NMI #MC #DB #DF ─► stub ─► entry_any ──► entry_save (#DB and NMI below the kernel), or the end
 #
+#   syscall or exception of foreign code ───► reflect_… ─► to_shim        (offsets: `Sides`, abi `Guest`)
+#   syscall of the shim, rax < 0 ───────────► resume ─► guest context
+#
 # Whether to swap GS depends on where an entry came from; an lfence on both ways keeps the processor
 # from going on by guess with the wrong one (CVE-2019-1125).
 
@@ -42,7 +45,12 @@ parzelle_entry_call:
     swapgs
     mov gs:[{USER_SP}], rsp
     mov rsp, gs:[{SAVE}]
+    cmp rcx, [rsp + {OWN_END} - {SAVED}]
+    jge reflect_call
     mov [rsp + {RIP} - {SAVED}], rcx
+    test rax, rax
+    js resume
+save_call:
     mov [rsp + {RFLAGS} - {SAVED}], r11
     mov rcx, gs:[{USER_SP}]
     mov [rsp + {RSP} - {SAVED}], rcx
@@ -76,6 +84,7 @@ leave_full:
     .endr
     add rsp, 16
     swapgs
+parzelle_iret:
     iretq
 
 # Nothing to do until an interrupt comes. sti takes effect after hlt has begun: none is lost.
@@ -85,6 +94,130 @@ idle:
     hlt
     jmp idle
 
+# --- Foreign code ------------------------------------------------------------------------------
+# rsp = end of the context, as above; rcx, r11: where it was, its flags. No other register changes.
+reflect_call:
+    mov rsp, [rsp + {PAGE} - {SAVED}]
+    mov [rsp + {G_RIP}], rcx
+    mov [rsp + {G_RFLAGS}], r11
+    mov rcx, gs:[{USER_SP}]
+    mov [rsp + {G_RSP}], rcx
+    mov rsp, gs:[{SAVE}]
+    mov r11, [rsp + {VECTORS} - {SAVED}]
+    # r11 = where to in the shim. Its root is loaded in the host context, be it the guest's kernel that runs there.
+to_shim:
+    test r11d, {HOST}
+    jnz 1f
+    mov rcx, [rsp + {HOST_ROOT} - {SAVED}]
+    mov cr3, rcx
+    movabs rcx, {SHIM_END}
+    mov [rsp + {OWN_END} - {SAVED}], rcx
+    or dword ptr [rsp + {VECTORS} - {SAVED}], {HOST}
+1:  mov rcx, r11
+    mov r11d, {CLEAN}
+    mov rsp, [rsp + {PAGE_USER} - {SAVED}]
+    swapgs
+    sysretq
+
+# rsp = the context's general registers but for rax, which is pushed already; rax = where it was.
+reflect_trap:
+    push rcx
+    mov rcx, [rsp + 16 + {PAGE} - {VECTOR}]
+    mov [rcx + {G_RIP}], rax
+    .macro tell to, from
+    mov rax, [rsp + 16 + \from - {VECTOR}]
+    mov [rcx + \to], rax
+    .endm
+    tell {G_CS}, {CS}
+    tell {G_RFLAGS}, {RFLAGS}
+    tell {G_RSP}, {RSP}
+    tell {G_SS}, {SS}
+    tell {G_ERROR}, {ERROR}
+    tell {G_VECTOR}, {VECTOR}
+    mov [rcx + {G_R11}], r11
+    cmp eax, {DB}
+    je 2f
+    mov rax, cr2
+1:  mov [rcx + {G_ADDRESS}], rax
+    mov rax, [rsp]
+    mov [rcx + {G_RCX}], rax
+    mov rax, [rsp + 8]
+    mov [rcx + {G_RAX}], rax
+    add rsp, 16 + {SAVED} - {VECTOR}
+    mov r11, [rsp + {VECTORS} - {SAVED}]
+    add r11, {TRAP}
+    jmp to_shim
+2:  mov rax, dr6
+    xor r11d, r11d
+    mov dr6, r11
+    jmp 1b
+
+# The shim goes on in the guest context. Who has no guest, or something in the queue, goes the long way.
+resume:
+    mov r11, [rsp + {PAGE} - {SAVED}]
+    test r11, r11
+    jz resume_call
+    cmp dword ptr [r11 + {G_QUEUED}], 0
+    jne resume_call
+    cmp rax, {FULL}
+    je resume_full
+    jb resume_call
+    # By sysret: its address must be canonical; here, in the lower half.
+    mov rax, [r11 + {G_RIP}]
+    mov rcx, rax
+    shr rcx, 47
+    jnz resume_high
+    mov rcx, [rsp + {GUEST_ROOT} - {SAVED}]
+    mov cr3, rcx
+    movabs rcx, {GUEST_END}
+    mov [rsp + {OWN_END} - {SAVED}], rcx
+    and dword ptr [rsp + {VECTORS} - {SAVED}], ~{HOST}
+    mov rcx, rax
+    mov rax, [r11 + {G_RAX}]
+    mov rsp, [r11 + {G_RSP}]
+    mov r11, [r11 + {G_RFLAGS}]
+    and r11d, {FLAGS}
+    or r11d, {CLEAN}
+    swapgs
+    sysretq
+
+resume_high:
+    mov rax, -1
+    mov rcx, [rsp + {RIP} - {SAVED}]
+resume_call:
+    mov r11d, {CLEAN}
+    jmp save_call
+
+resume_full:
+    .macro take to, from
+    mov rcx, [r11 + \from]
+    mov [rsp + \to - {SAVED}], rcx
+    .endm
+    take {RIP}, {G_RIP}
+    take {RSP}, {G_RSP}
+    mov ecx, [r11 + {G_RFLAGS}]
+    and ecx, {FLAGS}
+    or ecx, {CLEAN}
+    mov [rsp + {RFLAGS} - {SAVED}], rcx
+    # Whatever the selectors are: privilege level 3.
+    movzx ecx, word ptr [r11 + {G_CS}]
+    or ecx, 3
+    mov [rsp + {CS} - {SAVED}], rcx
+    movzx ecx, word ptr [r11 + {G_SS}]
+    or ecx, 3
+    mov [rsp + {SS} - {SAVED}], rcx
+    mov rcx, [rsp + {GUEST_ROOT} - {SAVED}]
+    mov cr3, rcx
+    movabs rcx, {GUEST_END}
+    mov [rsp + {OWN_END} - {SAVED}], rcx
+    and dword ptr [rsp + {VECTORS} - {SAVED}], ~{HOST}
+    mov rax, [r11 + {G_RAX}]
+    mov rcx, [r11 + {G_RCX}]
+    mov r11, [r11 + {G_R11}]
+    lea rsp, [rsp + {RIP} - {SAVED}]
+    swapgs
+    jmp parzelle_iret
+
 # --- Interrupts and exceptions ---------------------------------------------------------------
 # On the stack: vector, error, rip, cs, rflags, rsp, ss. From user mode it is the context page.
 .balign 64
@@ -93,6 +226,14 @@ entry_trap:
     jz entry_kernel
     swapgs
     lfence
+entry_user:
+    cmp qword ptr [rsp], {EXCEPTIONS}
+    jae entry_save
+    push rax
+    mov rax, [rsp + 8 + {RIP} - {VECTOR}]
+    cmp rax, [rsp + 8 + {OWN_END} - {VECTOR}]
+    jge reflect_trap
+    pop rax
 entry_save:
     push_registers
     cld
@@ -107,9 +248,24 @@ enter_trap:
 entry_kernel:
     lfence
     cmp qword ptr [rsp], {EXCEPTIONS}
-    jb entry_end
+    jb entry_fault
     mov rsi, [rsp]
     jmp enter_trap
+
+# The kernel faults at one instruction only: the return to a guest that has asked for the impossible. It is
+# told as if it had gone there and faulted at once.
+entry_fault:
+    push rax
+    lea rax, [rip + parzelle_iret]
+    cmp rax, [rsp + 8 + 16]
+    pop rax
+    jne entry_end
+    swapgs
+    # Where the return has found its frame, which begins with the program counter.
+    mov rsp, [rsp + 40]
+    push 0
+    push {GP}
+    jmp entry_user
 
 # On a stack of its own.
 entry_any:
@@ -131,9 +287,11 @@ entry_any:
     mov [rax + \word * 8], rcx
     .endr
     pop rcx
+    cmp qword ptr [rax], {NMI}
     xchg rax, [rsp]
     pop rsp
-    jmp entry_save
+    je entry_save
+    jmp entry_user
 
 # The kernel's last words: all registers go on the stack, wherever that is.
 entry_end:

@@ -126,7 +126,9 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
         if let Some(area) = area {
             let marks = self.marks_runstates.load(Ordering::Relaxed);
             // Whoever took the memory away does not want to know.
-            account.write(marks, |at, value| drop(memory.put(area.wrapping_add(at as u64), &value)));
+            account.write(marks, |at, value| {
+                let _ = memory.put(area.wrapping_add(at as u64), &value);
+            });
         }
     }
 

@@ -1,15 +1,14 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! The guest's console input: from the ring that the console partition fills to the UART.
+//! The guest's console input: from the ring that the console partition fills to a device.
 
 use parzelle_rt::Partition;
 use parzelle_rt::abi::info::ObjectKind;
 use parzelle_rt::device::Mapped;
 use parzelle_rt::ring::Reader;
-use parzelle_shim_board::machine::Vmm;
 
-/// Bytes that are looked at in one go: as many as the UART can take at once.
+/// Bytes that are looked at in one go: as many as a UART can take at once.
 const CHUNK: usize = 32;
 
 /// The reading end of the console's ring.
@@ -40,15 +39,16 @@ impl Input {
         self.waiting = true;
     }
 
-    /// Hands the UART what it can take now; the rest waits for the next time.
+    /// Hands over what `device` takes now (it says no when it is full); the rest waits for the next
+    /// time.
     #[inline]
-    pub fn deliver(&mut self, vmm: &mut Vmm) {
+    pub fn deliver(&mut self, device: impl FnMut(u8) -> bool) {
         if self.waiting {
-            self.hand_over(vmm);
+            self.hand_over(device);
         }
     }
 
-    fn hand_over(&mut self, vmm: &mut Vmm) {
+    fn hand_over(&mut self, mut device: impl FnMut(u8) -> bool) {
         let Some(ring) = self.ring.as_mut() else {
             self.waiting = false;
             return;
@@ -56,9 +56,18 @@ impl Input {
         let mut bytes = [0; CHUNK];
         let peeked = ring.peek(&mut bytes).bytes;
         let bytes = bytes.get(..peeked).unwrap_or_default();
-        let taken = bytes.iter().take_while(|byte| vmm.console_input(**byte)).count();
+        let taken = bytes.iter().take_while(|byte| device(**byte)).count();
         ring.take(taken);
         self.waiting = ring.is_waiting();
+    }
+
+    /// Takes as much as there is room for, and tells how much that was.
+    pub fn take(&mut self, into: &mut [u8]) -> usize {
+        let Some(ring) = self.ring.as_mut() else { return 0 };
+        let peeked = ring.peek(into).bytes;
+        ring.take(peeked);
+        self.waiting = ring.is_waiting();
+        peeked
     }
 }
 

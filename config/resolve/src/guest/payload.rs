@@ -8,8 +8,6 @@
 
 use std::io::Read;
 
-use anyhow::{Context, Result, bail};
-
 /// A way of packing: its first bytes, its name.
 const FORMATS: [(&[u8], Format); 4] = [
     (&[0x1f, 0x8b], Format::Gzip),
@@ -34,23 +32,23 @@ enum Format {
 }
 
 /// Unpacks a payload.
-pub(super) fn unpack(payload: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn unpack(payload: &[u8]) -> Result<Vec<u8>, String> {
     if payload.starts_with(b"\x7fELF") {
         return Ok(payload.to_vec());
     }
     if let Some((_, name)) = OTHERS.iter().find(|(magic, _)| payload.starts_with(magic)) {
-        bail!("its payload is packed with {name}, which is not supported");
+        return Err(format!("a bzImage that is packed with {name}, which is not supported"));
     }
     let found = FORMATS.iter().find(|(magic, _)| payload.starts_with(magic));
     let Some((_, format)) = found else {
-        bail!("its payload is packed in a way that is not known here");
+        return Err("a bzImage that is packed in a way that is not known here".to_owned());
     };
     let Some((packed, size)) = payload.split_last_chunk::<SIZE>() else {
-        bail!("its payload is cut off");
+        return Err("a bzImage whose payload is cut off".to_owned());
     };
     let size = u32::from_le_bytes(*size) as usize;
     if size > LARGEST {
-        bail!("its payload would be {} MiB unpacked", size >> 20);
+        return Err(format!("a bzImage whose payload would be {} MiB unpacked", size >> 20));
     }
     let unpacked = match format {
         Format::Gzip => all(flate2::read::GzDecoder::new(payload), size),
@@ -58,18 +56,21 @@ pub(super) fn unpack(payload: &[u8]) -> Result<Vec<u8>> {
         Format::Xz => all(lzma_rust2::XzReader::new(packed, false), size),
         // The old frame format, without the end mark and the checks of the new.
         Format::Lz4 => all(lz4_flex::frame::FrameDecoder::new(packed), size),
-        Format::Zstd => all(ruzstd::decoding::StreamingDecoder::new(packed)?, size),
+        Format::Zstd => match ruzstd::decoding::StreamingDecoder::new(packed) {
+            Ok(reader) => all(reader, size),
+            Err(error) => Err(error.to_string()),
+        },
     };
-    unpacked.with_context(|| format!("unpacking its payload ({format:?})"))
+    unpacked.map_err(|why| format!("a bzImage whose payload ({format:?}) can't be unpacked: {why}"))
 }
 
 /// Reads exactly what the size at the end promises.
-fn all(packed: impl Read, size: usize) -> Result<Vec<u8>> {
+fn all(packed: impl Read, size: usize) -> Result<Vec<u8>, String> {
     let mut unpacked = Vec::with_capacity(size);
-    packed.take(size as u64 + 1).read_to_end(&mut unpacked)?;
+    packed.take(size as u64 + 1).read_to_end(&mut unpacked).map_err(|error| error.to_string())?;
     if unpacked.len() != size {
         let than = if unpacked.len() < size { "less" } else { "more" };
-        bail!("{than} came out than the {size} bytes that it promises");
+        return Err(format!("{than} came out than the {size} bytes that it promises"));
     }
     Ok(unpacked)
 }
@@ -130,8 +131,8 @@ mod tests {
                 assert!(unpack(&lie).is_err(), "{format:?}, {promise} promised");
             }
         }
-        assert!(unpack(b"BZh91AY").unwrap_err().to_string().contains("bzip2"));
-        assert!(unpack(b"nothing").unwrap_err().to_string().contains("not known"));
+        assert!(unpack(b"BZh91AY").unwrap_err().contains("bzip2"));
+        assert!(unpack(b"nothing").unwrap_err().contains("not known"));
         assert!(unpack(&[0x1f, 0x8b]).is_err());
     }
 }

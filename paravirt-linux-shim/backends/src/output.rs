@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! The guest's console output: bytes of the UART, gathered until it is worth to call the console.
+//! The guest's console output: bytes, gathered until it is worth to call the console.
 
 use core::fmt;
 
@@ -38,6 +38,11 @@ impl Output {
         if self.gather(byte) {
             self.flush();
         }
+    }
+
+    /// Takes bytes.
+    pub fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.put(*byte));
     }
 
     /// Takes a byte; tells whether it is time to flush.

@@ -9,8 +9,6 @@
 //!   ─ boot sector + setup_sects × 512 ─▶ protected-mode code ─ payload_offset ─▶ payload
 //! ```
 
-use anyhow::{Result, bail};
-
 /// The first protocol version that tells where the payload is: 2.08, Linux 2.6.24.
 const VERSION: u16 = 0x208;
 /// Bytes of a sector.
@@ -22,11 +20,12 @@ pub(super) fn is_one(file: &[u8]) -> bool {
 }
 
 /// The compressed kernel in it.
-pub(super) fn payload(file: &[u8]) -> Result<&[u8]> {
+pub(super) fn payload(file: &[u8]) -> Result<&[u8], String> {
     let byte = |at: usize| file.get(at).copied().unwrap_or(0);
     let version = u16::from_le_bytes([byte(0x206), byte(0x207)]);
     if version < VERSION {
-        bail!("this bzImage has boot protocol {}.{:02}; 2.08 is the oldest that will do", version >> 8, version & 0xff);
+        let (major, minor) = (version >> 8, version & 0xff);
+        return Err(format!("a bzImage with boot protocol {major}.{minor:02}; 2.08 is the oldest that will do"));
     }
     let long = |at: usize| u32::from_le_bytes([byte(at), byte(at + 1), byte(at + 2), byte(at + 3)]) as usize;
     let sectors = match byte(0x1f1) {
@@ -36,7 +35,7 @@ pub(super) fn payload(file: &[u8]) -> Result<&[u8]> {
     let start = (sectors + 1) * SECTOR + long(0x248);
     match file.get(start..).and_then(|rest| rest.get(..long(0x24c))) {
         Some(payload) if !payload.is_empty() => Ok(payload),
-        _ => bail!("this bzImage ends before its payload does: is it whole?"),
+        _ => Err("a bzImage that ends before its payload does: is it whole?".to_owned()),
     }
 }
 
@@ -66,9 +65,9 @@ pub(super) mod tests {
     #[test]
     fn what_is_cut_or_old_is_refused() {
         let whole = bzimage(b"compressed");
-        assert!(payload(&whole[..whole.len() - 1]).unwrap_err().to_string().contains("is it whole"));
+        assert!(payload(&whole[..whole.len() - 1]).unwrap_err().contains("is it whole"));
         let mut old = whole;
         old[0x206] = 7;
-        assert!(payload(&old).unwrap_err().to_string().contains("boot protocol 2.07"));
+        assert!(payload(&old).unwrap_err().contains("boot protocol 2.07"));
     }
 }

@@ -1,0 +1,33 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! Guest partitions: what their vCPUs share, beside the partition's space.
+//!
+//! ```text
+//!   trap.S      in and out of the guest context, reflection: nothing of this
+//!   sides       a vCPU's change from one context to the other, its segments, its TLB
+//!   calls       the calls on page tables, flushes, segments
+//!   window      how the page-table service reaches memory
+//! ```
+
+mod calls;
+mod make;
+mod sides;
+mod window;
+
+pub(crate) use calls::{call, reset};
+pub(crate) use make::make;
+
+use parzelle_tables::{Tables, Tlb};
+use spin::mutex::TicketMutex;
+use window::Window;
+
+/// What the vCPUs of a guest partition share.
+pub(crate) struct Guest {
+    /// Its page tables; each of its operations is bounded.
+    tables: TicketMutex<Tables<'static, Window>>,
+    /// Which cores have forgotten what; by the core's number.
+    pub(crate) tlb: &'static Tlb<'static>,
+    /// The root of a guest context that has none.
+    empty: u64,
+}
