@@ -169,11 +169,14 @@ impl<H: Host> Cpu<'_, H> {
     }
 }
 
+/// What happens when nothing else will.
+type Idle<'a> = Box<dyn Fn(&FakeHost<'_>) -> News + Send + Sync + 'a>;
+
 /// A host with one vCPU: time is what the test says, and passes in [`Host::wait`].
 pub(super) struct FakeHost<'a> {
     pub(super) state: Mutex<State>,
     /// What happens when it would wait for ever.
-    idle: Option<Box<dyn Fn(&FakeHost<'_>) -> News + Send + Sync + 'a>>,
+    idle: Option<Idle<'a>>,
 }
 
 #[derive(Default)]

@@ -51,7 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
     fn whatever_a_guest_does_has_an_answer(steps in prop::collection::vec(step(), 1..120), queues: bool) {
         let house = House::sized(&[0, 1, 1], 0x1800);
