@@ -6,11 +6,13 @@
 //! Each step looks first and does nothing when there is nothing to do: `demo`, `test` and `bench` run
 //! setup every time.
 
+mod apt;
 mod cpio;
 mod guest;
 mod initrd;
 mod packages;
 mod targets;
+pub(crate) mod versions;
 
 use std::process::Command;
 
