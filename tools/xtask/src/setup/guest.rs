@@ -13,7 +13,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, anyhow};
 
-use super::{initrd, must, output};
+use super::{initrd, must, output, replace};
 use crate::house::House;
 
 /// A guest of one architecture.
@@ -167,13 +167,6 @@ fn find(directory: &Path, fits: impl Fn(&str) -> bool) -> Result<PathBuf> {
     paths.retain(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(&fits));
     paths.sort();
     paths.pop().ok_or_else(|| anyhow!("{} lacks the file that was expected", directory.display()))
-}
-
-/// Writes a file so that an interrupted run leaves none or a whole one.
-fn replace(path: &Path, content: &[u8]) -> Result<()> {
-    let part = path.with_extension("part");
-    fs::write(&part, content).with_context(|| part.display().to_string())?;
-    fs::rename(&part, path).with_context(|| path.display().to_string())
 }
 
 #[cfg(test)]
