@@ -72,7 +72,8 @@ pub(crate) fn lines(house: &House) -> Result<bool> {
     add("bsp", &|board| format!("bsp/{}", board.name()))?;
     let sums = totals.iter().map(|&total| thousands(total as i64));
     table.row([format!("all (limit {})", thousands(LIMIT as i64))].into_iter().chain(sums).collect());
-    let service: usize = SERVICE.iter().map(|room| count(&house.path(room), Board::QemuQ35X86_64)).sum::<Result<_>>()?;
+    let service: usize =
+        SERVICE.iter().map(|room| count(&house.path(room), Board::QemuQ35X86_64)).sum::<Result<_>>()?;
     let title = format!("beside these, for guests in user mode: {}", SERVICE.join(", "));
     table.row(vec![title, "0".to_owned(), thousands(service as i64)]);
     println!("{}", table.set());
