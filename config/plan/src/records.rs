@@ -244,6 +244,11 @@ records! {
         entry: u64,
         /// Virtual address of the information pages.
         info: u64,
+        /// x86-64: the pool from which its guest's page tables are taken, mapped for the kernel
+        /// alone; 0 without a guest.
+        tables: u64,
+        /// Bytes of the pool.
+        tables_bytes: u64,
     }
 
     /// A mapping in a space.

@@ -82,6 +82,7 @@ rules! {
 "PZ0304" "A physical range lies in RAM and outside of kernel and firmware." "The kernel would refuse the plan at boot." "the range · the board's range that it misses or hits"
 "PZ0305" "Addresses and sizes are multiples of the page." "The hardware's fence is made of pages." "the value · the key"
 "PZ0306" "Kernel and initrd fit the guest's memory." "The shim could not load them." "`memory` of the guest · `initrd`"
+"PZ0307" "The table pool can map the guest's memory." "The guest would run out of tables as it starts." "`page-tables` · `memory`"
 "PZ0308" "The stack is at least what the program asks for." "The program's author measured it." "`stack` · the program"
 "PZ0309" "`dma-memory` is a part of `memory`." "Devices reach nothing outside of the partition." "`dma-memory` · `memory`"
 "PZ0310" "A program's own addresses don't meet what the tool maps for it." "Two things can't be at one address." "the program · what is mapped there"
@@ -131,7 +132,7 @@ rules! {
 "PZ0906" "A partition that starts idle can be started by someone." "It would never run." "`start = \"idle\"` · the first `may` of the file"
 "PZ0907" "A partition is at most once in `start-order`." "It starts once." "the second · the first"
 "PZ0908" "Nobody waits for a partition that never becomes NORMAL." "Those behind it would never start." "the entry · the reason"
-"PZ1001" "The kernel is one that the shim can boot." "The shim loads an arm64 `Image` as it is." "the path · the board"
+"PZ1001" "The kernel is one that the shim can boot." "The shim loads an arm64 `Image` as it is; on x86-64, where guests run in user mode, it needs an entry for Xen's paravirtualised guests (`CONFIG_XEN_PV`), which the notes of the ELF file in a bzImage name." "the path · the board"
 "PZ1002" "The guest has at least the memory that its kernel says it needs." "It would overwrite itself as it starts." "`memory` · `kernel`"
 "PZ1004" "The command line is not longer than the kernel accepts." "Its end would be cut off silently." "`cmdline` · `kernel`"
 }

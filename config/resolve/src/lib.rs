@@ -10,6 +10,7 @@ pub mod check;
 mod derive;
 pub mod environment;
 pub mod explain;
+pub mod guest;
 pub mod lower;
 pub mod model;
 pub mod render;

@@ -7,7 +7,7 @@
 //! table, what is wrong with a record that breaks it, and when it holds.
 //!
 //! Of the fence in space this proves, from the plan alone, that no partition maps
-//! - kernel objects, page tables, contexts, a vCPU page or memory that is another partition's;
+//! - kernel objects, page tables, guests' too, contexts, a vCPU page or memory that is another partition's;
 //! - anything writable of the image, or of the kernel's traces.
 //!
 //! What needs a view of the whole board is proved by the tool when it has made a plan (`prove` of
@@ -216,11 +216,29 @@ fn partitions(plan: &Plan<'_>) -> Result<(), Refusal> {
     all.all("another hears its lines", |index, partition| {
         part(plan.lines(), partition.lines).iter().all(|line| own(line.vcpu, index))
     })?;
+    all.all("its guest has no table pool that is its own", |index, partition| pool(plan, index as u32, partition))?;
     Table("rights", plan.rights()).all("its target is missing", |_, right| match right.kind {
         RIGHT_SCHEDULE => has(plan.schedules(), right.target),
         RIGHT_MODULE => right.target < 2,
         _ => has(plan.partitions(), right.target),
     })
+}
+
+/// Whether a partition has a pool for its guest's page tables if and only if it needs one: whole pages
+/// that are one record of its memory, and meet no other's.
+fn pool(plan: &Plan<'_>, index: u32, partition: &PartitionRecord) -> bool {
+    let range = (partition.tables, partition.tables_bytes);
+    let guest = plan.vcpus().iter().any(|vcpu| vcpu.partition == index && vcpu.flags & VCPU_GUEST != 0);
+    let mut users = plan.memory().iter().filter(|memory| meet(range, (memory.address, memory.bytes)));
+    match guest && plan.system.arch == ARCH_X86_64 {
+        true => {
+            let own = |memory: &MemoryRecord| memory.partition == index && range == (memory.address, memory.bytes);
+            let image = (plan.system.image, plan.system.image_bytes);
+            let apart = (range.0 | range.1).is_multiple_of(PAGE) && !meet(range, image);
+            apart && users.next().is_some_and(own) && users.next().is_none()
+        }
+        false => range == (0, 0),
+    }
 }
 
 /// What a partition maps is in order, and nothing that would open its fence.
@@ -248,7 +266,9 @@ fn regions(plan: &Plan<'_>, partition: usize, record: &PartitionRecord) -> Resul
     })?;
     let system = plan.system;
     let objects = [(system.arena, system.arena_bytes), (system.tables, system.tables_bytes)];
-    rule("it holds kernel objects", &mut |region| !objects.iter().any(|&other| meet(range(region), other)))?;
+    let pools = plan.partitions().iter().map(|partition| (partition.tables, partition.tables_bytes));
+    let objects = objects.into_iter().chain(pools);
+    rule("it holds kernel objects", &mut |region| !objects.clone().any(|other| meet(range(region), other)))?;
     let traces = plan.cores().iter().map(|core| (core.trace, core.trace_bytes));
     let kernels = traces.chain([(system.image, system.image_bytes)]);
     rule("it is the kernel's to write", &mut |region| {
@@ -308,6 +328,7 @@ mod tests {
 
     const OWN: u64 = 0x10_0000;
     const FOREIGN: u64 = 0x20_0000;
+    const POOL: u64 = 0x30_0000;
 
     /// What is said of a region of partition 0; each of two partitions has four pages, first a
     /// context, then a vCPU page.
@@ -322,12 +343,14 @@ mod tests {
             plan.vcpus.push(VcpuRecord { partition, context: address, page, ..Default::default() });
         }
         plan.regions.push(RegionRecord { address: PAGE, physical, bytes: PAGE, access, ..Default::default() });
+        let span = Span { first: 0, count: 1 };
+        let (tables, tables_bytes) = (POOL, PAGE);
+        plan.partitions.push(PartitionRecord { regions: span, tables, tables_bytes, ..Default::default() });
         let blob = plan.write();
         let mut words = vec![0u64; blob.len().div_ceil(8)];
         words.as_mut_bytes()[..blob.len()].copy_from_slice(&blob);
         let plan = Plan::read(words.as_bytes()).unwrap();
-        let partition = PartitionRecord { regions: Span { first: 0, count: 1 }, ..Default::default() };
-        regions(&plan, 0, &partition).map_err(|refusal| refusal.what)
+        regions(&plan, 0, &plan.partitions()[0]).map_err(|refusal| refusal.what)
     }
 
     #[test]
@@ -340,12 +363,46 @@ mod tests {
             assert_eq!(verdict(shown, READ), Ok(()));
             assert_eq!(verdict(shown, READ | WRITE), kernels);
         }
-        assert_eq!(verdict(0x4000, READ), Err("it holds kernel objects"));
+        for objects in [0x4000, POOL] {
+            assert_eq!(verdict(objects, READ), Err("it holds kernel objects"));
+        }
         let vcpu = Err("it holds a vCPU that is not its own, or a context");
         for context in [OWN, FOREIGN, FOREIGN + PAGE] {
             assert_eq!(verdict(context, READ), vcpu);
         }
         assert_eq!(verdict(FOREIGN + 2 * PAGE, READ), Err("it holds memory of another partition"));
         assert_eq!(verdict(OWN + 2 * PAGE, WRITE | EXECUTE), Err("writable and executable"));
+    }
+
+    /// Whether a guest's pool of a page at this address is accepted; partition 1 has a page at
+    /// `FOREIGN`, the guest's own partition one at `POOL`.
+    fn pooled(arch: u32, tables: u64, tables_bytes: u64, more: &[u64]) -> bool {
+        let mut plan = PlanBuilder::default();
+        plan.system.arch = arch;
+        plan.vcpus.push(VcpuRecord { flags: VCPU_GUEST, ..Default::default() });
+        let record = |address, partition| MemoryRecord { address, bytes: PAGE, partition, ..Default::default() };
+        plan.memory = vec![record(FOREIGN, 1), record(POOL, 0)];
+        plan.memory.extend(more.iter().map(|&address| record(address, NONE)));
+        let blob = plan.write();
+        let mut words = vec![0u64; blob.len().div_ceil(8)];
+        words.as_mut_bytes()[..blob.len()].copy_from_slice(&blob);
+        let record = PartitionRecord { tables, tables_bytes, ..Default::default() };
+        pool(&Plan::read(words.as_bytes()).unwrap(), 0, &record)
+    }
+
+    #[test]
+    fn a_guest_on_x86_64_has_tables_that_nobody_else_uses() {
+        assert!(pooled(ARCH_X86_64, POOL, PAGE, &[]));
+        assert!(pooled(ARCH_AARCH64, 0, 0, &[]));
+        for (arch, tables, bytes) in [
+            (ARCH_AARCH64, POOL, PAGE),
+            (ARCH_X86_64, 0, 0),
+            (ARCH_X86_64, FOREIGN, PAGE),
+            (ARCH_X86_64, POOL, 2 * PAGE),
+            (ARCH_X86_64, POOL, PAGE / 2),
+        ] {
+            assert!(!pooled(arch, tables, bytes, &[]), "{arch} {tables:#x}");
+        }
+        assert!(!pooled(ARCH_X86_64, POOL, PAGE, &[POOL + PAGE / 2]));
     }
 }

@@ -72,6 +72,7 @@ impl<M: Machine> CoreState<M> {
     /// Stops a vCPU of this core.
     pub(crate) fn stop_vcpu(&mut self, vcpu: &Vcpu) {
         vcpu.reset();
+        self.machine.stopped(vcpu.record);
         vcpu.mailbox.pending.store(0, SeqCst);
         vcpu.mailbox.requests.fetch_and(!REQUEST_START, SeqCst);
         self.not_ready(vcpu);
@@ -149,8 +150,13 @@ impl<M: Machine> CoreState<M> {
                 return;
             };
             let (unit, life) = (job.progress as usize, job.life);
+            let over = partition.state.life.now().number != life;
+            if !over && self.machine.reset(partition.number) {
+                self.data.due |= due::RESCHEDULE;
+                return;
+            }
             job.progress += 1;
-            if partition.state.life.now().number != life || !self.unit(partition, unit) {
+            if over || !self.unit(partition, unit) {
                 self.finish_job(queue, partition);
             }
         } else {

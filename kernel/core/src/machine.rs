@@ -126,6 +126,16 @@ pub trait Machine {
     /// and the exit's reason in the page. The core sets the result of the call afterwards.
     fn leave_guest(&mut self, exit: GuestExit);
 
+    /// A vCPU of this core, maybe the loaded one, has stopped: it will start anew or never run again. What its
+    /// guest context has of the partition's is let go.
+    fn stopped(&mut self, _vcpu: &VcpuRecord) {}
+
+    /// Does one unit of forgetting what a partition's guest has made of kernel objects, while all vCPUs of it are
+    /// stopped; `false`: there is nothing left.
+    fn reset(&mut self, _partition: u32) -> bool {
+        false
+    }
+
     /// Copies between physical ranges, in steps of at most 16 bytes, without looking at them.
     fn copy(&mut self, to: u64, from: u64, bytes: u32);
 

@@ -8,13 +8,12 @@
 //! one exit, to fill them again. It never waits with it, and tells others only when it has let go.
 
 use parzelle_abi::aarch64::Guest;
+use parzelle_shim_backends::{Input, Output};
 use parzelle_shim_board::exit::SysReg;
 use parzelle_shim_board::machine::{Io, Note, Report, Vmm};
 
 use crate::files::GuestRam;
-use crate::input::Input;
 use crate::lock::Lock;
-use crate::output::Output;
 
 /// All that vCPUs share.
 #[derive(Debug)]
@@ -54,13 +53,16 @@ impl Shared {
     }
 }
 
-impl Io for Output {
+/// What the board asks for goes to the console.
+pub(crate) struct Outside<'a>(pub(crate) &'a mut Output);
+
+impl Io for Outside<'_> {
     fn console(&mut self, byte: u8) {
-        self.put(byte);
+        self.0.put(byte);
     }
 
     fn note(&mut self, note: Note) {
-        self.say(format_args!("{note}"));
+        self.0.say(format_args!("{note}"));
     }
 
     /// EL0 can't read them. The kernel lets them trap only on processors that have what guests can't

@@ -12,7 +12,7 @@
 //!   input ring   ──► input  ──►│ virtual board│ ◄──► Vcpu 1 ── run-guest ──┼─► guest
 //!                              └──────────────┘ ◄──►  …                    ┘
 //! ```
-//! What the board decides lies in `parzelle-shim-board`; here is what needs the kernel: memory,
+//! What the board decides lies in `parzelle-shim-board`, the console's ends in `parzelle-shim-backends`; here is what needs the kernel: memory,
 //! calls, rings. Neither trusts the guest, and nobody trusts the shim: it can harm its own partition
 //! only.
 #![no_std]
@@ -22,10 +22,8 @@ pub mod cache;
 pub mod clock;
 pub mod failure;
 pub mod files;
-pub mod input;
 pub mod loading;
 pub mod lock;
-pub mod output;
 pub mod run;
 pub mod vcpu;
 

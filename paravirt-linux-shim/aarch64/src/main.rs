@@ -12,6 +12,7 @@
 use parzelle_rt::abi::health::{Condition, Mode};
 use parzelle_rt::start::Outcome;
 use parzelle_rt::{Partition, VcpuPage, health, time, vcpu};
+use parzelle_shim_backends::{Input, Output};
 use parzelle_shim_board::machine::Vmm;
 use parzelle_shim_board::map::MAX_VCPUS;
 use parzelle_shim_board::psci::Start;
@@ -19,10 +20,8 @@ use parzelle_shim_board::sysreg::Features;
 use shim_aarch64::board::{Board, Shared};
 use shim_aarch64::failure::Failure;
 use shim_aarch64::files::Files;
-use shim_aarch64::input::Input;
 use shim_aarch64::loading::load;
 use shim_aarch64::lock::Lock;
-use shim_aarch64::output::Output;
 use shim_aarch64::run::{End, Runner};
 use spin::Once;
 

@@ -27,7 +27,7 @@ use parzelle_shim_board::machine::Next;
 use parzelle_shim_board::psci::Start;
 use spin::mutex::SpinMutexGuard;
 
-use crate::board::{Board, Shared};
+use crate::board::{Board, Outside, Shared};
 use crate::clock::deadline;
 use crate::failure::Failure;
 use crate::vcpu::Vcpu;
@@ -104,7 +104,7 @@ impl Runner {
         loop {
             let mut guard = self.look();
             let Board { vmm, input, .. } = &mut *guard;
-            input.deliver(vmm);
+            input.deliver(|byte| vmm.console_input(byte));
             let (start, wake) = (vmm.take_start(self.vcpu.index()), vmm.wake(self.vcpu.index()));
             drop(guard);
             self.tell(wake);
@@ -158,8 +158,8 @@ impl Runner {
         if aside {
             board.output.flush();
         }
-        let next = board.vmm.handle(index, exit, self.vcpu.guest(), &mut board.output);
-        board.input.deliver(&mut board.vmm);
+        let next = board.vmm.handle(index, exit, self.vcpu.guest(), &mut Outside(&mut board.output));
+        board.input.deliver(|byte| board.vmm.console_input(byte));
         match next {
             Next::Resume | Next::Yield => self.vcpu.fill(&mut board.vmm),
             Next::WaitForInterrupt { .. } | Next::Stop => board.output.flush(),
@@ -179,7 +179,7 @@ impl Runner {
     fn prepare(&mut self) {
         let mut guard = self.look();
         let board = &mut *guard;
-        board.input.deliver(&mut board.vmm);
+        board.input.deliver(|byte| board.vmm.console_input(byte));
         self.vcpu.fill(&mut board.vmm);
         let wake = board.vmm.wake(self.vcpu.index());
         drop(guard);

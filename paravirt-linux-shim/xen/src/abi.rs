@@ -12,9 +12,10 @@
 //!   errno      refusals             start     start_info, flags
 //!   mmu        page tables          trap      traps, callbacks, vCPU contexts, iret frames
 //!   event      event channels       memory    reservations, maps
-//!   sched vcpu version misc         the smaller ones
+//!   sched vcpu version misc console the smaller ones
 //! ```
 
+pub mod console;
 pub mod errno;
 pub mod event;
 pub mod hypercall;

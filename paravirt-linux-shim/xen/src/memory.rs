@@ -91,6 +91,12 @@ pub trait Page: Clone {
     fn exchange32(&self, at: usize, expected: u32, new: u32) -> Result<(), u32>;
     /// Reads 64 bits.
     fn load64(&self, at: usize) -> u64;
+    /// Reads words of 64 bits and gives what is set in any of them. Each is one access, in any order:
+    /// an implementation that looks through memory faster than word by word says how.
+    #[inline]
+    fn any64(&self, at: usize, words: usize) -> u64 {
+        (0..words).fold(0, |all, word| all | self.load64(at + word * 8))
+    }
     /// Writes 64 bits.
     fn store64(&self, at: usize, value: u64);
     /// Sets bits and gives what was there.

@@ -224,7 +224,7 @@ impl Return {
 }
 
 /// Whether bits 47 and up are alike.
-const fn is_canonical(address: u64) -> bool {
+pub(crate) const fn is_canonical(address: u64) -> bool {
     (address.cast_signed() << 16 >> 16).cast_unsigned() == address
 }
 

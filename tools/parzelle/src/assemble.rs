@@ -74,7 +74,7 @@ fn build(system: &System, target: &Path, kernel: &[&str]) -> Result<Built> {
             manifest: root.join("partitions/loader/Cargo.toml"),
         },
     ];
-    jobs.extend(system.partitions.iter().filter_map(job));
+    jobs.extend(system.partitions.iter().filter_map(|partition| job(partition, board.arch)));
     let mut built = Builder { arch: board.arch, target: target.to_owned() }.build(&jobs)?.into_iter();
     let mut next = || built.next().context("a program was not built");
     let (kernel, loader) = (next()?, next()?);
@@ -89,10 +89,13 @@ fn build(system: &System, target: &Path, kernel: &[&str]) -> Result<Built> {
     Ok(Built { kernel, loader, programs })
 }
 
-fn job(partition: &Partition) -> Option<Job> {
+fn job(partition: &Partition, arch: Arch) -> Option<Job> {
     match &partition.program.value {
         Program::Crate { package, bin, features, manifest } => Some(Job {
-            kind: Kind::Partition { fp: partition.fp.value },
+            kind: match (&partition.guest, arch) {
+                (Some(_), Arch::X86_64) => Kind::Shim,
+                _ => Kind::Partition { fp: partition.fp.value },
+            },
             package: package.clone(),
             bin: bin.clone(),
             features: features.clone(),
@@ -107,8 +110,8 @@ fn guest_files(partition: &Partition, arch: Arch) -> Result<GuestFiles> {
         return Ok(GuestFiles::default());
     };
     let initrd = guest.initrd.as_ref().map(|path: &PathBuf| read(path)).transpose()?;
-    let kernel =
-        crate::guest::kernel(arch, read(&guest.kernel)?).with_context(|| guest.kernel.display().to_string())?;
+    let kernel = parzelle_resolve::guest::kernel(arch, read(&guest.kernel)?);
+    let kernel = kernel.map_err(|found| anyhow!("{} is {found}", guest.kernel.display()))?;
     Ok(GuestFiles { kernel, initrd: initrd.unwrap_or_default() })
 }
 

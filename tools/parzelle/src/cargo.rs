@@ -9,7 +9,11 @@
 //!   kernel      aarch64-…-softfloat / x86_64-…       bsp/<board>/kernel.ld, by its build script
 //!   loader      the same                             partitions/loader/loader.ld
 //!   partition   aarch64-… (fp) or as above           partitions/rt/partition.ld
+//!   shim        x86_64-…                             the same, from `SHIM` on
 //! ```
+//! On x86-64 the loader and the shim run where no 32-bit address reaches: they are compiled as
+//! position-independent code, and linked for one place all the same (bsp/qemu-q35-x86_64/README.md).
+//!
 //! Each kind has a target folder of its own, as each has flags of its own.
 
 use std::collections::BTreeMap;
@@ -34,6 +38,8 @@ pub(crate) enum Kind {
         /// It may use FP/SIMD registers.
         fp: bool,
     },
+    /// The program of a guest partition on x86-64.
+    Shim,
 }
 
 /// A program to be built.
@@ -160,6 +166,7 @@ impl Builder {
             Kind::Kernel => "kernel",
             Kind::Loader => "loader",
             Kind::Partition { .. } => "partitions",
+            Kind::Shim => "shim",
         };
         let other = format!("{kind}-{:08x}", parzelle_plan::digest(workspace.as_os_str().as_encoded_bytes()));
         let own = workspace == house::root().join("Cargo.toml");
@@ -173,7 +180,7 @@ impl Builder {
             // Its build script passes it.
             Kind::Kernel => None,
             Kind::Loader => Some(root.join("partitions/loader/loader.ld")),
-            Kind::Partition { .. } => Some(root.join("partitions/rt/partition.ld")),
+            Kind::Partition { .. } | Kind::Shim => Some(root.join("partitions/rt/partition.ld")),
         };
         let mut flags = vec![format!("--remap-path-prefix={}=/parzelle", root.display())];
         if let Some(home) = cargo_home() {
@@ -185,10 +192,17 @@ impl Builder {
         if let Some(script) = script {
             flags.push(format!("-Clink-arg=-T{}", self.keep(&script)?.display()));
         }
-        if kind != Kind::Kernel {
-            // The script says where a program lies; nobody relocates it. (What a kernel needs, its
-            // build script says.)
-            flags.push("-Crelocation-model=static".to_owned());
+        if kind == Kind::Shim {
+            flags.push(format!("-Clink-arg=--defsym=__program_base={:#x}", parzelle_abi::x86_64::VECTORS));
+        }
+        match (self.arch, kind) {
+            // What a kernel needs, its build script says.
+            (_, Kind::Kernel) => {}
+            (Arch::X86_64, Kind::Loader | Kind::Shim) => {
+                flags.extend(["-Crelocation-model=pic", "-Clink-arg=--no-pie"].map(str::to_owned));
+            }
+            // The script says where a program lies; nobody relocates it.
+            _ => flags.push("-Crelocation-model=static".to_owned()),
         }
         Ok(flags.join("\x1f"))
     }

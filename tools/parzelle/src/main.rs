@@ -12,7 +12,6 @@ mod cargo;
 mod check;
 mod describe;
 mod explain;
-mod guest;
 mod house;
 mod image;
 mod inspect;

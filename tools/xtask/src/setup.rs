@@ -11,24 +11,25 @@ mod cpio;
 mod guest;
 mod initrd;
 mod packages;
+mod programs;
 mod targets;
 pub(crate) mod versions;
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::house::House;
 
+pub(crate) use programs::make as guest_programs;
+
 /// Brings the machine to the point where everything else works.
 pub(crate) fn run(house: &House) -> Result<()> {
     packages::install()?;
     targets::install(house)?;
-    guest::fetch(house, &guest::AARCH64)
-}
-
-/// Fetches the guest of x86-64 boards, for those who need it.
-pub(crate) fn x86_guest(house: &House) -> Result<()> {
+    guest::fetch(house, &guest::AARCH64)?;
     guest::fetch(house, &guest::X86_64)
 }
 
@@ -49,4 +50,11 @@ fn output(command: &mut Command) -> Result<String> {
         bail!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Writes a file so that an interrupted run leaves none or a whole one.
+fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    let part = path.with_extension("part");
+    fs::write(&part, content).with_context(|| part.display().to_string())?;
+    fs::rename(&part, path).with_context(|| path.display().to_string())
 }

@@ -94,8 +94,6 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
     }
     let mut versions = Versions::fetch(house, arguments, &mut tally);
     if arguments.wants("host") {
-        // The tool unpacks all that are there in a test.
-        setup::x86_guest(house)?;
         host::test(house, &mut tally)?;
     }
     systems::test(house, arguments, &mut versions, &mut tally)?;

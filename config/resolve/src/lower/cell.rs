@@ -13,6 +13,7 @@
 //!   0x8000_0000  stacks (a hole below each), pristine data, shared memory, rings, devices …
 //!   1 << 32      guest memory
 //! ```
+//! In a guest partition on x86-64 all this lies `SHIM` higher: the lower addresses are the guest's.
 
 use std::collections::BTreeSet;
 
@@ -77,6 +78,10 @@ pub(crate) struct Cell {
     pub(crate) bells: Vec<Bell>,
     pub(crate) lines: Vec<Line>,
     pub(crate) peers: BTreeSet<u32>,
+    /// What is added to the addresses of [`layout`].
+    pub(crate) base: u64,
+    /// The pool of the guest's page tables.
+    pub(crate) tables: Option<BlockId>,
     /// Contexts, then vCPU pages.
     pub(crate) home: Option<BlockId>,
     /// Bytes of one vCPU's contexts.
@@ -94,7 +99,7 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    pub(crate) fn new() -> Cell {
+    pub(crate) fn new(base: u64) -> Cell {
         Cell {
             mappings: Vec::new(),
             objects: Vec::new(),
@@ -103,6 +108,8 @@ impl Cell {
             bells: Vec::new(),
             lines: Vec::new(),
             peers: BTreeSet::new(),
+            base,
+            tables: None,
             home: None,
             context_bytes: PAGE,
             entry: 0,
@@ -112,7 +119,7 @@ impl Cell {
             heap_bytes: 0,
             memory_bytes: 0,
             events: 0,
-            next: layout::OBJECTS,
+            next: base + layout::OBJECTS,
         }
     }
 

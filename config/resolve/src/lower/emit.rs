@@ -133,7 +133,7 @@ impl Writer<'_> {
             let count = partition.vcpus.value.len() as u64;
             let home = cell.home.map_or(0, |home| self.block(home));
             let mut flags = 0;
-            if partition.fp.value {
+            if fp(partition, self.system.board.arch) {
                 flags |= VCPU_FP;
             }
             if partition.guest.is_some() {
@@ -149,7 +149,7 @@ impl Writer<'_> {
                 budget: partition.limit.map_or(0, |limit| limit.time),
                 period: partition.limit.map_or(0, |limit| limit.period),
                 page: home + count * cell.context_bytes + number * PAGE,
-                page_virtual: layout::VCPU_PAGES + number * PAGE,
+                page_virtual: cell.base + layout::VCPU_PAGES + number * PAGE,
                 context: home + number * cell.context_bytes,
                 stack: cell.stack_top - number * cell.stack_stride,
             });
@@ -207,8 +207,10 @@ impl Writer<'_> {
             health: partition.health.value.0 as u32,
             start_next: next.map_or(NONE, |next| next.0 as u32),
             flags,
-            entry: self.draft.loader_entry,
-            info: layout::INFO,
+            entry: cell.base + self.draft.loader_entry,
+            info: cell.base + layout::INFO,
+            tables: cell.tables.map_or(0, |pool| self.placed.get(pool.0).copied().unwrap_or(0)),
+            tables_bytes: cell.tables.and_then(|pool| self.draft.blocks.get(pool)).map_or(0, Block::bytes),
             ..PartitionRecord::default()
         };
         plan.partitions.push(record);
@@ -280,6 +282,9 @@ impl Writer<'_> {
                 }
             }
         }
+        for (index, cell) in self.draft.cells.iter().enumerate() {
+            users.extend(cell.tables.map(|pool| (pool, BTreeSet::from([index]))));
+        }
         for channel in &self.draft.channels {
             users.entry(channel.buffer).or_default().extend(&channel.ends);
         }
@@ -331,6 +336,12 @@ impl Writer<'_> {
         }
         self.plan.kernel_maps = maps;
     }
+}
+
+/// Whether the kernel keeps FP/SIMD registers for a partition. A guest on x86-64 has them while its
+/// shim, which uses none, runs beside it; on aarch64 they are part of the guest context.
+fn fp(partition: &Partition, arch: Arch) -> bool {
+    partition.fp.value || partition.guest.is_some() && arch == Arch::X86_64
 }
 
 /// A partition's I/O ports, sorted.

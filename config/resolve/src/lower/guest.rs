@@ -10,9 +10,10 @@ use parzelle_plan::{DEVICE, EXECUTE, READ, WRITE};
 use super::blocks::{Block, Blocks, Part};
 use super::cell::{Backing, Cell};
 use super::payload::Payload;
-use crate::model::{Board, Partition};
+use crate::guest::{Obstacle, fits};
+use crate::model::{Arch, Board, Partition};
 
-/// Where a guest's memory lies for itself, on aarch64.
+/// Where a guest's memory lies for itself, on aarch64; on x86-64 at 0.
 const RAM: u64 = 0x4000_0000;
 /// Where a guest finds the registers of its GICv2's CPU interface.
 const GICC: u64 = 0x0801_0000;
@@ -42,6 +43,14 @@ pub(crate) struct Guest {
     pub(crate) cmdline: String,
 }
 
+/// What a partition's host space adds to the addresses of [`layout`].
+pub(crate) fn base(partition: &Partition, arch: Arch) -> u64 {
+    match (&partition.guest, arch) {
+        (Some(_), Arch::X86_64) => parzelle_abi::x86_64::SHIM,
+        _ => 0,
+    }
+}
+
 /// Adds a guest to its shim's partition. `Err` is the least memory that would do (PZ0306).
 pub(crate) fn add(
     index: usize,
@@ -53,7 +62,12 @@ pub(crate) fn add(
     blocks: &mut Blocks,
 ) -> Result<Guest, u64> {
     let bytes = partition.memory.value.unwrap_or(0).next_multiple_of(PAGE);
-    let needed = unpacked(&files.kernel) + files.initrd.len() as u64 + (4 << 20);
+    let initrd = files.initrd.len() as u64;
+    let needed = match (board.arch, fits(&files.kernel, initrd, bytes)) {
+        (Arch::X86_64, Err(Obstacle::Kernel(needed) | Obstacle::Room(_, needed))) => needed,
+        (Arch::X86_64, _) => 0,
+        _ => unpacked(&files.kernel) + initrd + (4 << 20),
+    };
     if bytes < needed {
         return Err(needed.next_multiple_of(1 << 20));
     }
@@ -66,8 +80,13 @@ pub(crate) fn add(
         owner: partition.name.clone(),
         why: "memory",
     });
-    cell.map("guest memory", layout::GUEST, Backing::Block(block, 0), bytes, READ | WRITE);
-    cell.map_guest("memory", RAM, Backing::Block(block, 0), bytes, READ | WRITE | EXECUTE);
+    let ram = cell.base + layout::GUEST;
+    let (ram_guest, console) = match board.arch {
+        Arch::Aarch64 => (RAM, "ttyAMA0"),
+        Arch::X86_64 => (0, "hvc0"),
+    };
+    cell.map("guest memory", ram, Backing::Block(block, 0), bytes, READ | WRITE);
+    cell.map_guest("memory", ram_guest, Backing::Block(block, 0), bytes, READ | WRITE | EXECUTE);
     if let Some(registers) = board.irqchip.get("virtual-cpu").filter(|_| super::gic(board) == 2) {
         let backing = Backing::Device(registers.start);
         cell.map_guest("virtual cpu interface", GICC, backing, GICC_BYTES, READ | WRITE | DEVICE);
@@ -81,15 +100,30 @@ pub(crate) fn add(
     };
     let kernel = file("guest kernel", &files.kernel);
     let initrd = file("guest initrd", &files.initrd);
+    if board.arch == Arch::X86_64 {
+        cell.tables = Some(blocks.add(pool(index, partition)));
+    }
     let written = partition.guest.as_ref().map_or("", |guest| guest.cmdline.as_str());
     Ok(Guest {
-        ram: layout::GUEST,
-        ram_guest: RAM,
+        ram,
+        ram_guest,
         ram_bytes: bytes,
         kernel,
         initrd,
-        cmdline: format!("console=ttyAMA0 {written}").trim_end().to_owned(),
+        cmdline: format!("console={console} {written}").trim_end().to_owned(),
     })
+}
+
+/// The kernel's memory for the guest's page tables.
+fn pool(index: usize, partition: &Partition) -> Block {
+    let bytes = partition.guest.as_ref().map_or(0, |guest| guest.page_tables.value);
+    Block {
+        parts: vec![Part { name: "page tables".to_owned(), bytes: bytes.next_multiple_of(PAGE), zero: true }],
+        partition: Some(index),
+        wish: None,
+        owner: partition.name.clone(),
+        why: "page tables",
+    }
 }
 
 /// Bytes of a kernel in memory: `image_size` of an arm64 `Image` (Linux,

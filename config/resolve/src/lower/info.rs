@@ -37,7 +37,7 @@ pub(crate) fn pages(index: usize, partition: &Partition, cell: &Cell, guest: Opt
         name: name(&partition.name),
         vcpus: partition.vcpus.value.len() as u32,
         flags: if partition.fp.value { FLAG_FP } else { 0 },
-        vcpu_pages: layout::VCPU_PAGES,
+        vcpu_pages: cell.base + layout::VCPU_PAGES,
         entry: cell.entry,
         stack_top: cell.stack_top,
         stack_stride: cell.stack_stride,

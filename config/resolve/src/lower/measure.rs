@@ -26,6 +26,14 @@ const CORE_BYTES: u64 = 64 << 10;
 const VCPU_BYTES: u64 = 128;
 /// The same for a partition: its roots.
 const PARTITION_BYTES: u64 = 32;
+/// The same for a guest partition on x86-64 that has a table pool.
+const TABLES_BYTES: u64 = 4 << 10;
+/// … for each frame of the guest's memory: the number of its table,
+const NAME_BYTES: u64 = 4;
+/// … for each frame of the pool: what is known of it,
+const DESCRIPTOR_BYTES: u64 = 64;
+/// … and for each core: its generations.
+const GENERATION_BYTES: u64 = 64;
 /// Why a plan does not boot.
 pub(crate) enum Obstacle {
     /// The kernel refuses it: a bound of the kernel's, or a bug of lowering.
@@ -52,11 +60,26 @@ pub(crate) fn measure(plan: &[u8]) -> Result<Measured, Obstacle> {
     let tables = tables(&plan).map_err(Obstacle::Bug)?;
     let machine = CORE_BYTES * plan.cores().len() as u64
         + VCPU_BYTES * plan.vcpus().len() as u64
-        + PARTITION_BYTES * plan.partitions().len() as u64;
+        + PARTITION_BYTES * plan.partitions().len() as u64
+        + plan.partitions().iter().map(|partition| table_service(&plan, partition)).sum::<u64>();
     Ok(Measured {
         arena: with_reserve(heap.bytes as u64 + machine + PAGE),
         tables: with_reserve((tables + SPARE_TABLES) * PAGE),
     })
+}
+
+/// What the service of page tables takes for a partition.
+fn table_service(plan: &Plan<'_>, partition: &PartitionRecord) -> u64 {
+    if partition.tables_bytes == 0 {
+        return 0;
+    }
+    let regions = plan.regions().get(partition.regions.range()).unwrap_or(&[]);
+    let guest = regions.iter().filter(|region| region.space == SPACE_GUEST);
+    let frames: u64 = guest.map(|region| region.bytes / PAGE).sum();
+    NAME_BYTES * frames
+        + DESCRIPTOR_BYTES * (partition.tables_bytes / PAGE)
+        + GENERATION_BYTES * plan.cores().len() as u64
+        + TABLES_BYTES
 }
 
 /// 5 % more, in whole pages.

@@ -184,10 +184,11 @@ fn draft(inputs: &Inputs<'_>) -> Result<Draft, Vec<Diagnostic>> {
     let rings = rights::trace_rings(system, &mut blocks);
     let mut cells = Vec::new();
     for (index, (partition, program)) in system.partitions.iter().zip(inputs.programs).enumerate() {
-        let cell = native::lay_out(index, partition, program, inputs.loader, &mut payload, &mut blocks);
+        let cell =
+            native::lay_out(index, system.board.arch, partition, program, inputs.loader, &mut payload, &mut blocks);
         cells.push(cell.unwrap_or_else(|needed| {
             found.push(findings::too_little_memory(partition, needed));
-            Cell::new()
+            Cell::new(0)
         }));
     }
     let channels = links::channels(system, &mut blocks);
@@ -214,7 +215,8 @@ fn draft(inputs: &Inputs<'_>) -> Result<Draft, Vec<Diagnostic>> {
         };
         let pages = info::pages(index, partition, cell, guest.as_ref());
         let (offset, bytes) = payload.add(&format!("info of {}", partition.name), pages);
-        cell.map("info", parzelle_abi::info::layout::INFO, Backing::Image(offset), bytes, READ);
+        let address = cell.base + parzelle_abi::info::layout::INFO;
+        cell.map("info", address, Backing::Image(offset), bytes, READ);
         found.extend(findings::overlap(partition, cell));
     }
     if !found.is_empty() {

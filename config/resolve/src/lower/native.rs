@@ -11,22 +11,24 @@ use super::blocks::{Block, Blocks, Part};
 use super::cell::{Backing, Cell};
 use super::payload::Payload;
 use super::program::{Program, Segment};
-use crate::model::Partition;
+use crate::model::{Arch, Partition};
 
 /// Lays out what every partition has. `Err` is what `memory` would have to be.
 pub(crate) fn lay_out(
     index: usize,
+    arch: Arch,
     partition: &Partition,
     program: &Program,
     loader: &Program,
     payload: &mut Payload,
     blocks: &mut Blocks,
 ) -> Result<Cell, u64> {
-    let mut cell = Cell::new();
+    let mut cell = Cell::new(super::guest::base(partition, arch));
     let vcpus = partition.vcpus.value.len() as u64;
     home(&mut cell, index, partition, blocks);
     for segment in loader.segments.iter().filter(|segment| !segment.write) {
-        map_constant(&mut cell, payload, "loader", segment);
+        let base = cell.base;
+        map_constant(&mut cell, payload, "loader", base, segment);
     }
     cell.entry = program.entry;
 
@@ -66,8 +68,9 @@ pub(crate) fn lay_out(
     stacks(&mut cell, vcpus, stack, |below| Backing::Block(block, offset + (vcpus - 1 - below) * stack));
     offset += vcpus * stack;
     if heap > 0 {
-        let behind = program.end().max(layout::PROGRAM);
-        cell.heap = if behind + heap <= layout::OBJECTS { behind } else { layout::GUEST };
+        let behind = program.end().max(cell.base + layout::PROGRAM);
+        let fits = behind + heap <= cell.base + layout::OBJECTS;
+        cell.heap = if fits { behind } else { cell.base + layout::GUEST };
         cell.heap_bytes = heap;
         cell.map("heap", cell.heap, Backing::Block(block, offset), heap, READ | WRITE);
     }
@@ -75,7 +78,7 @@ pub(crate) fn lay_out(
         if segment.write {
             load(&mut cell, payload, segment);
         } else {
-            map_constant(&mut cell, payload, if segment.execute { "text" } else { "constants" }, segment);
+            map_constant(&mut cell, payload, if segment.execute { "text" } else { "constants" }, 0, segment);
         }
     }
     Ok(cell)
@@ -96,7 +99,7 @@ fn home(cell: &mut Cell, index: usize, partition: &Partition, blocks: &mut Block
     });
     cell.home = Some(home);
     let backing = Backing::Block(home, contexts);
-    cell.map("vcpu pages", layout::VCPU_PAGES, backing, vcpus * PAGE, READ | WRITE);
+    cell.map("vcpu pages", cell.base + layout::VCPU_PAGES, backing, vcpus * PAGE, READ | WRITE);
 }
 
 /// Maps one stack per vCPU, that of vCPU 0 on top, with a hole below each.
@@ -110,15 +113,15 @@ fn stacks(cell: &mut Cell, vcpus: u64, stack: u64, backing: impl Fn(u64) -> Back
     }
 }
 
-/// Maps a segment that nobody writes straight from the image.
-fn map_constant(cell: &mut Cell, payload: &mut Payload, title: &str, segment: &Segment) {
+/// Maps a segment that nobody writes straight from the image, so much higher than it says.
+fn map_constant(cell: &mut Cell, payload: &mut Payload, title: &str, higher: u64, segment: &Segment) {
     let (start, end) = segment.pages();
     let mut bytes = vec![0; (segment.address - start) as usize];
     bytes.extend_from_slice(&segment.bytes);
     bytes.resize((end - start) as usize, 0);
     let (offset, bytes) = payload.add(title, bytes);
     let access = if segment.execute { READ | EXECUTE } else { READ };
-    cell.map(title, start, Backing::Image(offset), bytes, access);
+    cell.map(title, higher + start, Backing::Image(offset), bytes, access);
 }
 
 /// Maps a segment's pristine bytes, and tells the loader what to do with them.

@@ -76,6 +76,7 @@ fn private(plan: &Plan<'_>) -> Vec<Range> {
     let system = plan.system;
     let mut all = vec![(system.arena, system.arena_bytes), (system.tables, system.tables_bytes)];
     let pages = |flags: u32| if flags & VCPU_GUEST != 0 { 2 } else { 1 };
+    all.extend(plan.partitions().iter().map(|partition| (partition.tables, partition.tables_bytes)));
     all.extend(plan.vcpus().iter().map(|vcpu| (vcpu.context, pages(vcpu.flags) * parzelle_abi::PAGE)));
     all
 }

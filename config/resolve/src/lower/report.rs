@@ -121,6 +121,9 @@ fn partition_values(
     derived(add, of, "fp", &partition.fp, bool::to_string);
     derived(add, of, "memory", &partition.memory, |value| bytes(&value.unwrap_or(cell.memory_bytes)));
     derived(add, of, "stack", &partition.stack, bytes);
+    if let Some(guest) = partition.guest.as_ref().filter(|_| cell.tables.is_some()) {
+        derived(add, of, "page-tables", &guest.page_tables, bytes);
+    }
     derived(add, of, "cores", &partition.vcpus, |vcpus| {
         let cores: Vec<String> = vcpus.iter().map(|vcpu| vcpu.core.to_string()).collect();
         cores.join(", ")

@@ -1,26 +1,34 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! Guests: PZ0008 for their memory, PZ0306, PZ1001, PZ1002, PZ1004.
+//! Guests: PZ0008 for their memory, PZ0306, PZ0307, PZ1001, PZ1002, PZ1004.
 //!
 //! What a kernel needs is in the header of its image (Linux: `Documentation/arch/arm64/booting`):
 //!
 //! ```text
 //!  0x08  text_offset   0x10  image_size   0x18  flags   0x38  "ARM\x64"
 //! ```
+//! or, on x86-64, in the segments and notes of the ELF file that a bzImage carries: `crate::guest`.
 
 use parzelle_schema::diagnostic::Diagnostic;
 use parzelle_schema::file::{Guest, Partition};
-use parzelle_schema::reader::add_line;
+use parzelle_schema::reader::{Text, add_line};
 use parzelle_schema::source::{At, Place};
 use parzelle_schema::text::show_size;
 
 use super::programs::path_of;
 use super::{Ctx, written_size};
+use crate::guest::{self, Obstacle};
 use crate::model::Arch;
 
-/// `COMMAND_LINE_SIZE` of Linux on arm64 and x86, with the final zero.
-const LONGEST: usize = 2048;
+/// The longest command line, with the final zero: `COMMAND_LINE_SIZE` of Linux on arm64; on x86-64
+/// `MAX_GUEST_CMDLINE` of Xen's `start_info`.
+fn longest(arch: Arch) -> usize {
+    match arch {
+        Arch::Aarch64 => 2048,
+        Arch::X86_64 => 1024,
+    }
+}
 
 /// What the tool puts before the user's words: `console=…` and the like.
 const ADDED: usize = 64;
@@ -47,8 +55,14 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
             });
         }
         command_line(cx, guest);
-        if cx.arch == Arch::Aarch64 {
-            kernel(cx, p, guest);
+        let Some(path) = guest.kernel.good() else { continue };
+        let Ok(bytes) = std::fs::read(path_of(cx.folder, &path.value.text, cx.arch, cx.board_name)) else { continue };
+        match cx.arch {
+            Arch::Aarch64 => image(cx, p, guest, path, &bytes),
+            Arch::X86_64 => {
+                paravirtual(cx, p, guest, path, bytes);
+                pool(cx, p, guest);
+            }
         }
     }
 }
@@ -59,34 +73,89 @@ fn command_line(cx: &mut Ctx<'_>, guest: &Guest) {
         return;
     };
     let length = line.value.text.len() + ADDED + 1;
-    if length > LONGEST {
+    let longest = longest(cx.arch);
+    if length > longest {
         cx.push(
             Diagnostic::error(
                 "PZ1004",
                 "the command line is longer than the kernel accepts",
                 line.place,
-                format!("{} bytes too many", length - LONGEST),
+                format!("{} bytes too many", length - longest),
             )
-            .counter_if(guest.kernel.place(), format!("takes {LONGEST} bytes, of which the tool uses {ADDED}")),
+            .counter_if(guest.kernel.place(), format!("takes {longest} bytes, of which the tool uses {ADDED}")),
         );
     }
 }
 
-/// PZ1001, PZ1002, PZ0306.
-fn kernel(cx: &mut Ctx<'_>, p: &Partition, guest: &Guest) {
-    let Some(path) = guest.kernel.good() else {
+/// PZ1001, PZ1002, PZ0306 on x86-64.
+fn paravirtual(cx: &mut Ctx<'_>, p: &Partition, guest: &Guest, path: &At<Text>, bytes: Vec<u8>) {
+    let initrd = initrd(cx, guest);
+    let size = initrd.map_or(0, |(_, size)| size);
+    let memory = p.memory.good();
+    let unpacked = guest::kernel(cx.arch, bytes).map_err(Obstacle::Unfit);
+    let room = memory.map_or(u64::MAX / 2, |at| at.value);
+    let Err(obstacle) = unpacked.and_then(|kernel| guest::fits(&kernel, size, room)) else {
         return;
     };
-    let Ok(bytes) = std::fs::read(path_of(cx.folder, &path.value.text, cx.arch, cx.board_name)) else {
+    match (obstacle, memory) {
+        (Obstacle::Unfit(found), _) => cx.push(
+            Diagnostic::error(
+                "PZ1001",
+                format!("`{}` is not a kernel that can be booted on `{}`", path.value.text, cx.board_name),
+                path.place,
+                format!("this is {found}"),
+            )
+            .counter_if(cx.board_place(), "needs a bzImage or an ELF file whose notes name an entry for Xen")
+            .help("the `vmlinuz` of a distribution whose kernels are built with `CONFIG_XEN_PV`, as Debian's are"),
+        ),
+        (Obstacle::Kernel(needed), Some(memory)) => too_little(cx, p, memory, path.place, needed),
+        (Obstacle::Room(kernel, least), Some(memory)) => {
+            let place = initrd.map_or(path.place, |(place, _)| place);
+            no_room(cx, p, memory, (place, size), kernel, least);
+        }
+        (_, None) => {}
+    }
+}
+
+/// Tables by which a guest maps its memory once in pages of 4 KiB; more by so many tenths for what it
+/// maps elsewhere besides, and so many to begin with.
+const MAPPED: u64 = 2 << 20;
+/// See [`MAPPED`].
+const TENTHS: u64 = 14;
+/// See [`MAPPED`].
+const FIRST: u64 = 64;
+
+/// PZ0307.
+fn pool(cx: &mut Ctx<'_>, p: &Partition, guest: &Guest) {
+    let (Some(memory), Some(pool)) = (p.memory.good(), guest.page_tables.good()) else {
         return;
     };
+    let needed = (memory.value.div_ceil(MAPPED) * TENTHS).div_ceil(10) + FIRST;
+    let least = (needed * parzelle_abi::PAGE).next_multiple_of(64 << 10);
+    if pool.value < least {
+        cx.push(
+            Diagnostic::error(
+                "PZ0307",
+                format!("the page tables of `{}` can't map its memory", p.name.value),
+                pool.place,
+                format!("room for {} tables", pool.value / parzelle_abi::PAGE),
+            )
+            .counter(memory.place, format!("takes {needed} tables in pages of 4 KiB"))
+            .fix("the least", pool.place, format!("\"{}\"", written_size(least)))
+            .help("or delete `page-tables`: by default they get 1/64 of `memory`, and 1 MiB or more"),
+        );
+    }
+}
+
+/// PZ1001, PZ1002, PZ0306 on arm64.
+fn image(cx: &mut Ctx<'_>, p: &Partition, guest: &Guest, path: &At<Text>, bytes: &[u8]) {
     if bytes.get(0x38..0x3c) != Some(b"ARM\x64") {
         cx.push(
             Diagnostic::error(
                 "PZ1001",
                 format!("`{}` is not a kernel that can be booted on `{}`", path.value.text, cx.board_name),
                 path.place,
-                format!("this is {}", what(&bytes)),
+                format!("this is {}", what(bytes)),
             )
             .counter_if(cx.board_place(), "needs an arm64 `Image`")
             .help(if bytes.starts_with(&[0x1f, 0x8b]) {
@@ -103,48 +172,47 @@ fn kernel(cx: &mut Ctx<'_>, p: &Partition, guest: &Guest) {
     let size =
         bytes.get(0x10..0x18).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes).max(bytes.len() as u64);
     if memory.value < size {
-        let up = size.next_multiple_of(2 << 20);
-        cx.push(
-            Diagnostic::error(
-                "PZ1002",
-                format!("`{}` has less memory than its kernel needs", p.name.value),
-                memory.place,
-                show_size(memory.value),
-            )
-            .counter(path.place, format!("says that it needs {}", show_size(size)))
-            .fix("the least", memory.place, format!("\"{}\"", written_size(up))),
-        );
+        too_little(cx, p, memory, path.place, size);
         return;
     }
-    room(cx, p, guest, memory, size);
+    if let Some(initrd) = initrd(cx, guest) {
+        let need = size.saturating_add(initrd.1);
+        if memory.value < need {
+            no_room(cx, p, memory, initrd, size, need);
+        }
+    }
+}
+
+/// Where the initrd is named, and its bytes.
+fn initrd(cx: &Ctx<'_>, guest: &Guest) -> Option<(Place, u64)> {
+    let initrd = guest.initrd.good()?;
+    let file = path_of(cx.folder, &initrd.value.text, cx.arch, cx.board_name);
+    Some((initrd.place, std::fs::metadata(file).ok()?.len()))
+}
+
+/// PZ1002.
+fn too_little(cx: &mut Ctx<'_>, p: &Partition, memory: &At<u64>, kernel: Place, needed: u64) {
+    let title = format!("`{}` has less memory than its kernel needs", p.name.value);
+    cx.push(
+        Diagnostic::error("PZ1002", title, memory.place, show_size(memory.value))
+            .counter(kernel, format!("says that it needs {}", show_size(needed)))
+            .fix("the least", memory.place, least(needed)),
+    );
 }
 
 /// PZ0306.
-fn room(cx: &mut Ctx<'_>, p: &Partition, guest: &Guest, memory: &At<u64>, kernel: u64) {
-    let Some(initrd) = guest.initrd.good() else {
-        return;
-    };
-    let file = path_of(cx.folder, &initrd.value.text, cx.arch, cx.board_name);
-    let Ok(size) = std::fs::metadata(file).map(|m| m.len()) else {
-        return;
-    };
-    let need = kernel.saturating_add(size);
-    if memory.value < need {
-        cx.push(
-            Diagnostic::error(
-                "PZ0306",
-                format!("kernel and initrd do not fit the memory of `{}`", p.name.value),
-                memory.place,
-                show_size(memory.value),
-            )
-            .counter(initrd.place, format!("{}, beside {} of kernel", show_size(size), show_size(kernel)))
-            .fix(
-                "the least",
-                memory.place,
-                format!("\"{}\"", written_size(need.next_multiple_of(2 << 20))),
-            ),
-        );
-    }
+fn no_room(cx: &mut Ctx<'_>, p: &Partition, memory: &At<u64>, initrd: (Place, u64), kernel: u64, needed: u64) {
+    let title = format!("kernel and initrd do not fit the memory of `{}`", p.name.value);
+    cx.push(
+        Diagnostic::error("PZ0306", title, memory.place, show_size(memory.value))
+            .counter(initrd.0, format!("{}, beside {} of kernel", show_size(initrd.1), show_size(kernel)))
+            .fix("the least", memory.place, least(needed)),
+    );
+}
+
+/// A size as it is proposed.
+fn least(bytes: u64) -> String {
+    format!("\"{}\"", written_size(bytes.next_multiple_of(2 << 20)))
 }
 
 fn what(bytes: &[u8]) -> &'static str {

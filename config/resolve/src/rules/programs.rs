@@ -7,9 +7,8 @@
 use std::path::{Path, PathBuf};
 
 use parzelle_schema::diagnostic::Diagnostic;
-use parzelle_schema::file::not_yet;
 use parzelle_schema::nearest::{listed, nearest};
-use parzelle_schema::reader::{Cx, Text, add_line};
+use parzelle_schema::reader::{Text, add_line};
 use parzelle_schema::source::{At, Place};
 use parzelle_schema::tree::Value;
 
@@ -27,33 +26,6 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
             elf::check(cx, p, path, &file);
         }
         if let Some(guest) = &p.guest {
-            if cx.arch == Arch::X86_64 {
-                let mut out = Vec::new();
-                let mut schema = Cx { sources: cx.sources, out: &mut out };
-                not_yet(
-                    &mut schema,
-                    &format!("guests on {} boards are", cx.arch.title()),
-                    guest.table.head,
-                    &format!("the guest of `{}` on `{}`", p.name.value, cx.board_name),
-                    "the x86-64 shim",
-                );
-                let boards = cx.boards.len();
-                let file = guest.table.head.file;
-                let end = cx.sources.text(file).len();
-                for found in out {
-                    let found = if boards > 1 {
-                        found.fix(
-                            "leave the partition out on this board",
-                            Place::new(file, end..end),
-                            format!("\n[board.{}]\nwithout = [\"{}\"]\n", cx.board_name, p.name.value),
-                        )
-                    } else {
-                        found
-                    };
-                    cx.push(found);
-                }
-                continue;
-            }
             for path in [&guest.kernel, &guest.initrd] {
                 if let Some(path) = path.good() {
                     exists(cx, path);

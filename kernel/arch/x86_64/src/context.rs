@@ -7,7 +7,9 @@
 //!   0    rax … r15        saved by the entry (trap.S)
 //!   120  vector │ error │ rip │ cs │ rflags │ rsp │ ss      pushed by the processor and the stub
 //!   176  bases of FS and GS                                 saved at a switch
+//!   192  `Sides`                                            what else a guest's shim and its guest have
 //!   512  FP and SIMD registers (FXSAVE)                     saved at a switch, with the FP flag
+//!   4096 a guest's LDT
 //! ```
 //! While a vCPU runs, the task segment's stack for level 0 ends at 176: an interrupt pushes right
 //! into the page, and the entry goes on pushing below.
@@ -26,13 +28,11 @@ pub const MADE: u64 = 0xff;
 pub const SYSCALL: u64 = 0x100;
 /// [`Context::vector`] of [`WAITING`], which stands for no context at all.
 pub const IDLE: u64 = 0x101;
-/// Bytes of a user half: addresses at or above are not canonical there.
-pub const USER_END: u64 = 1 << 47;
 /// Where a return to a bad address is sent instead: canonical, and above all that a plan may map
 /// (`layout::END` of the interface), so the partition faults there, not the kernel.
 const NOWHERE: u64 = 1 << 46;
 // For `Context::rip`, and for the exit, which tells these apart by one comparison.
-const _: () = assert!(END <= NOWHERE && NOWHERE < USER_END && MADE < SYSCALL && SYSCALL < IDLE);
+const _: () = assert!(END <= NOWHERE && MADE < SYSCALL && SYSCALL < IDLE);
 
 /// The registers. The general ones stand as in the interface's `Frame`, so that they are copied as
 /// one block.
@@ -59,20 +59,21 @@ pub struct Context {
     pub vector: u64,
     /// Its error code.
     pub error: u64,
-    /// Program counter. It is below [`USER_END`] whenever the kernel leaves for it, since `sysret` and
+    /// Program counter. It is canonical whenever the kernel leaves for it, since `sysret` and
     /// `iret` would fault in the kernel otherwise. It is set in three ways:
-    /// - by `syscall`: the address behind the instruction, so [`END`] at most, where the last region
-    ///   ends. Such a context alone is left by `sysret`: whoever sets this later sets the vector, too;
+    /// - by `syscall` of a program: the address behind the instruction, so [`END`] at most, where the last
+    ///   region ends (a shim's: from its first address on). Such a context alone is left by `sysret`: whoever
+    ///   sets this later sets the vector, too;
     /// - by an interrupt or exception: [`Context::interrupted`] looks at it;
     /// - by the kernel, for a start, an upcall or a frame to go on with: [`Context::leave_for`].
     pub rip: u64,
-    /// Code segment: always [`USER_CODE`].
+    /// Code segment: [`USER_CODE`], but for a guest's programs.
     pub cs: u64,
     /// Flags.
     pub rflags: u64,
     /// Stack pointer.
     pub rsp: u64,
-    /// Stack segment: always [`USER_DATA`].
+    /// Stack segment: [`USER_DATA`], likewise.
     pub ss: u64,
     /// Base of FS; here only while another vCPU is current.
     pub fs: u64,
@@ -129,9 +130,7 @@ impl Context {
     /// jump's target even if it isn't canonical; the partition goes on where nothing is mapped then.
     pub fn interrupted(&mut self) -> u64 {
         let pushed = self.rip;
-        if pushed >= USER_END {
-            self.rip = NOWHERE;
-        }
+        self.rip = target(pushed);
         pushed
     }
 
@@ -147,12 +146,17 @@ impl Context {
 /// Where a return to `address` may lead: `iret` with an address that is not canonical would fault
 /// in the kernel.
 pub const fn target(address: u64) -> u64 {
-    if address < USER_END { address } else { NOWHERE }
+    if is_canonical(address) { address } else { NOWHERE }
 }
 
 /// A base that may be loaded into FS or GS: one that is not canonical would fault in the kernel.
 pub const fn base(asked: u64) -> u64 {
-    if asked < USER_END { asked } else { 0 }
+    if is_canonical(asked) { asked } else { 0 }
+}
+
+/// Whether bits 63 to 47 are the same.
+pub const fn is_canonical(address: u64) -> bool {
+    (address.cast_signed() << 16 >> 16).cast_unsigned() == address
 }
 
 #[cfg(test)]
@@ -180,8 +184,9 @@ mod tests {
     /// Every way to set a program counter, with addresses on both sides of each border.
     #[test]
     fn no_context_is_left_for_an_address_that_is_not_canonical() {
-        for asked in [0, END, USER_END - 1, USER_END, u64::MAX >> 1, 1 << 63, 0xffff_7fff_ffff_ffff, u64::MAX] {
-            let wanted = if asked < USER_END { asked } else { NOWHERE };
+        const LOW: u64 = 1 << 47;
+        for asked in [0, END, LOW - 1, LOW, u64::MAX >> 1, 1 << 63, 0xffff_7fff_ffff_ffff, 0u64.wrapping_sub(LOW)] {
+            let wanted = if asked >> 47 == 0 || asked >> 47 == u64::MAX >> 47 { asked } else { NOWHERE };
             let entered = Context { vector: SYSCALL, rip: END, ..Context::default() };
             let fresh = Context::fresh(asked, 0, [0; 2]);
             let (mut upcall, mut resumed) = (entered, entered);
@@ -199,12 +204,12 @@ mod tests {
     #[test]
     fn nothing_hostile_survives() {
         let mut context = Context::fresh(0, 0, [0; 2]);
-        context.leave_for(u64::MAX, 1 << 63, u64::MAX);
+        context.leave_for(1 << 63, 1 << 63, u64::MAX);
         assert_eq!(context.rip, NOWHERE);
         assert_eq!(context.rflags, sanitised(u64::MAX));
-        assert_eq!(context.cs, 0x2b);
-        assert_eq!(context.ss, 0x23);
-        assert_eq!(base(0xffff_8000_0000_0000), 0);
+        assert_eq!(context.cs, 0x33);
+        assert_eq!(context.ss, 0x2b);
+        assert_eq!(base(0xffff_7fff_ffff_ffff), 0);
         assert_eq!(base(1 << 47), 0);
         assert_eq!(base(0x7fff_ffff_ffff), 0x7fff_ffff_ffff);
     }

@@ -4,10 +4,13 @@
 //! Segment descriptors, gates and the task segment (Intel SDM, Vol. 3A, §3.4.5, §6.14.1, §8.7).
 //!
 //! ```text
-//!   0x00 null │ 0x08 kernel code │ 0x10 kernel data │ 0x18 null │ 0x20 user data │ 0x28 user code │ 0x30 task
+//!   0x00 null        0x08 kernel code   0x10 kernel data │ 0x18 user data
+//!   0x20 a guest's   0x28 user data     0x30 user code   │ 0x38 task   0x48 a guest's LDT   0x58 null
+//!   0x60–0x78 a guest's
 //! ```
-//! The order is what `syscall` (CS, CS+8) and `sysret` (base+8 stack, base+16 code) want; the
-//! place of a 32-bit user code segment stays empty, so nobody runs 32-bit code.
+//! The order is what `syscall` (CS, CS+8) and `sysret` (base+8 stack, base+16 code) want, and what
+//! Linux has in user mode. What is a guest's is null while another partition runs: so nobody else runs
+//! 32-bit code.
 
 use core::mem::{offset_of, size_of};
 use zerocopy::FromZeros;
@@ -15,13 +18,15 @@ use zerocopy::FromZeros;
 /// The kernel's code.
 pub const KERNEL_CODE: u16 = 0x08;
 /// Where `sysret` counts from.
-pub const SYSRET_BASE: u16 = 0x18 | 3;
+pub const SYSRET_BASE: u16 = 0x20 | 3;
 /// A partition's data and stack.
-pub const USER_DATA: u16 = 0x20 | 3;
+pub const USER_DATA: u16 = 0x28 | 3;
 /// A partition's code.
-pub const USER_CODE: u16 = 0x28 | 3;
+pub const USER_CODE: u16 = 0x30 | 3;
 /// The task segment.
-pub const TASK: u16 = 0x30;
+pub const TASK: u16 = 0x38;
+/// A guest's local descriptor table.
+pub const LOCAL: u16 = 0x48;
 /// IA32_STAR.
 pub const STAR: u64 = (SYSRET_BASE as u64) << 48 | (KERNEL_CODE as u64) << 32;
 
@@ -41,6 +46,8 @@ const PRESENT: u64 = 1 << 47;
 const LONG: u64 = 1 << 53;
 /// System segment of type 9: a task segment, available.
 const TASK_AVAILABLE: u64 = 9 << 40;
+/// System segment of type 2: a local descriptor table.
+const LOCAL_TABLE: u64 = 2 << 40;
 
 const DATA: u64 = PRESENT | SEGMENT | READ_WRITE | ACCESSED;
 const TEXT: u64 = DATA | CODE | LONG;
@@ -48,18 +55,38 @@ const TEXT: u64 = DATA | CODE | LONG;
 const USER_TEXT: u64 = PRESENT | SEGMENT | ACCESSED | CODE | LONG | USER;
 
 /// A global descriptor table.
-pub type Gdt = [u64; 8];
+pub type Gdt = [u64; 16];
+/// The entries of it that are a guest's.
+pub const GUESTS: [usize; 5] = [4, 12, 13, 14, 15];
 
 /// Makes the table of a core whose task segment lies at `task`.
 pub const fn gdt(task: u64) -> Gdt {
-    let [low, high] = task_descriptor(task, size_of::<Tss>() as u64 - 1);
-    [0, TEXT, DATA, 0, DATA | USER, USER_TEXT, low, high]
+    let [low, high] = system(task, size_of::<Tss>() as u64 - 1, TASK_AVAILABLE);
+    [0, TEXT, DATA, DATA | USER, 0, DATA | USER, USER_TEXT, low, high, 0, 0, 0, 0, 0, 0, 0]
 }
 
-const fn task_descriptor(base: u64, limit: u64) -> [u64; 2] {
+/// Describes a guest's local table at `base`.
+pub const fn local(base: u64, bytes: u64) -> [u64; 2] {
+    system(base, bytes - 1, LOCAL_TABLE)
+}
+
+/// What a guest may have for a segment: one of ring 3, marked accessed, or none. `None`: not that.
+pub const fn checked(asked: u64) -> Option<u64> {
+    if asked & PRESENT == 0 {
+        return Some(0);
+    }
+    if asked & (SEGMENT | USER) == SEGMENT | USER { Some(asked | ACCESSED) } else { None }
+}
+
+/// Whether DS, ES, FS or GS take a segment: of data, or of code that may be read.
+pub const fn is_readable(descriptor: u64) -> bool {
+    descriptor & PRESENT != 0 && descriptor & USER == USER && descriptor & (CODE | READ_WRITE) != CODE
+}
+
+const fn system(base: u64, limit: u64, kind: u64) -> [u64; 2] {
     let low = (limit & 0xffff)
         | (base & 0xff_ffff) << 16
-        | TASK_AVAILABLE
+        | kind
         | PRESENT
         | (limit >> 16 & 0xf) << 48
         | (base >> 24 & 0xff) << 56;
@@ -143,13 +170,13 @@ mod tests {
         let table = gdt(0);
         assert_eq!(table[1] >> 40, 0x20_9b, "kernel code");
         assert_eq!(table[2] >> 40, 0x93, "kernel data");
-        assert_eq!(table[4] >> 40, 0xf3, "user data");
-        assert_eq!(table[5] >> 40, 0x20_f9, "user code, not readable as data");
-        assert_eq!(table[3], 0);
-        assert_eq!(STAR >> 48 & !3, u64::from(KERNEL_DATA) + 8);
+        assert_eq!([table[3] >> 40, table[5] >> 40], [0xf3; 2], "user data");
+        assert_eq!(table[6] >> 40, 0x20_f9, "user code, not readable as data");
+        assert!(GUESTS.iter().all(|&slot| table[slot] == 0));
         assert_eq!((STAR >> 48) + 16, u64::from(USER_CODE));
         assert_eq!((STAR >> 48) + 8, u64::from(USER_DATA));
         assert_eq!((STAR >> 32) as u16 + 8, KERNEL_DATA);
+        assert_eq!([SYSRET_BASE, USER_DATA, USER_CODE], [0x23, 0x2b, 0x33], "as Linux has them");
     }
 
     #[test]
@@ -159,9 +186,23 @@ mod tests {
         assert_eq!(offset_of!(Tss, map), 0x66);
         assert_eq!(Tss::MAP, 0x68);
         assert!(size_of::<Tss>() > 0x68 + 8192);
-        let [low, high] = task_descriptor(0xffff_8123_4567_89ab, 0x2068);
+        let [low, high] = system(0xffff_8123_4567_89ab, 0x2068, TASK_AVAILABLE);
         assert_eq!(high, 0xffff_8123);
         assert_eq!(low, 0x4500_8967_89ab_2068);
+        assert_eq!(local(0x1000, 0x1000)[0] >> 40 & 0xff, 0x82);
+    }
+
+    #[test]
+    fn a_guest_gets_segments_of_ring_3_and_nothing_else() {
+        const CODE_32: u64 = 0x00cf_fb00_0000_ffff;
+        assert_eq!(checked(CODE_32), Some(CODE_32));
+        assert_eq!(checked(CODE_32 & !ACCESSED), Some(CODE_32));
+        assert_eq!(checked(0x00cf_7b00_0000_ffff), Some(0), "absent");
+        for refused in [0x00cf_9b00_0000_ffff, 0x0000_e900_0000_0000, 0x0000_ec00_0008_0000, 0x00cf_bb00_0000_ffff] {
+            assert_eq!(checked(refused), None, "{refused:#x}");
+        }
+        assert!(is_readable(CODE_32) && is_readable(0x00cf_f300_0000_ffff) && is_readable(0x00cf_f100_0000_ffff));
+        assert!(!is_readable(USER_TEXT) && !is_readable(0) && !is_readable(DATA));
     }
 
     #[test]

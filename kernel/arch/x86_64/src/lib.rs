@@ -21,6 +21,7 @@ mod cores;
 pub mod descriptors;
 mod fatal;
 pub mod fault;
+mod guest;
 mod instructions;
 mod irqchip;
 pub mod layout;

@@ -5,6 +5,7 @@
 
 use crate::boot::Features;
 use crate::context::{Context, FP, FP_CLEAN, SAVED};
+use crate::guest::{Guest, reset};
 use crate::instructions as cpu;
 use crate::irqchip::{IoApic, KICK};
 use crate::layout::private;
@@ -22,18 +23,20 @@ use parzelle_abi::call::Error;
 use parzelle_abi::vcpu_page::VcpuHead;
 use parzelle_core::CoreState;
 use parzelle_core::machine::{Halt, Machine, Upcall};
-use parzelle_plan::{IoPortsRecord, QuiesceRecord, VCPU_FP, VcpuRecord};
+use parzelle_plan::{IoPortsRecord, QuiesceRecord, VCPU_FP, VCPU_GUEST, VcpuRecord};
 
 /// A core's state on this architecture.
 pub(crate) type Core = CoreState<Processor>;
 
 /// What the vCPUs of a partition share.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Space {
     /// Its root (physical).
     pub(crate) root: u64,
     /// Its I/O ports.
     pub(crate) ports: &'static [IoPortsRecord],
+    /// Its guest.
+    pub(crate) guest: Option<&'static Guest>,
 }
 
 /// What all cores share, made at boot and never changed.
@@ -56,15 +59,21 @@ pub(crate) struct Module {
 pub(crate) struct Processor {
     /// What it shares with the others.
     pub(crate) module: &'static Module,
-    block: &'static mut PerCore,
-    /// The root that is loaded.
-    root: u64,
+    /// Its number.
+    pub(crate) number: u32,
+    pub(crate) block: &'static mut PerCore,
+    /// The loaded vCPU's space; before the first, that without a partition. With a guest, another root of
+    /// its partition may be loaded.
+    pub(crate) space: Space,
     /// The loaded context, in the private window; before the first, one that nobody uses.
-    context: u64,
-    /// The loaded vCPU's page (physical).
-    page: u64,
-    /// The loaded vCPU's flags ([`VCPU_FP`]).
-    flags: u32,
+    pub(crate) context: u64,
+    /// The loaded vCPU's page (physical), and where its partition finds it.
+    pub(crate) page: u64,
+    pub(crate) page_virtual: u64,
+    /// The loaded vCPU's number in its partition.
+    pub(crate) index: u32,
+    /// The loaded vCPU's flags ([`VCPU_FP`], [`VCPU_GUEST`]).
+    pub(crate) flags: u32,
     ports: Ports,
     timer: Timer,
     /// What is armed.
@@ -78,13 +87,21 @@ pub(crate) struct Processor {
 impl Processor {
     /// Makes a core's processor. `block` has settled; the root of the module is loaded before
     /// anything is asked of it, and CR0.TS set. `idle` is where the first switch saves to.
-    pub(crate) fn new(module: &'static Module, block: &'static mut PerCore, idle: &'static mut Context) -> Processor {
+    pub(crate) fn new(
+        module: &'static Module,
+        number: u32,
+        block: &'static mut PerCore,
+        idle: &'static mut Context,
+    ) -> Processor {
         Processor {
             module,
+            number,
             block,
-            root: module.root,
+            space: Space { root: module.root, ports: &[], guest: None },
             context: core::ptr::from_mut(idle) as u64,
             page: 0,
+            page_virtual: 0,
+            index: 0,
             flags: 0,
             ports: Ports::default(),
             timer: module.timer,
@@ -115,7 +132,7 @@ impl Processor {
         unsafe { &mut *(self.context as *mut Context) }
     }
 
-    fn vcpu_page(&self) -> VcpuPage {
+    pub(crate) fn vcpu_page(&self) -> VcpuPage {
         // SAFETY: there is a current vCPU whenever the core asks (contract of `Machine`), so its
         // page is mapped; the partition writes there, too, which `VcpuPage` bears.
         unsafe { VcpuPage::new(private(self.page)) }
@@ -136,11 +153,6 @@ impl Processor {
             self.timer.arm(self.alarm);
         }
         due
-    }
-
-    /// Ends an interrupt of another core.
-    pub(crate) fn end_interrupt(&self) {
-        self.timer.local.end();
     }
 
     /// Takes a line's interrupt.
@@ -176,11 +188,46 @@ impl Processor {
     /// could signal by leaving something there. Bases are saved before, and loaded afterwards.
     fn enter(&mut self, space: &Space) {
         // SAFETY: roots come from `space`; all map the kernel the same.
-        unsafe { cpu::write_cr3(space.root) };
+        let load = || unsafe { cpu::write_cr3(space.root) };
+        match (self.space.guest, space.guest) {
+            (None, None) => load(),
+            (before, next) => self.change(before, next, load),
+        }
         // SAFETY: the bases that this changes are loaded next.
         unsafe { cpu::null_segments() };
-        self.root = space.root;
+        self.space = *space;
         self.ports.open(&mut self.block.tss, space.ports);
+    }
+
+    /// Loads another partition's root, with the knowledge of guests.
+    #[cold]
+    fn change(&self, before: Option<&Guest>, next: Option<&Guest>, load: impl FnOnce()) {
+        let core = self.number as usize;
+        let load = || match next {
+            Some(guest) => guest.tlb.enter(core, load),
+            None => load(),
+        };
+        match before {
+            Some(guest) => guest.tlb.leave(core, load),
+            None => load(),
+        }
+    }
+
+    /// Loads the root again that was loaded.
+    pub(crate) fn reload(&mut self) {
+        if self.has_guest() {
+            return self.load_root();
+        }
+        // SAFETY: as in `enter`.
+        unsafe { cpu::write_cr3(self.space.root) };
+    }
+
+    /// An interrupt of another core: is something to be forgotten?
+    pub(crate) fn kicked(&mut self) {
+        self.timer.local.end();
+        if let Some(guest) = self.space.guest {
+            self.pass(guest);
+        }
     }
 
     /// Loads the FP registers of the loaded vCPU, if it has some. If not, it finds the unit closed, and
@@ -230,13 +277,20 @@ impl Machine for Processor {
             // vCPU with FP registers is loaded.
             unsafe { cpu::fxsave((self.context + FP) as *mut u8) };
         }
-        if self.root != space.root {
+        if before & VCPU_GUEST != 0 {
+            self.save_sides();
+        }
+        if self.space.root != space.root {
             self.enter(space);
         }
         self.context = private(to.context);
-        self.page = to.page;
+        (self.page, self.page_virtual, self.index) = (to.page, to.page_virtual, to.index);
         self.flags = to.flags;
         self.block.tss.stack = self.context + SAVED;
+        if to.flags & VCPU_GUEST != 0 {
+            self.load_sides();
+            self.load_root();
+        }
         let &mut Context { fs, gs, .. } = self.registers();
         self.set_bases([fs, gs]);
         if (before | to.flags) & VCPU_FP != 0 {
@@ -246,6 +300,7 @@ impl Machine for Processor {
 
     fn start(&mut self, entry: u64, stack: u64, arguments: [u64; 2], head: &VcpuHead) {
         *self.registers() = Context::fresh(entry, stack, arguments);
+        self.begin_sides();
         self.set_bases([0; 2]);
         if self.flags & VCPU_FP != 0 {
             // SAFETY: the constant is what FXSAVE would write after a reset of the unit.
@@ -270,10 +325,13 @@ impl Machine for Processor {
     }
 
     fn upcalls_masked(&mut self) -> bool {
-        self.vcpu_page().masked()
+        if self.has_guest() { self.shim_is_busy() } else { self.vcpu_page().masked() }
     }
 
     fn enter_upcall(&mut self, upcall: &Upcall, keep_frame: bool) {
+        if self.has_guest() {
+            return self.reflect(upcall);
+        }
         let page = self.vcpu_page();
         if !keep_frame {
             let bases = self.bases();
@@ -303,6 +361,17 @@ impl Machine for Processor {
     }
 
     fn leave_guest(&mut self, _exit: GuestExit) {}
+
+    fn stopped(&mut self, vcpu: &VcpuRecord) {
+        if let Some(guest) = self.space.guest.filter(|_| self.context == private(vcpu.context)) {
+            self.leave_tables(guest);
+        }
+    }
+
+    fn reset(&mut self, partition: u32) -> bool {
+        let space = self.module.spaces.get(partition as usize);
+        space.and_then(|space| Some((space.guest?, space.root))).is_some_and(|(guest, root)| reset(self, guest, root))
+    }
 
     fn copy(&mut self, to: u64, from: u64, bytes: u32) {
         let to = private(to) as *mut u8;

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!   the kernel's root        a partition's root
-//!    [256] ─► image            [0–255] ─► its regions (host space)
+//!    [256] ─► image            [0–255] ─► its regions (host space); a guest partition's: [258]
 //!             plan, payload    [256] = the kernel's, linked
 //!             arena            [257] ─► its private kernel maps
 //!             irq chip
@@ -18,6 +18,7 @@ use crate::percore::{self, STACKS_BYTES};
 use core::ops::Range;
 use parzelle_abi::info::layout::END;
 use parzelle_abi::info::{NAME, Name};
+use parzelle_abi::x86_64::SHIM;
 use parzelle_paging::{Access, LongMode, Mapping, Memory, Pa, Subtree, Tables, link, map, subtree, translate};
 use parzelle_plan::{DEVICE, EXECUTE, NONE, Plan, SPACE_HOST, WRITE};
 
@@ -132,8 +133,9 @@ pub fn partition(plan: &Plan<'_>, index: usize, kernel: Subtree, tables: &mut im
         return Ok(root);
     };
     let regions = plan.regions().get(record.regions.range()).unwrap_or(&[]);
+    let base = if record.tables_bytes == 0 { 0 } else { SHIM };
     for region in regions.iter().filter(|region| region.space == SPACE_HOST) {
-        if range(region.address, region.bytes).end > END {
+        if region.address < base || range(region.address, region.bytes).end > base + END {
             return Err(Refusal::reach(region.name, region.address));
         }
         let (access, memory) = rights(region.access);

@@ -7,6 +7,9 @@
 #   interrupt, fault ► stub ─► entry_trap ──► parzelle_trap ──┼─► parzelle_leave: rax = context
 #   NMI #MC #DB #DF ─► stub ─► entry_any ──► entry_save (#DB and NMI below the kernel), or the end
 #
+#   syscall or exception of foreign code ───► reflect_… ─► to_shim        (offsets: `Sides`, abi `Guest`)
+#   syscall of the shim, rax < 0 ───────────► resume ─► guest context
+#
 # Whether to swap GS depends on where an entry came from; an lfence on both ways keeps the processor
 # from going on by guess with the wrong one (CVE-2019-1125).
 
@@ -42,7 +45,12 @@ parzelle_entry_call:
     swapgs
     mov gs:[{USER_SP}], rsp
     mov rsp, gs:[{SAVE}]
+    cmp rcx, [rsp + {OWN_END} - {SAVED}]
+    jge reflect_call
     mov [rsp + {RIP} - {SAVED}], rcx
+    test rax, rax
+    js resume
+save_call:
     mov [rsp + {RFLAGS} - {SAVED}], r11
     mov rcx, gs:[{USER_SP}]
     mov [rsp + {RSP} - {SAVED}], rcx
@@ -76,6 +84,7 @@ leave_full:
     .endr
     add rsp, 16
     swapgs
+parzelle_iret:
     iretq
 
 # Nothing to do until an interrupt comes. sti takes effect after hlt has begun: none is lost.
@@ -93,6 +102,14 @@ entry_trap:
     jz entry_kernel
     swapgs
     lfence
+entry_user:
+    cmp qword ptr [rsp], {EXCEPTIONS}
+    jae entry_save
+    push rax
+    mov rax, [rsp + 8 + {RIP} - {VECTOR}]
+    cmp rax, [rsp + 8 + {OWN_END} - {VECTOR}]
+    jge reflect_trap
+    pop rax
 entry_save:
     push_registers
     cld
@@ -107,9 +124,24 @@ enter_trap:
 entry_kernel:
     lfence
     cmp qword ptr [rsp], {EXCEPTIONS}
-    jb entry_end
+    jb entry_fault
     mov rsi, [rsp]
     jmp enter_trap
+
+# The kernel faults at one instruction only: the return to a guest that has asked for the impossible. It is
+# told as if it had gone there and faulted at once.
+entry_fault:
+    push rax
+    lea rax, [rip + parzelle_iret]
+    cmp rax, [rsp + 8 + 16]
+    pop rax
+    jne entry_end
+    swapgs
+    # Where the return has found its frame, which begins with the program counter.
+    mov rsp, [rsp + 40]
+    push 0
+    push {GP}
+    jmp entry_user
 
 # On a stack of its own.
 entry_any:
@@ -131,9 +163,11 @@ entry_any:
     mov [rax + \word * 8], rcx
     .endr
     pop rcx
+    cmp qword ptr [rax], {NMI}
     xchg rax, [rsp]
     pop rsp
-    jmp entry_save
+    je entry_save
+    jmp entry_user
 
 # The kernel's last words: all registers go on the stack, wherever that is.
 entry_end:

@@ -9,16 +9,26 @@
 use crate::context::{Context, WAITING};
 use crate::descriptors::Gate;
 use crate::fault;
+use crate::guest;
+#[cfg(target_os = "none")]
+use crate::guest::sides::{SIDES, Sides};
 use crate::instructions::cr2;
 use crate::irqchip::{KICK, LINES, SPURIOUS, TIMER};
 use crate::machine::Core;
 #[cfg(target_os = "none")]
 use crate::percore::PerCore;
+#[cfg(target_os = "none")]
+use crate::registers::{flags, sanitised};
+#[cfg(target_os = "none")]
+use core::mem::offset_of;
+#[cfg(target_os = "none")]
+use parzelle_abi::x86_64::{Guest, RESUME_FULL, SHIM_END, vector};
 use spin::Once;
 
 #[cfg(target_os = "none")]
 core::arch::global_asm!(
     include_str!("trap.S"),
+    include_str!("guest/foreign.S"),
     USER_SP = const core::mem::offset_of!(PerCore, user_sp),
     SAVE = const core::mem::offset_of!(PerCore, tss) + core::mem::offset_of!(crate::descriptors::Tss, stack),
     CORE = const core::mem::offset_of!(PerCore, core),
@@ -27,11 +37,44 @@ core::arch::global_asm!(
     SYSCALL = const crate::context::SYSCALL,
     EXCEPTIONS = const fault::EXCEPTIONS,
     NMI = const fault::NMI,
-    VECTOR = const core::mem::offset_of!(Context, vector),
-    RIP = const core::mem::offset_of!(Context, rip),
-    RFLAGS = const core::mem::offset_of!(Context, rflags),
-    RSP = const core::mem::offset_of!(Context, rsp),
+    GP = const fault::GP,
+    DB = const fault::DB,
+    VECTOR = const offset_of!(Context, vector),
+    ERROR = const offset_of!(Context, error),
+    RIP = const offset_of!(Context, rip),
+    CS = const offset_of!(Context, cs),
+    RFLAGS = const offset_of!(Context, rflags),
+    RSP = const offset_of!(Context, rsp),
+    SS = const offset_of!(Context, ss),
+    OWN_END = const SIDES + offset_of!(Sides, own_end) as u64,
+    VECTORS = const SIDES + offset_of!(Sides, vectors) as u64,
+    PAGE = const SIDES + offset_of!(Sides, page) as u64,
+    PAGE_USER = const SIDES + offset_of!(Sides, page_user) as u64,
+    HOST_ROOT = const SIDES + offset_of!(Sides, roots) as u64,
+    GUEST_ROOT = const SIDES + offset_of!(Sides, roots) as u64 + 8,
+    G_RIP = const offset_of!(Guest, rip),
+    G_CS = const offset_of!(Guest, cs),
+    G_RFLAGS = const offset_of!(Guest, rflags),
+    G_RSP = const offset_of!(Guest, rsp),
+    G_SS = const offset_of!(Guest, ss),
+    G_RAX = const offset_of!(Guest, rax),
+    G_RCX = const offset_of!(Guest, rcx),
+    G_R11 = const offset_of!(Guest, r11),
+    G_VECTOR = const offset_of!(Guest, vector),
+    G_ERROR = const offset_of!(Guest, error),
+    G_ADDRESS = const offset_of!(Guest, address),
+    G_QUEUED = const offset_of!(Guest, queued),
+    HOST = const vector::HOST,
+    TRAP = const vector::GUEST_TRAP,
+    FULL = const RESUME_FULL.cast_signed(),
+    SHIM_END = const SHIM_END,
+    GUEST_END = const i64::MIN,
+    FLAGS = const flags::GUEST,
+    CLEAN = const sanitised(0),
 );
+
+/// Calls from here on are those of guest partitions.
+const FIRST_GUEST_CALL: u64 = parzelle_abi::x86_64::GuestCall::Create as u64;
 
 /// The gates, the same for all cores.
 static GATES: Once<[Gate; 256]> = Once::new();
@@ -72,7 +115,9 @@ unsafe extern "C" fn parzelle_call(core: *mut Core, number: u64) -> *const Conte
     let core = unsafe { &mut *core };
     core.machine.begin();
     let arguments = core.machine.arguments();
-    core.on_call(number, arguments);
+    if number < FIRST_GUEST_CALL || !guest::call(core, number, arguments) {
+        core.on_call(number, arguments);
+    }
     exit(core)
 }
 
@@ -89,8 +134,12 @@ unsafe extern "C" fn parzelle_trap(core: *mut Core, vector: u64) -> *const Conte
     let rip = registers.interrupted();
     match vector {
         0..fault::EXCEPTIONS => {
+            let error = registers.error;
             // SAFETY: it only reads.
-            let fault = fault::decode(vector, registers.error, rip, unsafe { cr2() });
+            let fault = fault::decode(vector, error, rip, unsafe { cr2() });
+            if vector != fault::NMI && core.machine.repair(fault.address) {
+                return exit(core);
+            }
             // An NMI is no partition's doing: what comes of it the module's health table says.
             if vector == fault::NMI { core.on_module_error(fault) } else { core.on_fault(fault) }
         }
@@ -101,7 +150,7 @@ unsafe extern "C" fn parzelle_trap(core: *mut Core, vector: u64) -> *const Conte
             }
         }
         KICK => {
-            core.machine.end_interrupt();
+            core.machine.kicked();
             core.on_kick();
         }
         SPURIOUS => {}

@@ -11,7 +11,8 @@
 //!        partitions         | the kernel     |      partitions
 //! ```
 //!
-//! The kernel lives in the hole that Xen's ABI keeps free; no entry there lets partitions pass.
+//! The kernel lives in the hole that Xen's ABI keeps free; no entry there lets partitions pass, but for
+//! one that is a guest partition's shim.
 //! Elsewhere tables let everybody pass, and the leaf decides.
 //!
 //! Accessed and dirty are set from the start, so that the hardware never writes to a table: no
@@ -56,6 +57,8 @@ pub enum LongMode {}
 impl LongMode {
     /// Root entries that only the kernel may use: 0xffff_8000_0000_0000 to 0xffff_87ff_ffff_ffff.
     pub const KERNEL_SLOTS: core::ops::Range<usize> = 256..272;
+    /// The one of them through which a partition passes that is a guest's shim.
+    pub const SHIM_SLOT: usize = 258;
 }
 
 impl Format for LongMode {
@@ -70,7 +73,8 @@ impl Format for LongMode {
     }
 
     fn user_may_pass(va: u64) -> bool {
-        !Self::KERNEL_SLOTS.contains(&Self::ROOT.index(va))
+        let slot = Self::ROOT.index(va);
+        !Self::KERNEL_SLOTS.contains(&slot) || slot == Self::SHIM_SLOT
     }
 
     fn table(table: Table) -> u64 {

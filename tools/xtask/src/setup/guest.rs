@@ -12,7 +12,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::apt::{Apt, find};
-use super::{initrd, must};
+use super::{initrd, must, replace};
 use crate::house::House;
 
 /// A guest of one architecture.
@@ -74,11 +74,4 @@ fn download(apt: &Apt, guest: &Guest, folder: &Path, kernel: &Path, busybox: &Pa
     let boot = find(&unpacked.join("boot"), |name| name.starts_with("vmlinuz-"))?;
     replace(busybox, &fs::read(unpacked.join("bin/busybox"))?)?;
     replace(kernel, &fs::read(boot)?)
-}
-
-/// Writes a file so that an interrupted run leaves none or a whole one.
-pub(super) fn replace(path: &Path, content: &[u8]) -> Result<()> {
-    let part = path.with_extension("part");
-    fs::write(&part, content).with_context(|| part.display().to_string())?;
-    fs::rename(&part, path).with_context(|| path.display().to_string())
 }

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! The Debian guest's initial file system: Debian's busybox, three device nodes and a script.
+//! The Debian guest's initial file system: Debian's busybox, a few device nodes and a script.
 
 use super::cpio::Archive;
 
@@ -21,7 +21,9 @@ pub(super) fn pack(busybox: &[u8]) -> Vec<u8> {
     // The kernel opens /dev/console for the first process before anything is mounted.
     archive.device("dev/console", (5, 1));
     archive.device("dev/null", (1, 3));
+    // Where a shell takes the console: the UART of arm64 boards, Xen's console on x86-64.
     archive.device("dev/ttyAMA0", (204, 64));
+    archive.device("dev/hvc0", (229, 0));
     archive.program("bin/busybox", busybox);
     for applet in APPLETS {
         archive.link(&format!("bin/{applet}"), "busybox");

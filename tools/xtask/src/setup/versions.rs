@@ -17,7 +17,8 @@ use std::process::Command;
 use anyhow::{Context, Error, Result};
 
 use super::apt::{Apt, dependencies, find};
-use super::guest::{AARCH64, Guest, X86_64, replace};
+use super::guest::{AARCH64, Guest, X86_64};
+use super::replace;
 use super::{must, output};
 use crate::house::House;
 

@@ -164,6 +164,51 @@ fn a_guest_has_its_memory_twice() {
 }
 
 #[test]
+fn a_guest_on_x86_64_leaves_the_lower_half_to_its_operating_system() {
+    use parzelle_abi::info::layout;
+    use parzelle_abi::x86_64::{SHIM, SHIM_END, VECTORS};
+    use parzelle_plan::{EXECUTE, VCPU_FP, VCPU_GUEST};
+    let mut system = small(Arch::X86_64, Parts::default());
+    system.partitions[2].memory.value = Some(32 << 20);
+    system.partitions[2].fp.value = false;
+    system.partitions[2].guest = Some(Guest {
+        kernel: "vmlinuz".into(),
+        initrd: None,
+        cmdline: "quiet".into(),
+        page_tables: crate::model::Derived::default(1 << 20),
+    });
+    let programs = [program(0x40_0000), program(0x40_0000), program(VECTORS)];
+    let plan = read(&with(&system, &programs).unwrap());
+    let partition = plan.partitions()[2];
+    assert_eq!((partition.entry, partition.info), (SHIM + layout::LOADER, SHIM + layout::INFO));
+    let mut guest = Vec::new();
+    for region in &plan.regions()[partition.regions.range()] {
+        if region.space == SPACE_GUEST {
+            guest.push(*region);
+        } else {
+            let range = region.address..region.address + region.bytes;
+            assert!(SHIM <= range.start && range.end <= SHIM_END, "{} at {:#x}", region.name.as_str(), range.start);
+        }
+    }
+    let [ram] = guest[..] else { panic!("one range") };
+    assert_eq!((ram.address, ram.bytes, ram.access & EXECUTE), (0, 32 << 20, EXECUTE));
+    let vcpu = plan.vcpus().iter().find(|vcpu| vcpu.partition == 2).unwrap();
+    assert_eq!((vcpu.flags, vcpu.page_virtual), (VCPU_FP | VCPU_GUEST, SHIM + layout::VCPU_PAGES));
+    assert!(vcpu.stack > SHIM && vcpu.page - vcpu.context == 2 * PAGE);
+    assert_eq!(partition.tables_bytes, 1 << 20);
+    // The service reads the guest's memory, and writes the pool.
+    let maps = &plan.kernel_maps()[partition.kernel_maps.range()];
+    for (start, bytes) in [(ram.physical, ram.bytes), (partition.tables, partition.tables_bytes)] {
+        let within = |map: &&parzelle_plan::KernelMapRecord| {
+            map.address <= start && start + bytes <= map.address + map.bytes && map.access & WRITE != 0
+        };
+        assert!(maps.iter().any(|map| within(&map)), "{start:#x}");
+    }
+    let pool = plan.memory().iter().find(|record| record.address == partition.tables).unwrap();
+    assert_eq!((pool.bytes, pool.zero, pool.partition), (1 << 20, 1, 2));
+}
+
+#[test]
 fn what_can_not_be_placed_is_a_finding() {
     let mut system = small(Arch::Aarch64, Parts::default());
     system.partitions[1].memory.value = Some(8192);

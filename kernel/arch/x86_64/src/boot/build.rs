@@ -5,14 +5,15 @@
 
 use super::acpi::Acpi;
 use super::features::Features;
-use super::image::image;
+use super::image::{image, symbol};
 use super::physical::BootWindow;
 use super::{Refusal, find};
 use crate::arena::Memory;
 use crate::context::Context;
+use crate::guest;
 use crate::instructions as cpu;
 use crate::irqchip::IoApic;
-use crate::layout::{COMMON, PAGE, common};
+use crate::layout::{COMMON, PAGE, common, physical};
 use crate::machine::{Core, Module, Processor, Space};
 use crate::mmio::Registers;
 use crate::percore::{self, PerCore, STACKS_BYTES};
@@ -49,7 +50,7 @@ pub(crate) fn build(
     // SAFETY: the plan gives these ranges to the kernel alone; `check_memory` has seen that they
     // are RAM, and both the boot root and the kernel's map them. The stacks lie before.
     let mut arena = unsafe { Memory::new(objects, bytes, COMMON) };
-    let (root, spaces) = spaces(plan, &mut arena)?;
+    let (root, spaces) = spaces(plan, &mut arena, &features)?;
     // The core that runs this has number 0.
     let boot_apic = timer.local.id();
     let mut others = acpi.apics().iter().copied().filter(|&apic| apic != boot_apic);
@@ -81,7 +82,7 @@ fn zero(plan: &Plan<'_>, memory: &BootWindow) -> Result<(), Refusal> {
 }
 
 /// Builds all roots: the kernel's, and those of the partitions.
-fn spaces(plan: &Plan<'static>, arena: &mut Memory) -> Result<(u64, &'static [Space]), Refusal> {
+fn spaces(plan: &Plan<'static>, arena: &mut Memory, features: &Features) -> Result<(u64, &'static [Space]), Refusal> {
     let system = plan.system;
     let count = (system.tables_bytes / PAGE) as usize;
     let first = common(system.tables) as *const Frame;
@@ -95,10 +96,12 @@ fn spaces(plan: &Plan<'static>, arena: &mut Memory) -> Result<(u64, &'static [Sp
     let kernel = space::kernel(plan, &image(), &mut tables)?;
     let shared = space::shared(&tables, kernel)?;
     let mut refusal = Refusal::room("roots");
-    let spaces = arena.take(plan.partitions().len(), |_, index| {
+    let spaces = arena.take(plan.partitions().len(), |arena, index| {
+        let record = plan.partitions().get(index)?;
         let root = space::partition(plan, index, shared, &mut tables).map_err(|found| refusal = found).ok()?.0;
-        let ports = plan.partitions().get(index).and_then(|record| plan.io_ports().get(record.io_ports.range()));
-        Some(Space { root, ports: ports.unwrap_or(&[]) })
+        let guest = guest::make(plan, record, features, [root, physical(symbol::root())], arena);
+        let guest = guest.map_err(|found| refusal = found).ok()?;
+        Some(Space { root, ports: plan.io_ports().get(record.io_ports.range()).unwrap_or(&[]), guest })
     });
     Ok((kernel.0, spaces.ok_or(refusal)?))
 }
@@ -135,7 +138,7 @@ fn cores(plan: &Plan<'static>, module: &'static Module, arena: &mut Memory) -> R
         // between the processor's turns.
         let owned = *at as *mut PerCore;
         // SAFETY: taken from the arena just now; `block` isn't used any more.
-        let processor = Processor::new(module, unsafe { &mut *owned }, idle);
+        let processor = Processor::new(module, number as u32, unsafe { &mut *owned }, idle);
         let state = arena.put(CoreState::new(booted.shared, data, processor)).ok_or(Refusal::room("a core's state"))?;
         let state = core::ptr::from_mut(state) as u64;
         // SAFETY: no core uses the block yet; the processor keeps its reference asleep.

@@ -1,0 +1,35 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! Guest partitions: what their vCPUs share, beside the partition's space.
+//!
+//! ```text
+//!   foreign.S   in and out of the guest context, reflection: nothing of this
+//!   sides       in which context a vCPU is, what the entry needs to know of that
+//!   turns       from one context to the other, the long way; segments, TLB
+//!   calls       the calls on page tables, flushes, segments
+//!   window      how the page-table service reaches memory
+//! ```
+
+mod calls;
+mod make;
+pub(crate) mod sides;
+mod turns;
+mod window;
+
+pub(crate) use calls::{call, reset};
+pub(crate) use make::make;
+
+use parzelle_tables::{Tables, Tlb};
+use spin::mutex::TicketMutex;
+use window::Window;
+
+/// What the vCPUs of a guest partition share.
+pub(crate) struct Guest {
+    /// Its page tables; each of its operations is bounded.
+    tables: TicketMutex<Tables<'static, Window>>,
+    /// Which cores have forgotten what; by the core's number.
+    pub(crate) tlb: &'static Tlb<'static>,
+    /// The root of a guest context that has none.
+    empty: u64,
+}

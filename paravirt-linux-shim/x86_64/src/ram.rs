@@ -1,0 +1,213 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! The guest's memory, frame by frame, as the tool has mapped it for the shim.
+//!
+//! ```text
+//!   0 ─────────────── told to the guest ───────────────┬─ kept ────────────────────────── frames
+//!   kernel, initrd, tables, everything that it does    │ book │ m2p │ shared_info
+//!   ───────────────────────────────────────────────────┴──────────────────────────────────────
+//! ```
+//! The frames at the end belong to the guest like all others (its tables may map them), but it is
+//! not told of them: what is known of each frame (`mmu`), the machine-to-physical table, which it
+//! reads where the shim sees it, and the page that it shares with the shim.
+
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+use parzelle_xen::abi::PAGE;
+use parzelle_xen::memory::{Frames, Page};
+
+/// The book was handed out.
+static BOOK_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// All of the guest's memory.
+#[derive(Clone, Copy, Debug)]
+pub struct GuestRam {
+    address: u64,
+    frames: u64,
+}
+
+impl GuestRam {
+    /// The memory that is mapped at `address`.
+    ///
+    /// # Safety
+    /// It is mapped there, writable, for as long as the partition runs, and nobody makes references
+    /// to what lies in it.
+    #[must_use]
+    pub const unsafe fn new(address: u64, frames: u64) -> Self {
+        Self { address, frames }
+    }
+
+    /// How many frames there are.
+    #[must_use]
+    pub const fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// How many of them the guest is told of.
+    #[must_use]
+    pub const fn told(&self) -> u64 {
+        self.frames.saturating_sub(1 + self.table_frames() + self.book_frames())
+    }
+
+    /// A word for each frame, for `mmu`. All zero; empty the second time.
+    #[must_use]
+    pub fn take_book(&self) -> &'static mut [u16] {
+        if BOOK_TAKEN.swap(true, Ordering::Relaxed) || self.told() == 0 {
+            return &mut [];
+        }
+        let at = self.told() * PAGE;
+        self.zero(at, self.book_frames() * PAGE);
+        // SAFETY: in the guest's memory, mapped for good, aligned; `page` and all that go through
+        // it keep away from these frames, and there is no second slice.
+        unsafe { core::slice::from_raw_parts_mut((self.address + at) as *mut u16, self.frames as usize) }
+    }
+
+    /// The frame of the page that both share.
+    #[must_use]
+    pub const fn shared_info(&self) -> u64 {
+        self.frames.saturating_sub(1)
+    }
+
+    /// The pseudo-physical address of the machine-to-physical table.
+    #[must_use]
+    pub const fn machine_to_physical(&self) -> u64 {
+        (self.told() + self.book_frames()) * PAGE
+    }
+
+    /// Where the guest's kernel finds that.
+    #[must_use]
+    pub const fn machine_to_physical_address(&self) -> u64 {
+        self.address + self.machine_to_physical()
+    }
+
+    const fn table_frames(&self) -> u64 {
+        (self.frames * 8).div_ceil(PAGE)
+    }
+
+    const fn book_frames(&self) -> u64 {
+        (self.frames * 2).div_ceil(PAGE)
+    }
+
+    /// Whether a frame holds the book.
+    fn is_book(&self, frame: u64) -> bool {
+        frame.wrapping_sub(self.told()) < self.book_frames()
+    }
+
+    /// Copies bytes there, as far as it goes.
+    pub fn write(&self, at: u64, bytes: &[u8]) {
+        let room = (self.frames * PAGE).saturating_sub(at).min(bytes.len() as u64);
+        // SAFETY: source and destination are `room` bytes long, the latter in the guest's memory,
+        // of which there are no references.
+        unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), (self.address + at) as *mut u8, room as usize) };
+    }
+
+    /// Zeroes that many bytes, as far as it goes.
+    pub fn zero(&self, at: u64, bytes: u64) {
+        let room = (self.frames * PAGE).saturating_sub(at).min(bytes);
+        // SAFETY: as above.
+        unsafe { core::ptr::write_bytes((self.address + at) as *mut u8, 0, room as usize) };
+    }
+}
+
+impl parzelle_xen::start::Ram for GuestRam {
+    fn write(&mut self, at: u64, bytes: &[u8]) {
+        GuestRam::write(self, at, bytes);
+    }
+
+    fn zero(&mut self, at: u64, bytes: u64) {
+        GuestRam::zero(self, at, bytes);
+    }
+}
+
+impl Frames for GuestRam {
+    type Page = Frame;
+
+    #[inline]
+    fn page(&self, frame: u64) -> Option<Frame> {
+        (frame < self.frames && !self.is_book(frame)).then(|| Frame(self.address + frame * PAGE))
+    }
+}
+
+/// A frame of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame(u64);
+
+impl Frame {
+    /// Where a word of it lies.
+    #[must_use]
+    pub const fn address(&self, at: usize) -> u64 {
+        self.0 + at as u64 % PAGE
+    }
+
+    #[inline]
+    fn byte(&self, at: usize) -> &AtomicU8 {
+        // SAFETY: in a frame of the guest's memory, mapped for good (`GuestRam::new`); atomics may
+        // be shared with whoever else writes there.
+        unsafe { &*((self.0 + at as u64 % PAGE) as *const AtomicU8) }
+    }
+
+    #[inline]
+    fn word32(&self, at: usize) -> &AtomicU32 {
+        // SAFETY: as above, and aligned.
+        unsafe { &*((self.0 + at as u64 % PAGE & !3) as *const AtomicU32) }
+    }
+
+    #[inline]
+    fn word64(&self, at: usize) -> &AtomicU64 {
+        // SAFETY: as above, and aligned.
+        unsafe { &*((self.0 + at as u64 % PAGE & !7) as *const AtomicU64) }
+    }
+}
+
+impl Page for Frame {
+    #[inline]
+    fn load8(&self, at: usize) -> u8 {
+        self.byte(at).load(Ordering::Acquire)
+    }
+    #[inline]
+    fn store8(&self, at: usize, value: u8) {
+        self.byte(at).store(value, Ordering::Release);
+    }
+    #[inline]
+    fn load32(&self, at: usize) -> u32 {
+        self.word32(at).load(Ordering::Acquire)
+    }
+    #[inline]
+    fn store32(&self, at: usize, value: u32) {
+        self.word32(at).store(value, Ordering::Release);
+    }
+    #[inline]
+    fn set32(&self, at: usize, bits: u32) -> u32 {
+        self.word32(at).fetch_or(bits, Ordering::SeqCst)
+    }
+    #[inline]
+    fn clear32(&self, at: usize, bits: u32) -> u32 {
+        self.word32(at).fetch_and(!bits, Ordering::SeqCst)
+    }
+    #[inline]
+    fn exchange32(&self, at: usize, expected: u32, new: u32) -> Result<(), u32> {
+        let word = self.word32(at);
+        word.compare_exchange(expected, new, Ordering::SeqCst, Ordering::SeqCst).map(|_| ())
+    }
+    #[inline]
+    fn load64(&self, at: usize) -> u64 {
+        self.word64(at).load(Ordering::Acquire)
+    }
+    #[inline]
+    fn any64(&self, at: usize, words: usize) -> u64 {
+        (0..words).fold(0, |all, word| all | self.word64(at + word * 8).load(Ordering::Relaxed))
+    }
+    #[inline]
+    fn store64(&self, at: usize, value: u64) {
+        self.word64(at).store(value, Ordering::Release);
+    }
+    #[inline]
+    fn set64(&self, at: usize, bits: u64) -> u64 {
+        self.word64(at).fetch_or(bits, Ordering::SeqCst)
+    }
+    #[inline]
+    fn clear64(&self, at: usize, bits: u64) -> u64 {
+        self.word64(at).fetch_and(!bits, Ordering::SeqCst)
+    }
+}

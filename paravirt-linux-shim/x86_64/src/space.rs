@@ -1,0 +1,108 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! The guest's address space, as the vCPU that runs the shim sees it: its memory by address, and
+//! its page tables.
+//!
+//! ```text
+//!   hypercall arguments ──► Memory ──fault──► mend ──┐
+//!   mmu_update … ──────────────────────────────► Turn ──► Calls (kernel)
+//!   #PF of the guest ────────────────────────────┘ behind one lock for all vCPUs
+//! ```
+//! Nobody touches the guest's memory by address while holding the lock: mending takes it.
+
+use core::cell::RefCell;
+
+use parzelle_xen::abi::Errno;
+use parzelle_xen::memory::{Arguments, Frames};
+use parzelle_xen::mmu::{self, Fault, Mode, Turn};
+
+use crate::calls::Calls;
+use crate::machine::Shared;
+use crate::memory;
+use crate::ram::{Frame, GuestRam};
+
+/// The vector of a page fault.
+const PAGE_FAULT: u64 = 14;
+
+/// One vCPU's view.
+pub struct Space {
+    shared: &'static Shared,
+    tables: RefCell<(mmu::Vcpu, Calls)>,
+}
+
+impl Space {
+    /// The view of a vCPU without roots.
+    #[must_use]
+    pub fn new(shared: &'static Shared, calls: Calls) -> Self {
+        Self { shared, tables: RefCell::new((mmu::Vcpu::default(), calls)) }
+    }
+
+    /// The guest's memory by frame.
+    #[must_use]
+    pub fn ram(&self) -> &GuestRam {
+        &self.shared.ram
+    }
+
+    /// Works on the page tables. `None`: this vCPU does so already.
+    pub fn turn<T>(&self, work: impl FnOnce(&mut Turn<'_, 'static, Calls, GuestRam>) -> T) -> Option<T> {
+        let mut tables = self.tables.try_borrow_mut().ok()?;
+        let (vcpu, calls) = &mut *tables;
+        let mut mmu = self.shared.mmu.lock();
+        let result = work(&mut mmu.turn(vcpu, calls, &self.shared.ram));
+        if mmu.take_exhausted() {
+            drop(mmu);
+            crate::machine::tables_are_exhausted(self.shared);
+        }
+        Some(result)
+    }
+
+    /// Whether something waits for the end of the hypercall.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.tables.try_borrow().is_ok_and(|tables| tables.0.is_due())
+    }
+
+    /// The frame of the root of the guest's kernel.
+    #[must_use]
+    pub fn root(&self) -> Option<u64> {
+        self.tables.try_borrow().ok().and_then(|tables| tables.0.root(Mode::Kernel))
+    }
+
+    /// What is to be done about a page fault.
+    pub fn fault(&self, address: u64, error: u64, mode: Mode) -> Fault {
+        self.turn(|turn| turn.fault(mode, address, error)).unwrap_or(Fault::Guest)
+    }
+
+    /// Tries to make the access that has just failed possible.
+    fn mend(&self) -> bool {
+        let fault = self.tables.try_borrow().ok().map(|tables| tables.1.fault());
+        match fault {
+            Some((PAGE_FAULT, error, address)) => self.fault(address, error, Mode::Kernel) == Fault::Mended,
+            _ => false,
+        }
+    }
+
+    fn memory(&self) -> memory::Memory<impl Fn() -> bool> {
+        let table = self.shared.ram.machine_to_physical_address();
+        memory::Memory::new(|| self.mend(), (table, table + self.shared.ram.frames() * 8))
+    }
+}
+
+impl Arguments for Space {
+    fn read(&self, address: u64, into: &mut [u8]) -> Result<(), Errno> {
+        self.memory().read(address, into)
+    }
+
+    fn write(&self, address: u64, from: &[u8]) -> Result<(), Errno> {
+        self.memory().write(address, from)
+    }
+}
+
+impl Frames for Space {
+    type Page = Frame;
+
+    fn page(&self, frame: u64) -> Option<Frame> {
+        self.shared.ram.page(frame)
+    }
+}

@@ -1,0 +1,315 @@
+# SPDX-FileCopyrightText: The Parzelle authors
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+#
+# The ways between the guest and the shim (parzelle_abi::x86_64::vector).
+#
+#   guest user ── call ──► bounce ─────────────────────────► EXIT_CALL ──► guest kernel
+#              ── trap, event ──┐                         ┌► EXIT_KERNEL ─►
+#   guest kernel ── call ──┬────┴► save ─► turn ─► leave ─┼► EXIT_FAST ──► guest user
+#                ── trap ──┘         (Rust)               └► EXIT_FULL ──►
+#                ── call 23 (iret) ► back ────────────────── EXIT_FAST, EXIT_FULL
+#
+# On arrival rsp leads to Guest; rcx and r11 are free. `save` writes all general registers to the
+# Vcpu, by number; those that are in Guest (rsp, and for traps rax, rcx, r11) Rust takes from there.
+
+.macro CAUSE number
+    mov rsp, [rsp + {OWN} + 8 * {SAVE}]
+    mov ecx, \number
+    jmp save
+.endm
+
+.section .vectors, "ax", @progbits
+.global vectors
+vectors:
+# Guest context: call
+    jmp qword ptr [rsp + {OWN} + 8 * {CALL}]
+.org 0x080
+# Guest context: trap
+    CAUSE {GUEST_TRAP}
+.org 0x100
+# Guest context: event
+    CAUSE {GUEST_EVENT}
+.org 0x200
+# Host context: call
+    cmp eax, {IRET}
+    je back
+    CAUSE {HOST_CALL}
+.org 0x280
+# Host context: trap
+    CAUSE {HOST_TRAP}
+.org 0x300
+# Host context: event
+    CAUSE {HOST_EVENT}
+
+.org 0x380
+# A fault below. The stack pointer tells where: the guest's (bounce), ours (routines that Rust
+# calls), or in the vCPU page: at Guest in an exit, a little above in `back`.
+    cmp rsp, [rip + shim_first]
+    jb repair_bounce
+    cmp rsp, [rip + shim_last]
+    ja repair_bounce
+    cmp esp, {STACKS}
+    jb 1f
+    mov eax, 1
+    ret
+1:  test esp, {ASIDE}
+    jnz repair_back
+    jmp repair_exit
+
+.org 0x400
+# Routines for Rust: 0 in rax is success, what was read is in rdx.
+.global guarded_copy
+guarded_copy:
+    mov rcx, rdx
+    rep movsb
+    xor eax, eax
+    ret
+.global guarded_load
+guarded_load:
+    mov rdx, [rdi]
+    xor eax, eax
+    ret
+.global guarded_store
+guarded_store:
+    mov [rdi], rsi
+    xor eax, eax
+    ret
+.global guarded_exchange
+guarded_exchange:
+    mov rax, rsi
+    lock cmpxchg [rdi], rdx
+    mov rdx, rax
+    xor eax, eax
+    ret
+.global guarded_gs
+guarded_gs:
+    mov gs, edi
+    xor eax, eax
+    ret
+
+# A system call: the frame of the guest's kernel, on its stack (rsp); rcx leads to Guest.
+bounce_guarded:
+    push {USER_DATA}
+    push qword ptr [rcx + {RSP}]
+    mov r11, [rcx + {RFLAGS}]
+    push r11
+    push {USER_CODE}
+    push qword ptr [rcx + {RIP}]
+    push r11
+    push qword ptr [rcx + {RIP}]
+    mov r11, [rcx + {OWN} + 8 * {INFO}]
+    mov byte ptr [r11 + {MASK}], 1
+    rdgsbase r11
+    mov [rcx + {OWN} + 8 * {GS_USER}], r11
+    mov r11, [rcx + {OWN} + 8 * {GS_KERNEL}]
+    wrgsbase r11
+    jmp exit_call
+
+# `iret` to a user program: r11 leads to the frame, rsp to Guest + ASIDE; rax and rcx are free.
+# What is overwritten of Guest before the last word of the frame was read is not needed by who
+# does it again (the Rust way): that reads the frame at Guest.rsp.
+back_guarded:
+    mov rcx, [r11 + 48]
+    test ecx, 0x200
+    jz back_slow
+    mov eax, [r11 + 40]
+    cmp eax, {USER_CODE}
+    jne back_slow
+    mov [rsp - {ASIDE} + {RFLAGS}], rcx
+    mov rax, [r11 + 32]
+    mov [rsp - {ASIDE} + {RIP}], rax
+    sub rax, [r11 + 16]
+    sub rcx, [r11 + 8]
+    or rax, rcx
+    jnz back_full
+    mov rax, [r11]
+    mov [rsp - {ASIDE} + {RAX}], rax
+    mov rax, [r11 + 56]
+    mov [rsp - {ASIDE} + {RSP}], rax
+    sub rsp, {ASIDE}
+    mov rcx, [rsp + {OWN} + 8 * {INFO}]
+    mov byte ptr [rcx + {MASK}], 0
+    cmp byte ptr [rcx], 0
+    jne slow_fast
+    mov r11, [rsp + {OWN} + 8 * {GS_USER}]
+    wrgsbase r11
+    jmp exit_fast
+back_full:
+    mov rax, [r11]
+    mov [rsp - {ASIDE} + {RAX}], rax
+    mov rax, [r11 + 8]
+    mov [rsp - {ASIDE} + {R11}], rax
+    mov rax, [r11 + 16]
+    mov [rsp - {ASIDE} + {RCX}], rax
+    mov eax, [r11 + 40]
+    mov [rsp - {ASIDE} + {CS}], rax
+    mov rax, [r11 + 64]
+    or eax, 3
+    mov [rsp - {ASIDE} + {SS}], rax
+    mov rax, [r11 + 56]
+    mov [rsp - {ASIDE} + {RSP}], rax
+    sub rsp, {ASIDE}
+    mov rcx, [rsp + {OWN} + 8 * {INFO}]
+    mov byte ptr [rcx + {MASK}], 0
+    cmp byte ptr [rcx], 0
+    jne slow_full
+    mov r11, [rsp + {OWN} + 8 * {GS_USER}]
+    wrgsbase r11
+    jmp exit_full
+
+.org 0x600
+# All registers are the guest's, rsp leads to Guest.
+.global exit_kernel
+exit_kernel:
+    cmp qword ptr [rsp + {PENDING}], 0
+    jne pending_kernel
+    iretq
+.org 0x640
+.global exit_fast
+exit_fast:
+    cmp qword ptr [rsp + {PENDING}], 0
+    jne pending_fast
+    mov rax, {RESUME_FAST}
+    syscall
+    # What is queued takes more than one call.
+    jmp exit_fast
+.org 0x680
+.global exit_full
+exit_full:
+    cmp qword ptr [rsp + {PENDING}], 0
+    jne pending_full
+    mov rax, {RESUME_FULL}
+    syscall
+    jmp exit_full
+.org 0x6c0
+# A system call: rsp is the guest's, rcx leads to Guest. The guest takes rcx and r11 from its stack.
+exit_call:
+    cmp qword ptr [rcx + {PENDING}], 0
+    jne pending_call
+    jmp qword ptr [rcx + {OWN} + 8 * {SYSCALL}]
+.org 0x800
+.global vectors_end
+vectors_end:
+
+.section .rodata.vectors, "a", @progbits
+.balign 8
+shim_first: .quad {SHIM}
+shim_last: .quad {SHIM_LAST}
+
+.section .text.vectors, "ax", @progbits
+# GUEST_CALL, when nothing is in the way.
+.global bounce
+bounce:
+    mov rcx, rsp
+    mov rsp, [rcx + {OWN} + 8 * {KERNEL_SP}]
+    jmp bounce_guarded
+repair_bounce:
+    mov rsp, rcx
+# GUEST_CALL, when something is.
+.global bounce_slow
+bounce_slow:
+    CAUSE {GUEST_CALL}
+
+# HOST_CALL 23.
+back:
+    mov r11, [rsp + {RSP}]
+    add rsp, {ASIDE}
+    jmp back_guarded
+repair_back:
+back_slow:
+    sub rsp, {ASIDE}
+    mov eax, {IRET}
+    CAUSE {HOST_CALL}
+
+# The guest's kernel has left, an event waits for it. Guest and gs are the user program's and the
+# kernel's: `turn` knows.
+slow_fast:
+    mov rcx, [rsp + {RIP}]
+    mov [rsp + {RCX}], rcx
+    mov rcx, [rsp + {RFLAGS}]
+    mov [rsp + {R11}], rcx
+    mov qword ptr [rsp + {CS}], {USER_CODE}
+    mov qword ptr [rsp + {SS}], {USER_DATA}
+slow_full:
+    CAUSE {RETURNED}
+
+pending_kernel:
+    mov [rsp + {RAX}], rax
+    mov [rsp + {RCX}], rcx
+    mov [rsp + {R11}], r11
+    CAUSE {HOST_PENDING}
+pending_fast:
+    mov rcx, [rsp + {RIP}]
+    mov [rsp + {RCX}], rcx
+    mov rcx, [rsp + {RFLAGS}]
+    mov [rsp + {R11}], rcx
+    mov qword ptr [rsp + {CS}], {USER_CODE}
+    mov qword ptr [rsp + {SS}], {USER_DATA}
+pending_full:
+    CAUSE {GUEST_PENDING}
+pending_call:
+    mov [rcx + {RSP}], rsp
+    mov rsp, rcx
+    mov rcx, [rsp + {OWN} + 8 * {SYSCALL}]
+    mov [rsp + {RIP}], rcx
+    mov qword ptr [rsp + {CS}], {USER_CODE}
+    mov qword ptr [rsp + {RFLAGS}], 0x202
+    mov qword ptr [rsp + {SS}], {USER_DATA}
+    jmp pending_kernel
+# The processor refused to go where the guest's kernel wants to.
+repair_exit:
+    mov [rsp + {RAX}], rax
+    mov [rsp + {RCX}], rcx
+    mov [rsp + {R11}], r11
+    CAUSE {EXIT_FAULT}
+
+save:
+    push r15
+    push r14
+    push r13
+    push r12
+    push r11
+    push r10
+    push r9
+    push r8
+    push rdi
+    push rsi
+    push rbp
+    push rcx
+    push rbx
+    push rdx
+    push rcx
+    push rax
+    mov rdi, rsp
+    mov rbx, rsp
+    mov esi, ecx
+    mov rsp, [rdi + {STACK}]
+    cld
+    call {turn}
+    mov rdi, rbx
+    jmp leave_registers
+
+# The first time: rdi leads to the Vcpu. What is on the stack stays.
+.global enter
+enter:
+    sub rsp, 128
+    and rsp, -16
+    mov [rdi + {STACK}], rsp
+leave_registers:
+    mov rax, [rdi]
+    mov rcx, [rdi + 8]
+    mov rdx, [rdi + 16]
+    mov rbx, [rdi + 24]
+    mov rbp, [rdi + 40]
+    mov rsi, [rdi + 48]
+    mov r8, [rdi + 64]
+    mov r9, [rdi + 72]
+    mov r10, [rdi + 80]
+    mov r11, [rdi + 88]
+    mov r12, [rdi + 96]
+    mov r13, [rdi + 104]
+    mov r14, [rdi + 112]
+    mov r15, [rdi + 120]
+    mov rsp, [rdi + {GUEST}]
+    mov rdi, [rdi + 56]
+    jmp qword ptr [rsp + {OWN} + 8 * {EXIT}]

@@ -1,0 +1,94 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! What is known of each frame of the guest's.
+//!
+//! ```text
+//!   15 ......... 4   3     2 1 0
+//!   links          pinned  level   0: no table; else the kernel has one for it
+//! ```
+//! Links are the guest's entries, in tables that the kernel knows of, that lead here. They tell when
+//! a table is done with. The most that there is room for stays (then the kernel is asked): the
+//! kernel's own counts decide, these spare the question.
+
+/// Where links are counted.
+const LINK: u16 = 1 << 4;
+/// More of them than can be told.
+const MANY: u16 = u16::MAX / LINK;
+/// The guest has pinned it.
+const PINNED: u16 = 1 << 3;
+/// Its level.
+const LEVEL: u16 = 7;
+
+/// A word for each frame.
+#[derive(Debug)]
+pub(super) struct Book<'a> {
+    words: &'a mut [u16],
+    /// Tables that there are, and the most there ever were.
+    pub(super) tables: u32,
+    pub(super) most: u32,
+}
+
+impl<'a> Book<'a> {
+    pub(super) fn new(words: &'a mut [u16]) -> Self {
+        words.fill(0);
+        Self { words, tables: 0, most: 0 }
+    }
+
+    /// How many frames the guest has.
+    pub(super) const fn frames(&self) -> u64 {
+        self.words.len() as u64
+    }
+
+    fn word(&self, frame: u64) -> u16 {
+        self.words.get(frame as usize).copied().unwrap_or(0)
+    }
+
+    fn change(&mut self, frame: u64, change: impl FnOnce(u16) -> u16) {
+        if let Some(word) = self.words.get_mut(frame as usize) {
+            *word = change(*word);
+        }
+    }
+
+    /// The level of the table in a frame; 0: there is none.
+    pub(super) fn level(&self, frame: u64) -> u8 {
+        (self.word(frame) & LEVEL) as u8
+    }
+
+    /// Notes that the kernel has a table for it now.
+    pub(super) fn created(&mut self, frame: u64, level: u8) {
+        self.change(frame, |_| u16::from(level));
+        self.tables += 1;
+        self.most = self.most.max(self.tables);
+    }
+
+    /// Notes that it has none any more.
+    pub(super) fn destroyed(&mut self, frame: u64) {
+        self.change(frame, |_| 0);
+        self.tables = self.tables.saturating_sub(1);
+    }
+
+    pub(super) fn is_pinned(&self, frame: u64) -> bool {
+        self.word(frame) & PINNED != 0
+    }
+
+    pub(super) fn pin(&mut self, frame: u64, pinned: bool) {
+        self.change(frame, |word| word & !PINNED | if pinned { PINNED } else { 0 });
+    }
+
+    /// One more entry leads to a table.
+    pub(super) fn link(&mut self, frame: u64) {
+        self.change(frame, |word| word.saturating_add(if word / LINK < MANY { LINK } else { 0 }));
+    }
+
+    /// One less.
+    pub(super) fn unlink(&mut self, frame: u64) {
+        self.change(frame, |word| if (1..MANY).contains(&(word / LINK)) { word - LINK } else { word });
+    }
+
+    /// Whether nothing that is known keeps the table in a frame.
+    pub(super) fn is_loose(&self, frame: u64) -> bool {
+        let word = self.word(frame);
+        word & LEVEL != 0 && word & PINNED == 0 && matches!(word / LINK, 0 | MANY)
+    }
+}

@@ -1,0 +1,176 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! Tables come and go.
+//!
+//! Recursion is by level, so four deep at most, whatever the guest's tables say.
+
+use super::entry::{ENTRIES, LARGE, PRESENT, ROOT, frame, is_reserved, lines, load};
+use super::service::{Calls, Error};
+use super::{Service, Turn};
+use crate::abi::Errno;
+use crate::memory::Frames;
+
+impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
+    /// Takes the tables that a guest begins with: its root, pinned and this vCPU's.
+    ///
+    /// # Errors
+    /// [`Errno::NoMemory`]: the pool is too small; [`Errno::Invalid`]: these are no tables.
+    pub fn start(&mut self, root: u64) -> Result<(), Errno> {
+        self.pin(root, ROOT)?;
+        self.set_root(0, Some(root))?;
+        self.commit()
+    }
+
+    /// Pins a table (`PIN_L1_TABLE` …): from now on it is one, with all below it.
+    ///
+    /// # Errors
+    /// [`Errno::Invalid`]: it is pinned, or of another level, or something below it is;
+    /// [`Errno::NoMemory`]: the pool is used up.
+    pub fn pin(&mut self, frame: u64, level: u8) -> Result<(), Errno> {
+        if self.mmu.book.is_pinned(frame) {
+            return Err(Errno::Invalid);
+        }
+        self.ensure(frame, level)?;
+        self.mmu.book.pin(frame, true);
+        Ok(())
+    }
+
+    /// Ends that (`UNPIN_TABLE`).
+    ///
+    /// # Errors
+    /// [`Errno::Invalid`]: it was not pinned.
+    pub fn unpin(&mut self, frame: u64) -> Result<(), Errno> {
+        if !self.mmu.book.is_pinned(frame) {
+            return Err(Errno::Invalid);
+        }
+        self.mmu.book.pin(frame, false);
+        self.release(frame);
+        Ok(())
+    }
+
+    /// Makes sure that the kernel has a table of this level for a frame.
+    pub(super) fn ensure(&mut self, frame: u64, level: u8) -> Result<(), Errno> {
+        let is = self.mmu.book.level(frame);
+        if is == level {
+            return Ok(());
+        }
+        if is != 0 {
+            // Left over from another use, or still in that.
+            self.release(frame);
+        }
+        let page = self.page(frame)?;
+        if self.mmu.book.level(frame) != 0 || !(1..=ROOT).contains(&level) {
+            return Err(Errno::Invalid);
+        }
+        let lines = lines(&page);
+        if level > 1 {
+            self.link_children(&page, level, lines)?;
+        }
+        let result = match self.service.create_all(frame, level, lines) {
+            Err(Error::PoolEmpty) if self.sweep() => self.service.create_all(frame, level, lines),
+            result => result,
+        };
+        if let Err(error) = result {
+            self.unlink_children(&page, level, lines, ENTRIES);
+            return Err(self.refusal(error));
+        }
+        self.mmu.book.created(frame, level);
+        Ok(())
+    }
+
+    /// Makes sure of all that a table refers to.
+    fn link_children(&mut self, page: &F::Page, level: u8, lines: u64) -> Result<(), Errno> {
+        for index in entries(level, lines) {
+            let entry = load(page, index);
+            if entry & PRESENT != 0
+                && let Err(error) = self.link(entry, level)
+            {
+                self.unlink_children(page, level, lines, index);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back what [`Self::link_children`] has done for the entries below `end`.
+    fn unlink_children(&mut self, page: &F::Page, level: u8, lines: u64, end: u64) {
+        if level > 1 {
+            for index in entries(level, lines).take_while(|index| *index < end) {
+                self.unlink(load(page, index));
+            }
+        }
+    }
+
+    /// Makes sure of the table that an entry of a table of this level refers to, and counts it.
+    pub(super) fn link(&mut self, entry: u64, level: u8) -> Result<(), Errno> {
+        if entry & LARGE != 0 {
+            return Err(Errno::Invalid);
+        }
+        self.ensure(frame(entry), level - 1)?;
+        self.mmu.book.link(frame(entry));
+        Ok(())
+    }
+
+    /// An entry above level 1 is gone.
+    pub(super) fn unlink(&mut self, entry: u64) {
+        if entry & PRESENT != 0 {
+            self.mmu.book.unlink(frame(entry));
+            self.release(frame(entry));
+        }
+    }
+
+    /// Destroys a table that nothing keeps, then what only it has kept.
+    pub(super) fn release(&mut self, frame: u64) -> bool {
+        if !self.mmu.book.is_loose(frame) {
+            return false;
+        }
+        let level = self.mmu.book.level(frame);
+        // A root that is due to be set, or to be given up: then this is tried again.
+        if self.vcpu.roots.contains(&Some(frame)) || self.vcpu.told.contains(&Some(frame)) {
+            return false;
+        }
+        if self.service.destroy_all(frame) == Err(Error::InUse) {
+            return false;
+        }
+        self.mmu.book.destroyed(frame);
+        if let Ok(page) = self.page(frame) {
+            let lines = lines(&page);
+            self.unlink_children(&page, level, lines, ENTRIES);
+        }
+        true
+    }
+
+    /// The pool is empty: looks for tables that were left over. Whether there were any.
+    fn sweep(&mut self) -> bool {
+        let mut found = false;
+        for level in (1..=ROOT).rev() {
+            for frame in 0..self.mmu.book.frames() {
+                found |= self.mmu.book.level(frame) == level && self.release(frame);
+            }
+        }
+        found
+    }
+
+    /// What a guest is told when the kernel refuses.
+    pub(super) const fn refusal(&mut self, error: Error) -> Errno {
+        if matches!(error, Error::PoolEmpty) {
+            self.mmu.exhausted = true;
+            return Errno::NoMemory;
+        }
+        Errno::Invalid
+    }
+
+    /// A frame of the guest's.
+    pub(super) fn page(&self, frame: u64) -> Result<F::Page, Errno> {
+        self.memory.page(frame).filter(|_| frame < self.mmu.book.frames()).ok_or(Errno::Invalid)
+    }
+}
+
+/// The entries of the lines of a table above level 1 that are the guest's.
+fn entries(level: u8, lines: u64) -> impl Iterator<Item = u64> {
+    (0..64)
+        .filter(move |line| lines >> line & 1 != 0)
+        .flat_map(|line| line * 8..line * 8 + 8)
+        .filter(move |index| !is_reserved(level, *index))
+}
