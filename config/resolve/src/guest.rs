@@ -125,7 +125,8 @@ mod tests {
         assert_eq!(kernel.notes.virt_base, 0xffff_ffff_8000_0000, "{name}");
         assert_eq!(kernel.notes.init_p2m, Some(0x80_0000_0000), "{name}");
         assert!(kernel.notes.initrd_by_frame, "{name}");
-        assert!(kernel.segments().count() >= 3);
+        // Text and data; older ones have one for data of processors, too.
+        assert!(kernel.segments().count() >= 2, "{name}");
         let layout = lay_out(&kernel, 20 << 20, 256 << 20).unwrap();
         assert_eq!(layout.entry().rip, kernel.notes.entry);
         assert_eq!(fits(&unpacked, 20 << 20, 256 << 20), Ok(()));
