@@ -19,6 +19,13 @@ use crate::house::House;
 /// The public keys of all of Debian's suites (package debian-archive-keyring).
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// Whether packages may be newer than their suite's last release: backports are, but have no updates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Updates {
+    With,
+    Without,
+}
+
 /// apt for one architecture with a directory of its own.
 pub(super) struct Apt {
     pub(super) directory: PathBuf,
@@ -40,12 +47,12 @@ impl Apt {
     }
 
     /// Looks for packages in another suite of the servers that the machine's own packages come from.
-    pub(super) fn of_suite(mut self, suite: &str) -> Result<Self> {
+    pub(super) fn of_suite(mut self, suite: &str, updates: Updates) -> Result<Self> {
         let own = std::fs::read_to_string("/etc/os-release").context("/etc/os-release")?;
         let own = own.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
         let own = own.context("this machine is no Debian: /etc/os-release names no suite")?.trim_matches('"');
         let places = output(self.command("apt-get").args(["--print-uris", "update"]))?;
-        let sources = sources(&places, own, suite);
+        let sources = sources(&places, own, suite, updates);
         if sources.is_empty() {
             bail!("this machine's apt sources do not name Debian's suite {own}");
         }
@@ -124,15 +131,14 @@ impl Apt {
 }
 
 /// The list of sources of `suite`, given the files that apt would read for the machine's own suite.
-fn sources(places: &str, own: &str, suite: &str) -> String {
+fn sources(places: &str, own: &str, suite: &str, updates: Updates) -> String {
     // 'http://server/debian/dists/bookworm-security/InRelease' and more
     let places = places.lines().filter_map(|line| line.strip_prefix('\'')?.split_once("/dists/"));
     let mut list = String::new();
     for (server, rest) in places {
         let kind = rest.split_once("/InRelease'").and_then(|(named, _)| named.strip_prefix(own));
-        // Backports have no updates: their latest is the only one.
         if let Some(kind @ ("" | "-updates" | "-security")) = kind
-            && (kind.is_empty() || !suite.contains('-'))
+            && (kind.is_empty() || updates == Updates::With)
         {
             list.push_str(&format!("deb [signed-by={KEYS}] {server} {suite}{kind} main\n"));
         }
@@ -182,9 +188,9 @@ mod tests {
                       'http://a/debian/dists/bookworm/main/binary-amd64/Packages.xz' a_Packages 0 \n";
         let key = format!("deb [signed-by={KEYS}]");
         let wanted = format!("{key} http://a/debian trixie main\n{key} http://b/security trixie-security main\n");
-        assert_eq!(sources(places, "bookworm", "trixie"), wanted);
+        assert_eq!(sources(places, "bookworm", "trixie", Updates::With), wanted);
         let wanted = format!("{key} http://a/debian trixie-backports main\n");
-        assert_eq!(sources(places, "bookworm", "trixie-backports"), wanted);
-        assert_eq!(sources(places, "buster", "trixie"), "");
+        assert_eq!(sources(places, "bookworm", "trixie-backports", Updates::Without), wanted);
+        assert_eq!(sources(places, "buster", "trixie", Updates::With), "");
     }
 }

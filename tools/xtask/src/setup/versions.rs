@@ -16,14 +16,22 @@ use std::process::Command;
 
 use anyhow::{Context, Error, Result};
 
-use super::apt::{Apt, dependencies, find};
+use super::apt::{Apt, Updates, dependencies, find};
 use super::guest::{AARCH64, Guest, X86_64};
 use super::replace;
 use super::{must, output};
 use crate::house::House;
 
-/// The suites: Debian 11 to 13, and what newer kernels there are for 12 and 13.
-const SUITES: [&str; 5] = ["bullseye", "bookworm", "bookworm-backports", "trixie", "trixie-backports"];
+/// The suites: Debian 11 to 13, and what newer kernels there are for 12 and 13. One without its updates
+/// is from before January 2025: the last on x86-64 with a hypercall page, the others bring their own.
+const SUITES: [(&str, &str, Updates); 6] = [
+    ("bullseye-release", "bullseye", Updates::Without),
+    ("bullseye", "bullseye", Updates::With),
+    ("bookworm", "bookworm", Updates::With),
+    ("bookworm-backports", "bookworm-backports", Updates::Without),
+    ("trixie", "trixie", Updates::With),
+    ("trixie-backports", "trixie-backports", Updates::Without),
+];
 /// Their kernels: what the name of the package has for it.
 const FLAVOURS: [(&str, &str); 2] = [("cloud", "-cloud"), ("generic", "")];
 /// The kernel that every run of the tests boots, and where it is kept.
@@ -35,7 +43,7 @@ const BANNER: &[u8] = b"Linux version ";
 /// A stock kernel.
 #[derive(Clone, Debug)]
 pub(crate) struct Version {
-    /// The suite of Debian's archive.
+    /// The suite of Debian's archive, in short.
     pub(crate) suite: &'static str,
     /// `cloud` or `generic`.
     pub(crate) flavour: &'static str,
@@ -72,16 +80,19 @@ impl Version {
 pub(crate) fn fetch(house: &House) -> Vec<Version> {
     let mut versions = Vec::new();
     for guest in [&AARCH64, &X86_64] {
-        for suite in SUITES {
+        for (name, suite, updates) in SUITES {
             // The lists of a suite are read once for its kernels, and only if one is missing.
             let mut apt = None;
             for (flavour, infix) in FLAVOURS {
                 let release = Ok(String::new());
-                let mut version = Version { suite, flavour, arch: guest.folder, release };
+                let mut version = Version { suite: name, flavour, arch: guest.folder, release };
                 let file = version.file(house);
                 let package = format!("linux-image{infix}-{}", guest.architecture);
-                let fetched =
-                    if file.is_file() { Ok(()) } else { fetch_one(house, guest, suite, &package, &mut apt, &file) };
+                let fetched = if file.is_file() {
+                    Ok(())
+                } else {
+                    fetch_one(house, guest, (suite, updates), &package, &mut apt, &file)
+                };
                 version.release = fetched.and_then(|()| {
                     let release = release_of(&fs::read(&file)?);
                     Ok(release.with_context(|| format!("{} names no release", file.display()))?)
@@ -100,7 +111,7 @@ pub(crate) fn fetch(house: &House) -> Vec<Version> {
 fn fetch_one(
     house: &House,
     guest: &Guest,
-    suite: &str,
+    (suite, updates): (&str, Updates),
     package: &str,
     apt: &mut Option<(Apt, String)>,
     file: &Path,
@@ -108,7 +119,7 @@ fn fetch_one(
     let (apt, complaints) = match apt {
         Some(apt) => apt,
         None => {
-            let new = Apt::new(house, guest.architecture)?.of_suite(suite)?;
+            let new = Apt::new(house, guest.architecture)?.of_suite(suite, updates)?;
             let complaints = new.update()?;
             apt.insert((new, complaints))
         }
