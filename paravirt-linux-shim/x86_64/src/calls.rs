@@ -16,9 +16,14 @@ const MOMENT: u64 = 20 * time::MICROSECOND;
 #[derive(Debug)]
 pub struct Calls {
     guest: NonNull<Guest>,
+    /// Its own bit in masks of vCPUs.
+    here: u64,
     /// The machine-to-physical table: address, entries.
     machine_to_physical: (u64, u64),
 }
+
+// SAFETY: the page is mapped for all of the partition; one vCPU at a time has this.
+unsafe impl Send for Calls {}
 
 /// Makes a call on tables.
 fn call(call: GuestCall, [a, b, c]: [u64; 3]) -> Result<u64, Error> {
@@ -36,8 +41,8 @@ pub fn set_descriptor(index: u64, descriptor: u64) -> bool {
 impl Calls {
     /// Those of the vCPU with this part of a page.
     #[must_use]
-    pub const fn new(guest: NonNull<Guest>, machine_to_physical: (u64, u64)) -> Self {
-        Self { guest, machine_to_physical }
+    pub const fn new(guest: NonNull<Guest>, index: u32, machine_to_physical: (u64, u64)) -> Self {
+        Self { guest, here: 1 << (index & 63), machine_to_physical }
     }
 
     /// What the kernel said of the last fault: vector, error code, address.
@@ -89,6 +94,10 @@ impl Service for Calls {
     fn flush(&mut self, vcpus: u64, generation: u64) -> u64 {
         // A call that is refused has nothing to wait for.
         call(GuestCall::Flush, [vcpus, generation, 0]).unwrap_or(0)
+    }
+
+    fn here(&self) -> u64 {
+        self.here
     }
 
     fn relax(&mut self) {

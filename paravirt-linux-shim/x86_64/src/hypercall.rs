@@ -136,9 +136,9 @@ impl Runner {
         let mut done = 0;
         let mut result = Ok(());
         while done < batch.len() {
-            result = batch.entry(&self.space, done).and_then(|update| {
-                self.space.turn(|turn| turn.update(&update)).unwrap_or(Err(Errno::Busy))
-            });
+            result = batch
+                .entry(&self.space, done)
+                .and_then(|update| self.space.turn(|turn| turn.update(&update)).unwrap_or(Err(Errno::Busy)));
             if result.is_err() {
                 break;
             }

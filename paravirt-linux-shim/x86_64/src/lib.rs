@@ -19,12 +19,31 @@
 #[cfg(target_os = "none")]
 mod vectors;
 
+pub mod begin;
+pub mod calls;
+pub mod deliver;
+pub mod descriptor;
+pub mod emulate;
 pub mod failure;
+pub mod files;
 pub mod guarded;
+pub mod host;
+pub mod hypercall;
+pub mod input;
 pub mod instructions;
+pub mod loading;
+#[path = "../../aarch64/src/lock.rs"]
+pub mod lock;
 pub mod machine;
 pub mod memory;
+pub mod msr;
+#[path = "../../aarch64/src/output.rs"]
+pub mod output;
 pub mod own;
 pub mod ram;
+pub mod relax;
+pub mod returns;
 pub mod run;
+pub mod space;
+pub mod trap;
 pub mod vcpu;

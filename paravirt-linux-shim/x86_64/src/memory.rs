@@ -10,7 +10,7 @@
 //!     └────────────────────────────────────┘
 //! ```
 
-use parzelle_abi::x86_64::{SHIM, SHIM_END};
+use parzelle_abi::x86_64::SHIM_END;
 use parzelle_xen::abi::{Errno, PAGE};
 use parzelle_xen::memory::Arguments;
 
@@ -89,12 +89,9 @@ impl<M: Fn() -> bool> Arguments for Memory<M> {
 /// # Errors
 /// [`Errno::Fault`].
 pub fn is_the_guests(address: u64, bytes: u64) -> Result<(), Errno> {
-    /// The kernel's half begins.
-    const KERNEL: u64 = SHIM & !((1 << 47) - 1);
     const LOWER_END: u64 = 1 << 47;
     let end = address.checked_add(bytes).ok_or(Errno::Fault)?;
     let lower = end <= LOWER_END;
     let upper = address >= SHIM_END && end <= u64::MAX - PAGE;
-    debug_assert!(KERNEL < SHIM);
     if lower || upper { Ok(()) } else { Err(Errno::Fault) }
 }

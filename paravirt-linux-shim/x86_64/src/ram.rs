@@ -4,18 +4,21 @@
 //! The guest's memory, frame by frame, as the tool has mapped it for the shim.
 //!
 //! ```text
-//!   0 ─────────────── told to the guest ───────────────┬─ kept ───────────────────────── frames
-//!   kernel, initrd, tables, everything that it does    │ m2p │ shared_info
+//!   0 ─────────────── told to the guest ───────────────┬─ kept ────────────────────────── frames
+//!   kernel, initrd, tables, everything that it does    │ book │ m2p │ shared_info
 //!   ───────────────────────────────────────────────────┴──────────────────────────────────────
 //! ```
 //! The frames at the end belong to the guest like all others (its tables may map them), but it is
-//! not told of them: the machine-to-physical table, which it reads where the shim sees it, and the
-//! page that it shares with the shim.
+//! not told of them: what is known of each frame (`mmu`), the machine-to-physical table, which it
+//! reads where the shim sees it, and the page that it shares with the shim.
 
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use parzelle_xen::abi::PAGE;
 use parzelle_xen::memory::{Frames, Page};
+
+/// The book was handed out.
+static BOOK_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// All of the guest's memory.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +47,20 @@ impl GuestRam {
     /// How many of them the guest is told of.
     #[must_use]
     pub const fn told(&self) -> u64 {
-        self.frames.saturating_sub(1 + self.table_frames())
+        self.frames.saturating_sub(1 + self.table_frames() + self.book_frames())
+    }
+
+    /// A word for each frame, for `mmu`. All zero; empty the second time.
+    #[must_use]
+    pub fn take_book(&self) -> &'static mut [u16] {
+        if BOOK_TAKEN.swap(true, Ordering::Relaxed) || self.told() == 0 {
+            return &mut [];
+        }
+        let at = self.told() * PAGE;
+        self.zero(at, self.book_frames() * PAGE);
+        // SAFETY: in the guest's memory, mapped for good, aligned; `page` and all that go through
+        // it keep away from these frames, and there is no second slice.
+        unsafe { core::slice::from_raw_parts_mut((self.address + at) as *mut u16, self.frames as usize) }
     }
 
     /// The frame of the page that both share.
@@ -56,7 +72,7 @@ impl GuestRam {
     /// The pseudo-physical address of the machine-to-physical table.
     #[must_use]
     pub const fn machine_to_physical(&self) -> u64 {
-        self.told() * PAGE
+        (self.told() + self.book_frames()) * PAGE
     }
 
     /// Where the guest's kernel finds that.
@@ -67,6 +83,15 @@ impl GuestRam {
 
     const fn table_frames(&self) -> u64 {
         (self.frames * 8).div_ceil(PAGE)
+    }
+
+    const fn book_frames(&self) -> u64 {
+        (self.frames * 2).div_ceil(PAGE)
+    }
+
+    /// Whether a frame holds the book.
+    fn is_book(&self, frame: u64) -> bool {
+        frame.wrapping_sub(self.told()) < self.book_frames()
     }
 
     /// Copies bytes there, as far as it goes.
@@ -100,7 +125,7 @@ impl Frames for GuestRam {
 
     #[inline]
     fn page(&self, frame: u64) -> Option<Frame> {
-        (frame < self.frames).then(|| Frame(self.address + frame * PAGE))
+        (frame < self.frames && !self.is_book(frame)).then(|| Frame(self.address + frame * PAGE))
     }
 }
 
@@ -168,6 +193,10 @@ impl Page for Frame {
     #[inline]
     fn load64(&self, at: usize) -> u64 {
         self.word64(at).load(Ordering::Acquire)
+    }
+    #[inline]
+    fn any64(&self, at: usize, words: usize) -> u64 {
+        (0..words).fold(0, |all, word| all | self.word64(at + word * 8).load(Ordering::Relaxed))
     }
     #[inline]
     fn store64(&self, at: usize, value: u64) {

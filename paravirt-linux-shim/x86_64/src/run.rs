@@ -12,6 +12,8 @@
 //! again.
 
 use parzelle_abi::vcpu_page::VcpuHead;
+use parzelle_abi::x86_64::SHIM;
+use parzelle_abi::{Call, Error};
 use parzelle_rt::{VcpuPage, time};
 use parzelle_xen::domain::{Next, Turn};
 
@@ -94,8 +96,23 @@ impl Runner {
         let (_, zero, scale) = page.counter();
         let vcpu = Vcpu::new(&page, index)?;
         let table = (shared.ram.machine_to_physical_address(), shared.ram.frames());
-        let space = Space::new(shared, Calls::new(vcpu.guest, table));
+        let space = Space::new(shared, Calls::new(vcpu.guest, index, table));
         Some(Self { vcpu, space, host: VcpuHost::new(shared, (zero, scale)), shared, page })
+    }
+
+    /// Asks the kernel for events: from now on they come to the vectors while the guest runs.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn ask_for_events(&self) -> Result<(), Failure> {
+        // For a guest, the entry only says that there is one.
+        let arguments = [SHIM, 0, self.host.interest(), 0, 0];
+        // SAFETY: no memory is handed over; the vectors are made to be entered so.
+        let (status, _) = unsafe { parzelle_sys::call(Call::SetUpcall as u64, arguments) };
+        match status {
+            0 => Ok(()),
+            _ => Err(parzelle_rt::Error::from(Error::from_number(status).unwrap_or(Error::NotSupported)).into()),
+        }
     }
 
     /// Runs the guest from where its registers say.
@@ -146,6 +163,9 @@ impl Runner {
             Cause::GuestPending | Cause::HostPending | Cause::Returned => Next::Resume,
         };
         let (index, domain) = (self.vcpu.index, &self.shared.domain);
+        if let Next::Shutdown(reason) = next {
+            return crate::machine::ended(self.shared, reason);
+        }
         let turn = if next == Next::Resume {
             if core::mem::take(&mut self.vcpu.has_news) {
                 domain.before_guest(index, &self.space, &self.host)

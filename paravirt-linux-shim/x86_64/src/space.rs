@@ -71,7 +71,7 @@ impl Space {
 
     /// What is to be done about a page fault.
     pub fn fault(&self, address: u64, error: u64, mode: Mode) -> Fault {
-        self.turn(|turn| turn.fault(address, error, mode)).unwrap_or(Fault::Guests)
+        self.turn(|turn| turn.fault(mode, address, error)).unwrap_or(Fault::Guest)
     }
 
     /// Tries to make the access that has just failed possible.

@@ -19,6 +19,7 @@ use parzelle_xen::traps::TrapTable;
 
 use crate::guarded;
 use crate::instructions::{gs_base, set_gs_base};
+use crate::output::Output;
 use crate::own::{self, Cause};
 
 /// 64-bit code, privilege 3.
@@ -114,6 +115,9 @@ pub struct Vcpu {
     /// Its LDT's entries that the kernel was given.
     pub ldt_entries: u64,
 }
+
+// SAFETY: the page is mapped for all of the partition; only the vCPU itself runs with this.
+unsafe impl Send for Vcpu {}
 
 impl Vcpu {
     /// The vCPU of that page, before its first instruction.
@@ -256,6 +260,21 @@ impl Vcpu {
         *self.own(own::GS_USER) = base;
         if self.gs_is_users {
             set_gs_base(base);
+        }
+    }
+
+    /// Says what its registers are.
+    #[cold]
+    pub fn report(&mut self, output: &mut Output) {
+        let (rip, rflags, cs, user) = (self.rip, self.rflags, self.cs, self.user);
+        let place = if user { "a user program" } else { "its kernel" };
+        output.say(format_args!("the guest is in {place}: rip {rip:#x} rflags {rflags:#x} cs {cs:#x}"));
+        let page = self.page();
+        let (vector, error, address) = (page.vector, page.error, page.address);
+        output.say(format_args!("the last exception: {vector}, error code {error:#x}, address {address:#x}"));
+        const NAMES: [&str; 4] = ["rax rcx rdx rbx", "rsp rbp rsi rdi", "r8 …", "r12 …"];
+        for (four, names) in self.general.chunks(4).zip(NAMES) {
+            output.say(format_args!("{four:016x?} {names}"));
         }
     }
 }

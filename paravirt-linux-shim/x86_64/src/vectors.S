@@ -171,7 +171,8 @@ exit_fast:
     jne pending_fast
     mov rax, {RESUME_FAST}
     syscall
-    ud2
+    # What is queued takes more than one call.
+    jmp exit_fast
 .org 0x680
 .global exit_full
 exit_full:
@@ -179,7 +180,7 @@ exit_full:
     jne pending_full
     mov rax, {RESUME_FULL}
     syscall
-    ud2
+    jmp exit_full
 .org 0x6c0
 # A system call: rsp is the guest's, rcx leads to Guest. The guest takes rcx and r11 from its stack.
 exit_call:

@@ -83,7 +83,6 @@ pub struct Setup<'a, P: Page, R: RelaxStrategy = Spin> {
 pub struct Domain<'a, P: Page, R: RelaxStrategy = Spin> {
     events: Events<'a, P, R>,
     vcpus: &'a [Vcpu<R>],
-    cores: &'a [u8],
     clock: Clock,
     memory: MemoryFacts,
     queues: bool,
@@ -115,12 +114,16 @@ impl<'a, P: Page, R: RelaxStrategy> Domain<'a, P, R> {
         write_wall_clock(&shared_info, setup.wall_clock);
         let events = Events::new(shared_info, ports, channels);
         let console = Console::new(setup.console, &events)?;
+        for (this, (vcpu, core)) in (0u32..).zip(vcpus.iter().zip(cores)) {
+            let others = (0u32..).zip(cores).filter(|(other, its)| *other != this && *its == core);
+            let set = others.fold(VcpuSet::NONE, |set, (other, _)| set.with_vcpu(other));
+            vcpu.neighbours.store(set.bits(), Ordering::Relaxed);
+        }
         first.up.store(true, Ordering::Release);
         first.life.lock().started = true;
         Ok(Self {
             events,
             vcpus,
-            cores,
             clock,
             memory: setup.memory,
             queues: setup.queues,
@@ -196,33 +199,18 @@ impl<'a, P: Page, R: RelaxStrategy> Domain<'a, P, R> {
     }
 
     fn kick_all(&self, vcpu: u32, set: VcpuSet, host: &impl Host) {
-        if set.contains(vcpu)
-            && let Ok(own) = self.vcpu(vcpu)
-        {
+        let Ok(own) = self.vcpu(vcpu) else { return };
+        if set.contains(vcpu) {
             own.kicked.store(true, Ordering::Relaxed);
         }
-        let mut neighbour = false;
-        for other in set.iter().filter(|other| *other != vcpu) {
-            host.kick(other);
-            neighbour |= self.share_a_core(vcpu, other);
-        }
+        set.iter().filter(|other| *other != vcpu).for_each(|other| host.kick(other));
         // Who has told another mostly waits for the answer.
-        if neighbour {
+        if set.bits() & own.neighbours.load(Ordering::Relaxed) != 0 {
             host.yield_now();
         }
     }
 
     fn vcpu(&self, vcpu: u32) -> Result<&'a Vcpu<R>, Errno> {
         self.vcpus.get(vcpu as usize).ok_or(Errno::NoEntry)
-    }
-
-    fn share_a_core(&self, one: u32, other: u32) -> bool {
-        let core = |vcpu: u32| self.cores.get(vcpu as usize);
-        core(one) == core(other)
-    }
-
-    /// Whether it shares its core with another vCPU of this guest.
-    fn has_neighbours(&self, vcpu: u32) -> bool {
-        (0..self.vcpu_count()).any(|other| other != vcpu && self.share_a_core(vcpu, other))
     }
 }

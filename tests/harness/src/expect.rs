@@ -20,6 +20,8 @@ pub struct Expectation {
     pub boards: Vec<Board>,
     /// Whether quick runs of the tests leave it out.
     pub slow: bool,
+    /// Whether it is run with every stock kernel, one after the other; only if all tests are asked for.
+    pub versions: bool,
     /// The description file, relative to the directory of this file.
     pub system: PathBuf,
     /// The board-independent part.
@@ -132,6 +134,7 @@ impl Expectation {
         let mut take = |key: &str| file.remove(key);
         let boards: Vec<String> = take("boards").map_or(Ok(Vec::new()), toml::Value::try_into)?;
         let slow = take("slow").map_or(Ok(false), toml::Value::try_into)?;
+        let versions = take("versions").map_or(Ok(false), toml::Value::try_into)?;
         let system = take("system").map_or(Ok("system.toml".into()), toml::Value::try_into)?;
         let board: BTreeMap<String, Terms> = take("board").map_or(Ok(BTreeMap::new()), toml::Value::try_into)?;
         let common: Terms = toml::Value::Table(file).try_into()?;
@@ -139,7 +142,7 @@ impl Expectation {
             name.parse::<Board>()?;
         }
         let boards = boards.iter().map(|name| name.parse()).collect::<Result<_>>()?;
-        let expectation = Self { boards, slow, system, common, board };
+        let expectation = Self { boards, slow, versions, system, common, board };
         for board in Board::ALL {
             expectation.options(board)?;
         }

@@ -24,10 +24,12 @@ pub mod board;
 pub mod console;
 pub mod expect;
 pub mod judge;
+pub mod native;
 pub mod paths;
 pub mod qemu;
 
 pub use board::Board;
 pub use console::Transcript;
 pub use expect::Expectation;
+pub use native::Native;
 pub use qemu::{Ending, Options, Run};

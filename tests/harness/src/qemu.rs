@@ -16,6 +16,7 @@ use anyhow::{Context, Result, anyhow};
 use crate::board::Board;
 use crate::console::Transcript;
 use crate::expect::Input;
+use crate::native::Native;
 
 /// How to run an image.
 #[derive(Clone, Debug)]
@@ -88,27 +89,48 @@ pub struct Run {
 
 /// The command that runs `image`. Its serial line is its standard input and output.
 pub fn command(board: Board, image: &Path, options: &Options) -> Result<Command> {
-    let mut command = Command::new(board.qemu());
-    // No default devices: nothing but what the board's data names, and no option ROMs to load.
-    command.args(["-nodefaults", "-display", "none", "-monitor", "none"]);
+    let mut command = bare(board);
     command.args(board.machine(options)?);
+    finish(&mut command, image, options);
+    Ok(command)
+}
+
+/// QEMU without default devices: nothing but what the board's data names, and no option ROMs to load.
+fn bare(board: Board) -> Command {
+    let mut command = Command::new(board.qemu());
+    command.args(["-nodefaults", "-display", "none", "-monitor", "none"]);
+    command
+}
+
+/// The arguments that no board says.
+fn finish(command: &mut Command, image: &Path, options: &Options) {
     if options.icount {
         command.args(["-icount", "shift=0,sleep=off"]);
     }
     command.arg("-kernel").arg(image);
     command.args(&options.extra);
-    Ok(command)
 }
 
 /// Runs `image` until it ends by itself or the time is up, and hands each piece of output to
 /// `listen` as it comes.
 pub fn run(board: Board, image: &Path, options: &Options, listen: impl FnMut(&[u8])) -> Result<Run> {
-    run_reading(board, image, options, listen, |mut errors| {
-        let mut all = Vec::new();
-        // What was read before an error is worth something, too.
-        let _ = errors.read_to_end(&mut all);
-        all
-    })
+    run_reading(board, image, options, listen, all)
+}
+
+/// All of QEMU's error output.
+fn all(mut errors: ChildStderr) -> Vec<u8> {
+    let mut all = Vec::new();
+    // What was read before an error is worth something, too.
+    let _ = errors.read_to_end(&mut all);
+    all
+}
+
+/// As [`run`], with a Linux that has the machine to itself: no kernel of ours is below it.
+pub fn run_native(board: Board, native: &Native, options: &Options, listen: impl FnMut(&[u8])) -> Result<Run> {
+    let mut command = bare(board);
+    command.args(native.machine(board, options)?);
+    finish(&mut command, &native.kernel, options);
+    watch(board, command, options, listen, all)
 }
 
 /// As [`run`], with QEMU's error output read, in a thread of its own, by `errors`, which returns
@@ -117,11 +139,21 @@ pub(crate) fn run_reading(
     board: Board,
     image: &Path,
     options: &Options,
+    listen: impl FnMut(&[u8]),
+    errors: impl FnOnce(ChildStderr) -> Vec<u8> + Send + 'static,
+) -> Result<Run> {
+    watch(board, command(board, image, options)?, options, listen, errors)
+}
+
+/// Starts a command, listens to it and sees it end.
+fn watch(
+    board: Board,
+    mut command: Command,
+    options: &Options,
     mut listen: impl FnMut(&[u8]),
     errors: impl FnOnce(ChildStderr) -> Vec<u8> + Send + 'static,
 ) -> Result<Run> {
     let started = Instant::now();
-    let mut command = command(board, image, options)?;
     command.args(["-chardev", "stdio,id=serial0,signal=off", "-serial", "chardev:serial0"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = Guard(

@@ -3,6 +3,8 @@
 
 //! `cargo xtask bench`: figures in instructions, exact and the same on every run.
 
+mod guest;
+
 use std::fs;
 use std::path::Path;
 
@@ -18,12 +20,21 @@ use crate::table::{Table, thousands};
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
+    /// What to measure: `guest` compares Linux in a partition with Linux alone; default is Parzelle itself.
+    what: Option<What>,
     /// Only this board.
     #[arg(long)]
     board: Option<Board>,
     /// One JSON object per figure and line, nothing else on the standard output.
     #[arg(long)]
     json: bool,
+}
+
+/// What there is to measure beside Parzelle's own figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    /// Linux's services in a guest partition and on the bare board.
+    Guest,
 }
 
 /// A figure, and how many instructions it may take on aarch64 and on x86-64.
@@ -115,6 +126,9 @@ const SLACK: &str = "slack_reclaimed";
 /// Measures; `false` if a run failed or a figure is missing. A missed target is shown, not punished.
 pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
     setup::run(house)?;
+    if arguments.what == Some(What::Guest) {
+        return guest::run(house, arguments.board, arguments.json);
+    }
     let mut complete = true;
     for board in Board::ALL {
         if arguments.board.is_some_and(|wanted| wanted != board) {

@@ -6,17 +6,24 @@
 //! Each step looks first and does nothing when there is nothing to do: `demo`, `test` and `bench` run
 //! setup every time.
 
+mod apt;
 mod cpio;
 mod guest;
 mod initrd;
 mod packages;
+mod programs;
 mod targets;
+pub(crate) mod versions;
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::house::House;
+
+pub(crate) use programs::make as guest_programs;
 
 /// Brings the machine to the point where everything else works.
 pub(crate) fn run(house: &House) -> Result<()> {
@@ -43,4 +50,11 @@ fn output(command: &mut Command) -> Result<String> {
         bail!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Writes a file so that an interrupted run leaves none or a whole one.
+fn replace(path: &Path, content: &[u8]) -> Result<()> {
+    let part = path.with_extension("part");
+    fs::write(&part, content).with_context(|| part.display().to_string())?;
+    fs::rename(&part, path).with_context(|| path.display().to_string())
 }

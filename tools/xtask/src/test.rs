@@ -8,12 +8,14 @@
 mod host;
 mod lint;
 mod systems;
+mod versions;
 
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use parzelle_harness::Board;
 
+use self::versions::Versions;
 use crate::house::House;
 use crate::{setup, size};
 
@@ -28,6 +30,9 @@ pub(crate) struct Arguments {
     /// Leave out formatting, lints and the systems that call themselves slow.
     #[arg(long)]
     quick: bool,
+    /// Also what takes long: guests with all of Debian's stock kernels, which are fetched for it.
+    #[arg(long, conflicts_with = "quick")]
+    all: bool,
 }
 
 impl Arguments {
@@ -42,9 +47,16 @@ impl Arguments {
 struct Tally {
     passed: usize,
     failed: Vec<String>,
+    skipped: usize,
 }
 
 impl Tally {
+    /// Prints the line of a check that can't be made here, or was not asked for.
+    fn skip(&mut self, name: &str, why: &str) {
+        self.skipped += 1;
+        println!("test {name} ... skipped: {}", why.trim().replace('\n', " | "));
+    }
+
     /// Takes note of one check and prints its line; `why` may have several lines.
     fn note(&mut self, name: &str, result: Result<String, String>) {
         match result {
@@ -80,10 +92,12 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
         let stray = "unsafe code where none is expected, see above";
         tally.note("size of unsafe code", said(size::confinement(house)?, stray));
     }
+    let mut versions = Versions::fetch(house, arguments);
     if arguments.wants("host") {
         host::test(house, &mut tally)?;
     }
-    systems::test(house, arguments, &mut tally)?;
+    systems::test(house, arguments, &mut versions, &mut tally)?;
+    versions.print();
 
     println!();
     for name in &tally.failed {
@@ -97,7 +111,8 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
         );
     }
     println!("finished in {} s", started.elapsed().as_secs());
-    println!("{} passed, {} failed", tally.passed, tally.failed.len());
+    let skipped = if tally.skipped > 0 { format!(", {} skipped", tally.skipped) } else { String::new() };
+    println!("{} passed, {} failed{skipped}", tally.passed, tally.failed.len());
     Ok(tally.failed.is_empty())
 }
 

@@ -7,7 +7,7 @@
 //!   0    rax … r15        saved by the entry (trap.S)
 //!   120  vector │ error │ rip │ cs │ rflags │ rsp │ ss      pushed by the processor and the stub
 //!   176  bases of FS and GS                                 saved at a switch
-//!   192  [`Sides`]                                          what else a guest's shim and its guest have
+//!   192  `Sides`                                            what else a guest's shim and its guest have
 //!   512  FP and SIMD registers (FXSAVE)                     saved at a switch, with the FP flag
 //!   4096 a guest's LDT
 //! ```
@@ -18,8 +18,6 @@ use crate::descriptors::{USER_CODE, USER_DATA};
 use crate::registers::sanitised;
 use core::mem::offset_of;
 use parzelle_abi::info::layout::END;
-use parzelle_abi::vcpu_page::GUEST;
-use parzelle_abi::x86_64::{SHIM_END, VECTORS, vector};
 use zerocopy::FromBytes;
 
 /// [`Context::vector`] of a context that the kernel has made: it is left by `iret`, as all below
@@ -161,76 +159,6 @@ pub const fn is_canonical(address: u64) -> bool {
     (address.cast_signed() << 16 >> 16).cast_unsigned() == address
 }
 
-/// The sides of a vCPU: the shim and what is foreign to it (`parzelle_abi::x86_64`). In its context page at
-/// [`SIDES`]; the entry decides by it what goes where.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-pub struct Sides {
-    /// A program counter from here on, as signed numbers are ordered, is foreign. For a program that is no
-    /// shim nothing is; in the guest context everything.
-    pub own_end: i64,
-    /// Where foreign code's doings are to be told, its low bits by context.
-    pub vectors: u64,
-    /// Where the kernel finds the guest's part of the vCPU page; 0: there is no guest.
-    pub page: u64,
-    /// Where the shim finds it.
-    pub page_user: u64,
-    /// The roots of host and guest context.
-    pub roots: [u64; 2],
-    /// The guest's segments, as in [`crate::descriptors::GUESTS`].
-    pub segments: [u64; 5],
-    /// DS, ES, FS, GS; here only while another vCPU is current.
-    pub selectors: [u16; 4],
-}
-
-/// Where it lies.
-pub const SIDES: u64 = size_of::<Context>() as u64;
-/// Where a guest's LDT lies.
-pub const LOCAL_TABLE: u64 = parzelle_abi::PAGE;
-const _: () = assert!(SIDES as usize + size_of::<Sides>() <= FP as usize);
-
-impl Sides {
-    /// Of a program without a guest.
-    pub const NONE: Sides = Sides {
-        own_end: i64::MAX,
-        vectors: 0,
-        page: 0,
-        page_user: 0,
-        roots: [0; 2],
-        segments: [0; 5],
-        selectors: [0; 4],
-    };
-
-    /// Of a shim that starts: its vCPU page is mapped at `page` for the kernel, at `page_user` for it.
-    pub const fn shim(page: u64, page_user: u64, roots: [u64; 2]) -> Sides {
-        let mut sides = Sides { page: page + GUEST, page_user: page_user + GUEST, roots, ..Sides::NONE };
-        sides.set_host();
-        sides
-    }
-
-    /// In the host context: returns what CR3 has to hold.
-    pub const fn set_host(&mut self) -> u64 {
-        (self.own_end, self.vectors) = (SHIM_END.cast_signed(), VECTORS + vector::HOST);
-        self.roots[0]
-    }
-
-    /// In the guest context: likewise.
-    pub const fn set_guest(&mut self) -> u64 {
-        (self.own_end, self.vectors) = (i64::MIN, VECTORS);
-        self.roots[1]
-    }
-
-    /// What CR3 has to hold.
-    pub const fn root(&self) -> u64 {
-        self.roots[if self.own_end == i64::MIN { 1 } else { 0 }]
-    }
-
-    /// Whether what runs at `rip` is not the program itself.
-    pub const fn is_foreign(&self, rip: u64) -> bool {
-        rip.cast_signed() >= self.own_end
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,16 +212,5 @@ mod tests {
         assert_eq!(base(0xffff_7fff_ffff_ffff), 0);
         assert_eq!(base(1 << 47), 0);
         assert_eq!(base(0x7fff_ffff_ffff), 0x7fff_ffff_ffff);
-    }
-
-    #[test]
-    fn what_is_foreign_depends_on_the_context() {
-        use parzelle_abi::x86_64::SHIM;
-        let places = [0, 0x7fff_ffff_ffff, SHIM, SHIM_END - 1, SHIM_END, u64::MAX];
-        assert_eq!(places.map(|rip| Sides::NONE.is_foreign(rip)), [false; 6]);
-        let mut sides = Sides::shim(0, 0, [1, 2]);
-        assert_eq!(places.map(|rip| sides.is_foreign(rip)), [true, true, false, false, true, true]);
-        assert_eq!((sides.root(), sides.set_guest(), sides.root()), (1, 2, 2));
-        assert_eq!(places.map(|rip| sides.is_foreign(rip)), [true; 6]);
     }
 }

@@ -7,11 +7,11 @@
 //! reference and calls the safe kernel core at once. Interrupts stay masked from entry to exit.
 
 use crate::context::{Context, WAITING};
-#[cfg(target_os = "none")]
-use crate::context::{SIDES, Sides};
 use crate::descriptors::Gate;
 use crate::fault;
 use crate::guest;
+#[cfg(target_os = "none")]
+use crate::guest::sides::{SIDES, Sides};
 use crate::instructions::cr2;
 use crate::irqchip::{KICK, LINES, SPURIOUS, TIMER};
 use crate::machine::Core;
@@ -28,6 +28,7 @@ use spin::Once;
 #[cfg(target_os = "none")]
 core::arch::global_asm!(
     include_str!("trap.S"),
+    include_str!("guest/foreign.S"),
     USER_SP = const core::mem::offset_of!(PerCore, user_sp),
     SAVE = const core::mem::offset_of!(PerCore, tss) + core::mem::offset_of!(crate::descriptors::Tss, stack),
     CORE = const core::mem::offset_of!(PerCore, core),

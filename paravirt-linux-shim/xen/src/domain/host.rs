@@ -36,7 +36,7 @@ pub trait Host {
     /// What time it is.
     fn now(&self) -> Now;
 
-    /// Makes another vCPU leave the guest, or its [`Self::wait`], and look.
+    /// Makes another vCPU leave the guest, or its [`Self::wait`], and look. It may not be started.
     fn kick(&self, vcpu: u32);
 
     /// Starts another vCPU's loop, which begins with [`super::Domain::begin`]. Once for each, when

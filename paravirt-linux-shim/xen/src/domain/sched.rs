@@ -75,7 +75,7 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
         {
             let mut times = own.times.lock();
             times.account.change(RunState::Running, now.guest);
-            self.renew_slice(vcpu, &mut times, &now);
+            own.renew_slice(&mut times, &now);
         }
         own.life.lock().context.as_ref().map(take)
     }
@@ -123,7 +123,7 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
         if slept {
             let now = self.moment(host);
             let mut times = own.times.lock();
-            self.renew_slice(vcpu, &mut times, &now);
+            own.renew_slice(&mut times, &now);
             times.account.change(RunState::Running, now.guest);
             drop(times);
             self.show_account(vcpu, memory);

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering;
 use spin::relax::RelaxStrategy;
 
 use super::vcpu::Times;
-use super::{Domain, Host, News, Turn};
+use super::{Domain, Host, News, Turn, Vcpu};
 use crate::abi::Errno;
 use crate::abi::event::virq;
 use crate::memory::{Arguments, Page};
@@ -62,37 +62,34 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
         if self.is_over() {
             return Turn::Over;
         }
-        let now = self.moment(host);
+        let mut now = self.moment(host);
         let mut times = own.times.lock();
-        let fired = times.timer.fire(now.guest);
         if times.account.state() == RunState::Offline {
             // Only vCPU 0 runs without having been begun.
             times.account.change(RunState::Running, now.guest);
-            self.renew_slice(vcpu, &mut times, &now);
+            own.renew_slice(&mut times, &now);
         }
-        let is_over = now.guest >= times.slice_end;
+        if now.guest >= times.slice_end {
+            drop(times);
+            self.make_way(vcpu, memory, host);
+            now = self.moment(host);
+            times = own.times.lock();
+            own.renew_slice(&mut times, &now);
+        }
+        let fired = times.timer.fire(now.guest);
+        self.arm_next(&mut times, &now, host);
         drop(times);
         if fired {
             self.timer_fired(vcpu, host);
         }
         self.kick(vcpu, self.console.input(&self.events, host), host);
         host.console_flush();
-        if is_over && self.has_neighbours(vcpu) {
-            self.make_way(vcpu, memory, host);
-        }
-        let now = if is_over { self.moment(host) } else { now };
-        let mut times = own.times.lock();
-        if is_over {
-            self.renew_slice(vcpu, &mut times, &now);
-        }
-        self.arm_next(&mut times, &now, host);
-        drop(times);
         if self.upcall(vcpu) { Turn::Upcall } else { Turn::Run }
     }
 
     /// Lets the others of this core go first.
     pub(super) fn make_way(&self, vcpu: u32, memory: &impl Arguments, host: &impl Host) {
-        if !self.has_neighbours(vcpu) {
+        if !self.vcpu(vcpu).is_ok_and(Vcpu::has_neighbours) {
             return;
         }
         self.account(vcpu, RunState::Runnable, memory, host);
@@ -163,11 +160,6 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
         Moment { guest: self.clock.system_time(now.counter), host: now.nanoseconds }
     }
 
-    /// Gives the vCPU its core for a while.
-    pub(super) fn renew_slice(&self, vcpu: u32, times: &mut Times, now: &Moment) {
-        times.slice_end = if self.has_neighbours(vcpu) { now.guest.saturating_add(SLICE) } else { u64::MAX };
-    }
-
     /// Sets the host's timer to what is next while this vCPU runs.
     fn arm_next(&self, times: &mut Times, now: &Moment, host: &impl Host) {
         let slice = Some(times.slice_end).filter(|end| *end != u64::MAX);
@@ -181,5 +173,17 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
             host.set_timer(wanted.map(|at| now.host_time(at)));
             times.armed = wanted;
         }
+    }
+}
+
+impl<R: RelaxStrategy> Vcpu<R> {
+    /// Whether it shares its core with another vCPU of this guest.
+    fn has_neighbours(&self) -> bool {
+        self.neighbours.load(Ordering::Relaxed) != 0
+    }
+
+    /// Gives it its core for a while.
+    pub(super) fn renew_slice(&self, times: &mut Times, now: &Moment) {
+        times.slice_end = if self.has_neighbours() { now.guest.saturating_add(SLICE) } else { u64::MAX };
     }
 }

@@ -3,7 +3,7 @@
 
 //! What a vCPU has, besides its event channels ([`crate::events::VcpuEvents`]).
 
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::{AtomicBool, AtomicU64};
 
 use spin::mutex::SpinMutex;
 use spin::relax::{RelaxStrategy, Spin};
@@ -16,6 +16,8 @@ use crate::time::{RunStates, Timer};
 pub struct Vcpu<R: RelaxStrategy = Spin> {
     /// It is to run.
     pub(super) up: AtomicBool,
+    /// The other vCPUs of its core.
+    pub(super) neighbours: AtomicU64,
     /// It was kicked since it began to poll.
     pub(super) kicked: AtomicBool,
     pub(super) life: SpinMutex<Life, R>,
@@ -56,12 +58,13 @@ impl<R: RelaxStrategy> Vcpu<R> {
     pub const fn new() -> Self {
         Self {
             up: AtomicBool::new(false),
+            neighbours: AtomicU64::new(0),
             kicked: AtomicBool::new(false),
             life: SpinMutex::new(Life { context: None, started: false }),
             times: SpinMutex::new(Times {
                 timer: Timer::new(),
                 armed: None,
-                slice_end: 0,
+                slice_end: u64::MAX,
                 account: RunStates::new(0),
                 area: None,
             }),

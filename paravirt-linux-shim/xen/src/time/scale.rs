@@ -44,6 +44,19 @@ impl Scale {
         }
     }
 
+    /// Takes over a scale of 32.32 bits, so that both clocks tell the same time: `ns = ticks * fixed /
+    /// 2^32`. None: 0.
+    #[must_use]
+    pub const fn of_fixed(fixed: u64) -> Option<Self> {
+        if fixed == 0 {
+            return None;
+        }
+        // The highest bit set becomes bit 31.
+        let shift = 32 - fixed.leading_zeros() as i8;
+        let multiplier = if shift >= 0 { fixed >> shift } else { fixed << -shift };
+        Some(Self { multiplier: multiplier as u32, shift })
+    }
+
     /// Nanoseconds of so many ticks, rounded down, as the guest computes them.
     #[must_use]
     pub fn nanoseconds(self, ticks: u64) -> u64 {
@@ -79,6 +92,17 @@ mod tests {
             let ns = scale.nanoseconds(hertz * seconds);
             let right = seconds * 1_000_000_000;
             let slack = (right >> 31) + 2 + (1u64 << scale.shift.unsigned_abs().min(40));
+            prop_assert!(ns <= right && right - ns <= slack, "{ns} for {right}");
+        }
+
+        /// Over a day.
+        #[test]
+        fn a_fixed_scale_tells_the_same_time(fixed in 1u64 << 28..1 << 38, ticks in 0u64..86_400_000_000_000) {
+            let scale = Scale::of_fixed(fixed).unwrap();
+            prop_assert!(scale.multiplier >= 1 << 31);
+            let right = ((u128::from(fixed) * u128::from(ticks)) >> 32) as u64;
+            let slack = (right >> 31) + 2;
+            let ns = scale.nanoseconds(ticks);
             prop_assert!(ns <= right && right - ns <= slack, "{ns} for {right}");
         }
 

@@ -7,7 +7,7 @@
 //! interface the file puts around its unsafe code.
 
 /// File, and what it wraps.
-const LIST: [(&str, &str); 21] = [
+const LIST: [(&str, &str); 22] = [
     ("partitions/sys/", "the instruction of a kernel call, the counter"),
     ("partitions/rt/src/arch/", "entry and upcall stubs in assembly"),
     ("partitions/rt/src/call.rs", "kernel calls that take numbers only, so that safe code may make them"),
@@ -30,6 +30,7 @@ const LIST: [(&str, &str); 21] = [
     ("paravirt-linux-shim/aarch64/src/vcpu.rs", "the call that runs a guest, and its context in the vCPU page"),
     // Tests do on purpose what a program should not be able to do.
     ("tests/partitions/", "attacks, faults on purpose, and threads on bare frames"),
+    ("tests/guest/", "Linux's services, attacks and faults on purpose, from inside a guest"),
 ];
 
 /// Why a file may contain unsafe code, if it may.

@@ -19,9 +19,11 @@ use anyhow::{Context, Result};
 use parzelle_harness::expect::Expectation;
 use parzelle_harness::{Board, judge, qemu};
 
-use super::{Arguments, Tally};
+use super::versions::Versions;
+use super::{Arguments, Tally, versions};
 use crate::house::{House, Traced};
 use crate::paths;
+use crate::setup::versions::Version;
 
 /// QEMUs that run at a time. What they measure is virtual time and doesn't depend on it.
 const RUNNERS: usize = 2;
@@ -32,6 +34,8 @@ const TAIL: usize = 25;
 struct Job<'a> {
     system: &'a System,
     board: Board,
+    /// The kernel of its guests, unless it is the everyday one.
+    version: Option<Version>,
 }
 
 /// A directory below `tests/systems`.
@@ -41,20 +45,13 @@ struct System {
     expect: Expectation,
 }
 
-/// The result of a job: its name, and a remark or the faults.
-type Outcome = (String, Result<String, String>);
+/// The result of a job: its name, its kernel, and a remark or the faults.
+type Outcome = (String, Option<Version>, Result<String, String>);
 
 /// Runs the systems that are asked for.
-pub(super) fn test(house: &House, arguments: &Arguments, tally: &mut Tally) -> Result<()> {
+pub(super) fn test(house: &House, arguments: &Arguments, versions: &mut Versions, tally: &mut Tally) -> Result<()> {
     let systems = find(&house.path("tests/systems"), arguments, tally)?;
-    let mut jobs = Vec::new();
-    for system in &systems {
-        for &board in &system.expect.boards {
-            if arguments.board.is_none_or(|wanted| wanted == board) {
-                jobs.push(Job { system, board });
-            }
-        }
-    }
+    let jobs = jobs(&systems, arguments, versions, tally);
     if jobs.is_empty() {
         return Ok(());
     }
@@ -75,7 +72,7 @@ pub(super) fn test(house: &House, arguments: &Arguments, tally: &mut Tally) -> R
                     let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok((job, built)) = next else { return };
                     let result = run(house, &job, &built).map_err(|error| format!("{error:#}"));
-                    if results.send((job.name(), result.and_then(|inner| inner))).is_err() {
+                    if results.send((job.name(), job.version, result.and_then(|inner| inner))).is_err() {
                         return;
                     }
                 }
@@ -86,14 +83,17 @@ pub(super) fn test(house: &House, arguments: &Arguments, tally: &mut Tally) -> R
             for job in jobs {
                 let heard = match build(house, &job) {
                     Ok(images) => built.send((job, images)).is_ok(),
-                    Err(error) => results.send((job.name(), Err(format!("{error:#}")))).is_ok(),
+                    Err(error) => results.send((job.name(), job.version, Err(format!("{error:#}")))).is_ok(),
                 };
                 if !heard {
                     return;
                 }
             }
         });
-        for (name, result) in outcomes {
+        for (name, version, result) in outcomes {
+            if let Some(version) = version {
+                versions.note(&version, result.is_ok());
+            }
             tally.note(&name, result);
         }
     });
@@ -103,8 +103,44 @@ pub(super) fn test(house: &House, arguments: &Arguments, tally: &mut Tally) -> R
 impl Job<'_> {
     /// How the job is called in what is printed.
     fn name(&self) -> String {
-        format!("systems/{} on {}", self.system.name, self.board)
+        format!("systems/{} on {}", self.short(), self.board)
     }
+
+    /// The same without the board; it names files, too.
+    fn short(&self) -> String {
+        match &self.version {
+            Some(version) => format!("{}/{}", self.system.name, version.folder()),
+            None => self.system.name.clone(),
+        }
+    }
+}
+
+/// One job per board, and per kernel where all are wanted; what can't be done is said.
+fn jobs<'a>(systems: &'a [System], arguments: &Arguments, versions: &Versions, tally: &mut Tally) -> Vec<Job<'a>> {
+    let mut jobs = Vec::new();
+    for system in systems {
+        for &board in system.expect.boards.iter().filter(|&&board| arguments.board.is_none_or(|wanted| wanted == board))
+        {
+            let everyday = Job { system, board, version: None };
+            if !system.expect.versions {
+                jobs.push(everyday);
+                continue;
+            }
+            let Some(versions) = versions.of(board.arch()) else {
+                tally.skip(&everyday.name(), "`--all` runs it");
+                continue;
+            };
+            for version in versions {
+                let missing = version.release.as_ref().err().cloned();
+                let job = Job { version: Some(version), ..everyday };
+                match missing {
+                    Some(why) => tally.skip(&job.name(), &why),
+                    None => jobs.push(job),
+                }
+            }
+        }
+    }
+    jobs
 }
 
 /// The systems that are asked for, by name; one that can't be read has failed.
@@ -137,8 +173,13 @@ enum Built {
 }
 
 /// Builds what a job takes.
-fn build(house: &House, Job { system, board }: &Job) -> Result<Built> {
+fn build(house: &House, job: &Job) -> Result<Built> {
+    let Job { system, board, version } = job;
     let (file, demand) = (system.directory.join(&system.expect.system), system.expect.demand(*board));
+    if let Some(version) = version {
+        let variant = versions::describe(house, &system.name, &file, version)?;
+        return house.build_image(&variant, *board, &job.short(), &[]).map(Built::Plain);
+    }
     if let Some(other) = demand.same_paths {
         let own = house.build_traced(&file, *board, &system.name)?;
         let other = house.build_traced(&system.directory.join(other), *board, &format!("{}-other", system.name))?;
@@ -156,9 +197,12 @@ fn run(house: &House, job: &Job, built: &Built) -> Result<Result<String, String>
     };
     let options = job.system.expect.options(job.board)?;
     let run = qemu::run(job.board, image, &options, |_| {})?;
-    let log = qemu::log_path(&house.target(), &job.system.name, job.board);
+    let log = qemu::log_path(&house.target(), &job.short(), job.board);
     fs::write(&log, run.console.raw()).with_context(|| log.display().to_string())?;
-    let demand = job.system.expect.demand(job.board);
+    let mut demand = job.system.expect.demand(job.board);
+    if let Some(Version { release: Ok(release), .. }) = &job.version {
+        demand.says.values_mut().for_each(|texts| versions::expected(texts, release));
+    }
     let mut faults = judge::judge(&demand, &run);
     if demand.twice && faults.is_empty() {
         let again = qemu::run(job.board, image, &options, |_| {})?;

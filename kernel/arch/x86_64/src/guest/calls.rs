@@ -32,6 +32,8 @@ pub(crate) fn call(core: &mut Core, number: u64, arguments: [u64; 5]) -> bool {
     let reply = machine.guest_call(guest, number, arguments);
     match reply {
         Ok(None) => {}
+        // All but rax is the guest's.
+        Ok(Some(_)) | Err(_) if number >= RESUME_FULL => machine.registers().rax = AGAIN,
         Ok(Some(value)) => machine.set_result(0, value),
         Err(status) => machine.set_result(status, 0),
     }

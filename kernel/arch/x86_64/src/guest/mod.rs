@@ -4,15 +4,17 @@
 //! Guest partitions: what their vCPUs share, beside the partition's space.
 //!
 //! ```text
-//!   trap.S      in and out of the guest context, reflection: nothing of this
-//!   sides       a vCPU's change from one context to the other, its segments, its TLB
+//!   foreign.S   in and out of the guest context, reflection: nothing of this
+//!   sides       in which context a vCPU is, what the entry needs to know of that
+//!   turns       from one context to the other, the long way; segments, TLB
 //!   calls       the calls on page tables, flushes, segments
 //!   window      how the page-table service reaches memory
 //! ```
 
 mod calls;
 mod make;
-mod sides;
+pub(crate) mod sides;
+mod turns;
 mod window;
 
 pub(crate) use calls::{call, reset};

@@ -2,3 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
 //! Tests: the guest's tables on the real service.
+
+mod hostile;
+mod rules;
+mod sequences;
+mod world;

@@ -1,0 +1,88 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! Puts the kernel, the initrd and a first set of page tables into the guest's memory.
+
+use parzelle_xen::abi::Hypercall;
+use parzelle_xen::abi::PAGE;
+use parzelle_xen::abi::hypercall::PAGE_STRIDE;
+use parzelle_xen::notes::Kernel;
+use parzelle_xen::start::{Description, Entry, Layout, identity};
+use zerocopy::IntoBytes;
+
+use crate::failure::Failure;
+use crate::ram::GuestRam;
+
+/// An entry of the hypercall page: push rcx; push r11; mov $n, %eax; syscall; pop r11; pop rcx; ret.
+const CALL: [u8; 14] = [0x51, 0x41, 0x53, 0xb8, 0, 0, 0, 0, 0x0f, 0x05, 0x41, 0x5b, 0x59, 0xc3];
+/// That of `iret`, which does not come back: push rcx; push r11; push rax; mov $23, %eax; syscall.
+const RETURN: [u8; 11] = [0x51, 0x41, 0x53, 0x50, 0xb8, 0, 0, 0, 0, 0x0f, 0x05];
+/// Where the numbers are in them.
+const CALL_NUMBER: usize = 4;
+/// See [`CALL_NUMBER`].
+const RETURN_NUMBER: usize = 5;
+
+/// A guest that is laid out, and not yet written.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    description: Description<'a>,
+    layout: Layout,
+}
+
+impl<'a> Plan<'a> {
+    /// Lays a guest out in `ram`.
+    ///
+    /// # Errors
+    /// Says what is wrong with the files, or how much memory it would take.
+    pub fn of(kernel: &'a Kernel<'a>, initrd: &[u8], command_line: &'a [u8], ram: &GuestRam) -> Result<Self, Failure> {
+        let description = Description {
+            frames: ram.told(),
+            kernel,
+            initrd: initrd.len() as u64,
+            command_line,
+            shared_info: ram.shared_info() * PAGE,
+            console: None,
+            store: None,
+        };
+        Ok(Self { layout: Layout::of(&description)?, description })
+    }
+
+    /// The frame of the console's rings.
+    #[must_use]
+    pub const fn console(&self) -> u64 {
+        self.layout.console / PAGE
+    }
+
+    /// Writes everything.
+    ///
+    /// # Errors
+    /// The kernel's segments make no sense.
+    pub fn write(mut self, ram: &GuestRam, initrd: &[u8], console: Option<u32>) -> Result<Entry, Failure> {
+        let mut memory = *ram;
+        self.description.console = console;
+        self.layout.write(&self.description, &mut memory)?;
+        if let Some(at) = self.layout.initrd {
+            memory.write(at, initrd);
+        }
+        if let Some(at) = self.layout.hypercall_page {
+            write_hypercalls(at, &memory);
+        }
+        let table = ram.machine_to_physical();
+        identity(0, ram.frames(), |offset, words| ram.write(table + offset, words.as_bytes()));
+        Ok(self.layout.entry())
+    }
+}
+
+/// Fills the hypercall page.
+fn write_hypercalls(page: u64, ram: &GuestRam) {
+    for number in 0..(PAGE / PAGE_STRIDE) as u32 {
+        let at = page + u64::from(number) * PAGE_STRIDE;
+        if number == Hypercall::Iret.number() {
+            ram.write(at, &RETURN);
+            ram.write(at + RETURN_NUMBER as u64, &number.to_le_bytes());
+        } else {
+            ram.write(at, &CALL);
+            ram.write(at + CALL_NUMBER as u64, &number.to_le_bytes());
+        }
+    }
+}
