@@ -105,6 +105,11 @@ impl Calls {
         self.queue.0.is_empty()
     }
 
+    /// The tables of which something is queued.
+    pub(super) fn tables(&self) -> impl Iterator<Item = u64> {
+        self.queue.0.iter().map(|element| element << 12 >> 24)
+    }
+
     /// As the kernel does: what is queued comes before any other call.
     fn call<T>(&mut self, call: impl FnOnce(&mut Kernel) -> T) -> T {
         self.calls += 1;
