@@ -195,7 +195,7 @@ impl Pair {
         assert_eq!(result.is_ok(), expected, "{roots:?} {:?}", self.kinds);
         let now = [Mode::Kernel, Mode::User].map(|mode| self.world.vcpus[vcpu].root(mode));
         assert_eq!(now, if expected { roots } else { old });
-        if expected {
+        if expected && (could || b & 8 != 0) {
             for which in [0, 1] {
                 now[which].map(|root| self.kinds.insert(root, which));
             }
@@ -306,7 +306,7 @@ impl Pair {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn the_kernel_has_what_the_guest_says(ops in ops()) {

@@ -309,5 +309,5 @@ fn due(entry: u64, word: u64) -> u64 {
         return word;
     }
     let write = if entry & 0x42 == 0x42 { 0x42 } else { 0 };
-    (MEMORY + frame * 4096 | 0x25 | write | entry & 1 << 63) ^ word
+    ((MEMORY + frame * 4096) | 0x25 | write | entry & 1 << 63) ^ word
 }
