@@ -92,7 +92,7 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
         let stray = "unsafe code where none is expected, see above";
         tally.note("size of unsafe code", said(size::confinement(house)?, stray));
     }
-    let mut versions = Versions::fetch(house, arguments);
+    let mut versions = Versions::fetch(house, arguments, &mut tally);
     if arguments.wants("host") {
         host::test(house, &mut tally)?;
     }

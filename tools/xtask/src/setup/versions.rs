@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result};
 
 use super::apt::{Apt, dependencies, find};
 use super::guest::{AARCH64, Guest, X86_64};
@@ -41,8 +41,17 @@ pub(crate) struct Version {
     pub(crate) flavour: &'static str,
     /// The processor, as boards call it.
     pub(crate) arch: &'static str,
-    /// What it calls itself (`uname -r`); or why it isn't there.
-    pub(crate) release: Result<String, String>,
+    /// What it calls itself (`uname -r`).
+    pub(crate) release: Result<String, Missing>,
+}
+
+/// Why a kernel isn't there.
+#[derive(Clone, Debug)]
+pub(crate) enum Missing {
+    /// The servers have none, or can't be reached.
+    NotOffered(String),
+    /// It is not what was expected: this program is wrong, or the machine.
+    Broken(String),
 }
 
 impl Version {
@@ -73,8 +82,10 @@ pub(crate) fn fetch(house: &House) -> Vec<Version> {
                 let package = format!("linux-image{infix}-{}", guest.architecture);
                 let fetched =
                     if file.is_file() { Ok(()) } else { fetch_one(house, guest, suite, &package, &mut apt, &file) };
-                let release = fetched.and_then(|()| release_of(&fs::read(&file)?).context("it names no release"));
-                version.release = release.map_err(|error| format!("{error:#}"));
+                version.release = fetched.and_then(|()| {
+                    let release = release_of(&fs::read(&file)?);
+                    Ok(release.with_context(|| format!("{} names no release", file.display()))?)
+                });
                 versions.push(version);
             }
             if let Some((apt, _)) = apt {
@@ -93,7 +104,7 @@ fn fetch_one(
     package: &str,
     apt: &mut Option<(Apt, String)>,
     file: &Path,
-) -> Result<()> {
+) -> Result<(), Missing> {
     let (apt, complaints) = match apt {
         Some(apt) => apt,
         None => {
@@ -103,25 +114,28 @@ fn fetch_one(
         }
     };
     eprintln!("setup: fetching {package} of {suite}, once");
-    let kernels = apt.kernels(package).with_context(|| format!("{suite} offers no {package} {complaints}"))?;
-    let mut why = None;
+    let kernels = apt.kernels(package).map_err(|error| Missing::NotOffered(format!("{error:#} {complaints}")))?;
+    let mut why = Missing::NotOffered(format!("{suite} has no {package}"));
     for kernel in kernels {
         match image(apt, &kernel) {
             Ok(image) => {
                 let folder = file.parent().context("a file has a folder")?;
                 fs::create_dir_all(folder)?;
-                return replace(file, &image);
+                return Ok(replace(file, &image)?);
             }
-            Err(error) => why = why.or(Some(error.context(kernel))),
+            // An older one may be there.
+            Err(missing @ Missing::NotOffered(_)) => why = missing,
+            Err(broken) => return Err(broken),
         }
     }
-    Err(why.context("there is no kernel")?)
+    Err(why)
 }
 
 /// The kernel out of a package, or out of the one with the program itself that newer ones depend on.
-fn image(apt: &Apt, package: &str) -> Result<Vec<u8>> {
-    let file = apt.download(package)?;
+fn image(apt: &Apt, package: &str) -> Result<Vec<u8>, Missing> {
+    let file = apt.download(package).map_err(|error| Missing::NotOffered(format!("{error:#}")))?;
     let unpacked = apt.directory.join("unpacked").join(package);
+    fs::create_dir_all(&unpacked)?;
     must(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&unpacked))?;
     if let Ok(kernel) = find(&unpacked.join("boot"), |name| name.starts_with("vmlinuz-")) {
         return Ok(fs::read(kernel)?);
@@ -133,7 +147,13 @@ fn image(apt: &Apt, package: &str) -> Result<Vec<u8>> {
     let depends = output(Command::new("dpkg-deb").arg("--field").arg(&file).arg("Depends"))?;
     match dependencies(&format!("Depends: {depends}"), "linux-binary-").first() {
         Some(binary) if binary != package => image(apt, binary),
-        _ => bail!("{package} has no kernel in it"),
+        _ => Err(Missing::Broken(format!("{package} has no kernel in it"))),
+    }
+}
+
+impl<E: Into<Error>> From<E> for Missing {
+    fn from(error: E) -> Self {
+        Self::Broken(format!("{:#}", error.into()))
     }
 }
 

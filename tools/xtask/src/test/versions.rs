@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::Arguments;
+use super::{Arguments, Tally};
 use crate::house::House;
-use crate::setup::versions::{Version, fetch};
+use crate::setup::versions::{Missing, Version, fetch};
 use crate::table::Table;
 
 /// The kernel in a description that others take the place of.
@@ -33,16 +33,25 @@ pub(super) struct Versions {
 }
 
 impl Versions {
-    /// Fetches them, if all tests are asked for.
-    pub(super) fn fetch(house: &House, arguments: &Arguments) -> Self {
+    /// Fetches them, if all tests are asked for, and says which are not to be had.
+    pub(super) fn fetch(house: &House, arguments: &Arguments, tally: &mut Tally) -> Self {
         let wanted = arguments.all && (arguments.wants("host") || arguments.wants("systems/debian-versions"));
-        Self { all: wanted.then(|| fetch(house)), ..Self::default() }
+        let all = wanted.then(|| fetch(house));
+        for version in all.iter().flatten() {
+            let name = format!("kernel {} for {}", version.folder(), version.arch);
+            match &version.release {
+                Ok(_) => {}
+                Err(Missing::NotOffered(why)) => tally.skip(&name, why),
+                Err(Missing::Broken(why)) => tally.note(&name, Err(why.clone())),
+            }
+        }
+        Self { all, ..Self::default() }
     }
 
-    /// Those of an architecture; none if they were not asked for.
+    /// Those of an architecture that are there; `None` if they were not asked for.
     pub(super) fn of(&self, arch: &str) -> Option<Vec<Version>> {
         let all = self.all.as_ref()?;
-        Some(all.iter().filter(|version| version.arch == arch).cloned().collect())
+        Some(all.iter().filter(|version| version.arch == arch && version.release.is_ok()).cloned().collect())
     }
 
     /// Takes note of a run.
