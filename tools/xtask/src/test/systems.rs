@@ -21,7 +21,7 @@ use parzelle_harness::{Board, judge, qemu};
 
 use super::{Arguments, Tally};
 use crate::house::{House, Traced};
-use crate::paths;
+use crate::{paths, setup};
 
 /// QEMUs that run at a time. What they measure is virtual time and doesn't depend on it.
 const RUNNERS: usize = 2;
@@ -39,6 +39,14 @@ struct System {
     name: String,
     directory: PathBuf,
     expect: Expectation,
+}
+
+impl System {
+    /// Whether a guest in it runs a program of `tests/guest`.
+    fn has_our_programs(&self) -> bool {
+        let description = fs::read_to_string(self.directory.join(&self.expect.system));
+        description.is_ok_and(|text| text.contains("guests/programs/"))
+    }
 }
 
 /// The result of a job: its name, and a remark or the faults.
@@ -60,6 +68,12 @@ pub(super) fn test(house: &House, arguments: &Arguments, tally: &mut Tally) -> R
     }
     if let Err(error) = house.parzelle() {
         tally.note("systems", Err(format!("{error:#}")));
+        return Ok(());
+    }
+    if systems.iter().any(System::has_our_programs)
+        && let Err(error) = setup::guest_programs(house)
+    {
+        tally.note("programs inside guests", Err(format!("{error:#}")));
         return Ok(());
     }
     let (results, outcomes) = mpsc::channel::<Outcome>();
