@@ -141,8 +141,8 @@ pub const LDT_ENTRIES: u64 = 512;
 
 /// Calls of guest partitions on x86-64, beside [`crate::Call`]. Registers as there. Frames are the guest's. Statuses
 /// beyond those of [`crate::Error`] (32 and more) are `parzelle_tables::Error`'s.
-/// The value of those on tables: 0 done; 1 a step is done, call again; 2 nothing was done, other cores have to
-/// flush first, call again after a while.
+/// The value of those on tables: 0 done; 1 a step is done, call again; 2 nothing was done, call again after a while: other
+/// cores have to flush first, or there is more in the queue than is taken in a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum GuestCall {

@@ -55,6 +55,17 @@ impl Calls {
         (guest.vector, guest.error, guest.address)
     }
 
+    /// Makes a call on tables when nothing is queued any more: the kernel takes a step of that first otherwise.
+    fn call(&mut self, which: GuestCall, arguments: [u64; 3]) -> Result<u64, Error> {
+        while self.queued() != 0 {
+            // What is refused is absent; the guest finds out when it touches it.
+            if call(GuestCall::Drain, [0; 3]) == Err(Error::Other) {
+                break;
+            }
+        }
+        call(which, arguments)
+    }
+
     fn slot(&self, slot: u64) -> *mut u64 {
         let queue = self.guest.as_ptr().cast::<u8>().wrapping_add(core::mem::offset_of!(Guest, queue));
         queue.cast::<u64>().wrapping_add((slot % QUEUE) as usize)
@@ -67,19 +78,19 @@ impl Calls {
 
 impl Service for Calls {
     fn create(&mut self, frame: u64, level: u8, lines: u64) -> Answer {
-        call(GuestCall::Create, [frame, level.into(), lines]).map(Progress::from_number)
+        self.call(GuestCall::Create, [frame, level.into(), lines]).map(Progress::from_number)
     }
 
     fn fill(&mut self, frame: u64, lines: u64) -> Answer {
-        call(GuestCall::Fill, [frame, lines, 0]).map(Progress::from_number)
+        self.call(GuestCall::Fill, [frame, lines, 0]).map(Progress::from_number)
     }
 
     fn write(&mut self, frame: u64, index: u64, entry: u64) -> Result<(), Error> {
-        call(GuestCall::Write, [frame, index, entry]).map(|_| ())
+        self.call(GuestCall::Write, [frame, index, entry]).map(|_| ())
     }
 
     fn destroy(&mut self, frame: u64) -> Answer {
-        call(GuestCall::Destroy, [frame, 0, 0]).map(Progress::from_number)
+        self.call(GuestCall::Destroy, [frame, 0, 0]).map(Progress::from_number)
     }
 
     fn drain(&mut self) -> Answer {
@@ -88,12 +99,12 @@ impl Service for Calls {
 
     fn set_roots(&mut self, kernel: Option<u64>, user: Option<u64>) -> Result<(), Error> {
         let [kernel, user] = [kernel, user].map(|root| root.unwrap_or(NO_ROOT));
-        call(GuestCall::SetRoots, [kernel, user, 0]).map(|_| ())
+        self.call(GuestCall::SetRoots, [kernel, user, 0]).map(|_| ())
     }
 
     fn flush(&mut self, vcpus: u64, generation: u64) -> u64 {
         // A call that is refused has nothing to wait for.
-        call(GuestCall::Flush, [vcpus, generation, 0]).unwrap_or(0)
+        self.call(GuestCall::Flush, [vcpus, generation, 0]).unwrap_or(0)
     }
 
     fn here(&self) -> u64 {

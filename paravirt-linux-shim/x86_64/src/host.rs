@@ -79,8 +79,7 @@ impl Host for VcpuHost {
     }
 
     fn console_out(&self, bytes: &[u8]) {
-        let mut output = self.shared.output.lock();
-        bytes.iter().for_each(|byte| output.put(*byte));
+        self.shared.output.lock().write(bytes);
     }
 
     fn console_flush(&self) {

@@ -29,7 +29,6 @@ pub mod files;
 pub mod guarded;
 pub mod host;
 pub mod hypercall;
-pub mod input;
 pub mod instructions;
 pub mod loading;
 #[path = "../../aarch64/src/lock.rs"]
@@ -37,8 +36,6 @@ pub mod lock;
 pub mod machine;
 pub mod memory;
 pub mod msr;
-#[path = "../../aarch64/src/output.rs"]
-pub mod output;
 pub mod own;
 pub mod ram;
 pub mod relax;

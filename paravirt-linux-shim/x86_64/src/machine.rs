@@ -28,14 +28,13 @@ use spin::Once;
 
 use crate::failure::Failure;
 use crate::files::Files;
-use crate::input::Input;
 use crate::loading::Plan;
 use crate::lock::Lock;
-use crate::output::Output;
 use crate::ram::{Frame, GuestRam};
 use crate::relax::GiveWay;
 use crate::run::Runner;
 use crate::vcpu::{VCPUS, register};
+use parzelle_shim_backends::{Input, Output};
 
 /// Ports that a guest has: enough for 8 vCPUs and some devices.
 const PORTS: usize = 256;
@@ -99,7 +98,7 @@ pub fn start() -> Result<(), Failure> {
     let domain = Domain::new(setup).map_err(|_| Failure::NoGuest)?;
     let entry = plan.write(&ram, initrd, domain.console_port())?;
     // What was typed to the guest that was here before is not for this one.
-    let (input, input_events) = Input::find(&me, VcpuPage::first().condition() != Condition::NormalStart);
+    let input = Input::find(&me, VcpuPage::first().condition() != Condition::NormalStart);
     let facts = Facts {
         vcpu: 0,
         // The kernel keeps what FXSAVE saves.
@@ -116,8 +115,8 @@ pub fn start() -> Result<(), Failure> {
         facts,
         vcpus,
         output: Lock::new(Output::new()),
+        input_events: input.events,
         input: Lock::new(input),
-        input_events,
     });
     first(shared, entry)
 }

@@ -150,13 +150,13 @@ impl Frame {
     #[inline]
     fn word32(&self, at: usize) -> &AtomicU32 {
         // SAFETY: as above, and aligned.
-        unsafe { &*((self.0 + at as u64 % PAGE & !3) as *const AtomicU32) }
+        unsafe { &*((self.0 + (at as u64 % PAGE) & !3) as *const AtomicU32) }
     }
 
     #[inline]
     fn word64(&self, at: usize) -> &AtomicU64 {
         // SAFETY: as above, and aligned.
-        unsafe { &*((self.0 + at as u64 % PAGE & !7) as *const AtomicU64) }
+        unsafe { &*((self.0 + (at as u64 % PAGE) & !7) as *const AtomicU64) }
     }
 }
 

@@ -19,8 +19,8 @@ use parzelle_xen::traps::TrapTable;
 
 use crate::guarded;
 use crate::instructions::{gs_base, set_gs_base};
-use crate::output::Output;
 use crate::own::{self, Cause};
+use parzelle_shim_backends::Output;
 
 /// 64-bit code, privilege 3.
 pub const USER_CODE: u16 = 0x33;

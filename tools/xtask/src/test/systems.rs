@@ -22,8 +22,8 @@ use parzelle_harness::{Board, judge, qemu};
 use super::versions::Versions;
 use super::{Arguments, Tally, versions};
 use crate::house::{House, Traced};
-use crate::paths;
 use crate::setup::versions::Version;
+use crate::{paths, setup};
 
 /// QEMUs that run at a time. What they measure is virtual time and doesn't depend on it.
 const RUNNERS: usize = 2;
@@ -45,6 +45,14 @@ struct System {
     expect: Expectation,
 }
 
+impl System {
+    /// Whether a guest in it runs a program of `tests/guest`.
+    fn has_our_programs(&self) -> bool {
+        let description = fs::read_to_string(self.directory.join(&self.expect.system));
+        description.is_ok_and(|text| text.contains("guests/programs/"))
+    }
+}
+
 /// The result of a job: its name, its kernel, and a remark or the faults.
 type Outcome = (String, Option<Version>, Result<String, String>);
 
@@ -57,6 +65,12 @@ pub(super) fn test(house: &House, arguments: &Arguments, versions: &mut Versions
     }
     if let Err(error) = house.parzelle() {
         tally.note("systems", Err(format!("{error:#}")));
+        return Ok(());
+    }
+    if systems.iter().any(System::has_our_programs)
+        && let Err(error) = setup::guest_programs(house)
+    {
+        tally.note("programs inside guests", Err(format!("{error:#}")));
         return Ok(());
     }
     let (results, outcomes) = mpsc::channel::<Outcome>();

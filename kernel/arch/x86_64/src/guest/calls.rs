@@ -19,7 +19,7 @@ use parzelle_tables::{Error as Refused, Progress};
 
 /// Call again.
 const AGAIN: u64 = 1;
-/// Call again when other cores have flushed.
+/// Nothing was done: call again, when other cores have flushed, or the queue is empty.
 const LATER: u64 = 2;
 
 /// The value of a call, or the status that refuses it. No value: the caller's registers are another's.
@@ -45,7 +45,7 @@ impl Processor {
         // What is queued holds before anything else does.
         let drained = guest.tables.lock().drain(&mut self.vcpu_page()).map_err(|error| error as u64)?;
         if drained != Progress::Done {
-            return Ok(Some(AGAIN));
+            return Ok(Some(if number == GuestCall::Drain as u64 { AGAIN } else { LATER }));
         }
         let refuse = |error: Refused| error as u64;
         let progress = match number {

@@ -105,6 +105,11 @@ impl Calls {
         self.queue.0.is_empty()
     }
 
+    /// The tables of which something is queued.
+    pub(super) fn tables(&self) -> impl Iterator<Item = u64> {
+        self.queue.0.iter().map(|element| element << 12 >> 24)
+    }
+
     /// As the kernel does: what is queued comes before any other call.
     fn call<T>(&mut self, call: impl FnOnce(&mut Kernel) -> T) -> T {
         self.calls += 1;
@@ -304,5 +309,5 @@ fn due(entry: u64, word: u64) -> u64 {
         return word;
     }
     let write = if entry & 0x42 == 0x42 { 0x42 } else { 0 };
-    (MEMORY + frame * 4096 | 0x25 | write | entry & 1 << 63) ^ word
+    ((MEMORY + frame * 4096) | 0x25 | write | entry & 1 << 63) ^ word
 }

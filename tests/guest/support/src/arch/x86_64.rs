@@ -87,8 +87,10 @@ pub fn place(context: &libc::ucontext_t) -> usize {
     context.uc_mcontext.gregs[libc::REG_RIP as usize] as usize
 }
 
-/// Lets an interrupted program go on elsewhere.
+/// Lets an interrupted program go on elsewhere, with 64 bits: it may have been interrupted with 32.
 pub fn set_place(context: &mut libc::ucontext_t, place: usize) {
+    let selectors = &mut context.uc_mcontext.gregs[libc::REG_CSGSFS as usize];
+    *selectors = *selectors & !0xffff | 0x33;
     context.uc_mcontext.gregs[libc::REG_RIP as usize] = place as i64;
 }
 
