@@ -15,7 +15,7 @@ use core::mem::offset_of;
 use parzelle_abi::Error;
 use parzelle_abi::x86_64::{self as abi, GuestCall, NO_ROOT, RESUME_FAST, RESUME_FULL};
 use parzelle_core::machine::Machine;
-use parzelle_tables::{Error as Refused, Progress};
+use parzelle_tables::{Error as Refused, Progress, Queue};
 
 /// Call again.
 const AGAIN: u64 = 1;
@@ -42,10 +42,14 @@ pub(crate) fn call(core: &mut Core, number: u64, arguments: [u64; 5]) -> bool {
 
 impl Processor {
     fn guest_call(&mut self, guest: &'static Guest, number: u64, [a, b, c, ..]: [u64; 5]) -> Reply {
-        // What is queued holds before anything else does.
-        let drained = guest.tables.lock().drain(&mut self.vcpu_page()).map_err(|error| error as u64)?;
-        if drained != Progress::Done {
-            return Ok(Some(if number == GuestCall::Drain as u64 { AGAIN } else { LATER }));
+        // What is queued holds before anything else does. Both in one call would take too long.
+        let mut page = self.vcpu_page();
+        if page.count() != 0 {
+            let drained = guest.tables.lock().drain(&mut page).map_err(|error| error as u64)?;
+            match drained {
+                Progress::Done if number >= RESUME_FULL || number == GuestCall::Drain as u64 => {}
+                _ => return Ok(Some(if number == GuestCall::Drain as u64 { AGAIN } else { LATER })),
+            }
         }
         let refuse = |error: Refused| error as u64;
         let progress = match number {
