@@ -49,8 +49,9 @@ pub(crate) fn make(
     let slots = [SHIM_SLOT + 1, SHIM_SLOT].map(|end| {
         let mut slots = [0; KERNEL_SLOTS.end - KERNEL_SLOTS.start];
         for (word, slot) in slots.iter_mut().zip(COMMON_SLOT..end) {
+            let entry = (common(host) as *const u64).wrapping_add(slot);
             // SAFETY: an entry of a root that boot has just made, in memory that its root maps.
-            *word = unsafe { (common(host) as *const u64).add(slot).read() };
+            *word = unsafe { entry.read() };
         }
         slots
     });
