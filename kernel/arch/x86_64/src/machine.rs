@@ -213,15 +213,6 @@ impl Processor {
         }
     }
 
-    /// Loads the root again that was loaded.
-    pub(crate) fn reload(&mut self) {
-        if self.has_guest() {
-            return self.load_root();
-        }
-        // SAFETY: as in `enter`.
-        unsafe { cpu::write_cr3(self.space.root) };
-    }
-
     /// An interrupt of another core: is something to be forgotten?
     pub(crate) fn kicked(&mut self) {
         self.timer.local.end();

@@ -137,10 +137,12 @@ impl Processor {
 
 /// Takes everything from a guest whose partition restarts, one step at a time; `true`: there is more.
 pub(crate) fn reset(machine: &mut Processor, guest: &Guest, root: u64) -> bool {
-    // Any partition may be current: the pool is seen by the guest's root only.
+    // Any partition may be loaded, whose context only its own root shows; and the pool only that of the guest.
+    let loaded = machine.loaded_root();
     // SAFETY: it maps the kernel as any root does.
     unsafe { cpu::write_cr3(root) };
     let more = guest.tables.lock().reset() != Progress::Done;
-    machine.reload();
+    // SAFETY: what was loaded.
+    unsafe { cpu::write_cr3(loaded) };
     more
 }

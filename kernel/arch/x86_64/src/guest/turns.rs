@@ -36,13 +36,18 @@ impl Processor {
         unsafe { &mut *((self.context + SIDES) as *mut Sides) }
     }
 
-    /// Loads a root of the loaded vCPU's partition: its TLB is empty then.
-    pub(crate) fn load_root(&mut self) {
+    /// The root of the loaded vCPU.
+    pub(super) fn loaded_root(&mut self) -> u64 {
         // None before its first start.
-        let root = match self.sides().root() {
+        match if self.has_guest() { self.sides().root() } else { 0 } {
             0 => self.space.root,
             root => root,
-        };
+        }
+    }
+
+    /// Loads it: the TLB is empty then.
+    pub(crate) fn load_root(&mut self) {
+        let root = self.loaded_root();
         // SAFETY: the partition's own, or one that the page-table service vouches for: it has the kernel's slots.
         unsafe { cpu::write_cr3(root) };
     }
