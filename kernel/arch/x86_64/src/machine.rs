@@ -279,8 +279,7 @@ impl Machine for Processor {
         self.flags = to.flags;
         self.block.tss.stack = self.context + SAVED;
         if to.flags & VCPU_GUEST != 0 {
-            self.load_sides();
-            self.load_root();
+            self.enter_sides();
         }
         let &mut Context { fs, gs, .. } = self.registers();
         self.set_bases([fs, gs]);

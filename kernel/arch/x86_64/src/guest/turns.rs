@@ -74,8 +74,18 @@ impl Processor {
         unsafe { cpu::load_local(0) };
     }
 
+    /// The loaded vCPU was another just now: loads its root, segments and segment registers. Which root that is says the
+    /// service: what the context has may be from before a restart.
+    pub(crate) fn enter_sides(&mut self) {
+        if let Some(guest) = self.space.guest {
+            self.sides().roots = guest.tables.lock().roots(self.index as usize);
+        }
+        self.load_root();
+        self.load_sides();
+    }
+
     /// Gives the processor the loaded vCPU's segments, then its segment registers. Changes their bases.
-    pub(crate) fn load_sides(&mut self) {
+    fn load_sides(&mut self) {
         let &mut Sides { segments, selectors, .. } = self.sides();
         for (slot, segment) in GUESTS.into_iter().zip(segments) {
             self.block.gdt[slot % 16] = segment;
