@@ -418,6 +418,8 @@ impl Machine for Processor {
     }
 
     fn halt(&mut self, how: Halt) {
+        #[cfg(feature = "audit")]
+        crate::guest::audit::all(self.module);
         power::halt(how);
     }
 }
