@@ -5,19 +5,25 @@
 //!
 //! ```text
 //!   foreign.S   in and out of the guest context, reflection: nothing of this
+//!   foreign.rs  what its assembly goes by
 //!   sides       in which context a vCPU is, what the entry needs to know of that
-//!   turns       from one context to the other, the long way; segments, TLB
+//!   turns       from one context to the other, the long way; TLB
+//!   segments    the guest's own descriptors and segment registers
+//!   page        its part of the vCPU page
 //!   calls       the calls on page tables, flushes, segments
 //!   window      how the page-table service reaches memory
 //! ```
 
 mod calls;
+mod foreign;
 mod make;
+mod page;
+mod segments;
 pub(crate) mod sides;
 mod turns;
 mod window;
 
-pub(crate) use calls::{call, reset};
+pub(crate) use calls::call;
 pub(crate) use make::make;
 
 use parzelle_tables::{Tables, Tlb};
@@ -29,7 +35,7 @@ pub(crate) struct Guest {
     /// Its page tables; each of its operations is bounded.
     tables: TicketMutex<Tables<'static, Window>>,
     /// Which cores have forgotten what; by the core's number.
-    pub(crate) tlb: &'static Tlb<'static>,
+    tlb: &'static Tlb<'static>,
     /// The root of a guest context that has none.
     empty: u64,
 }
