@@ -67,11 +67,6 @@ fn within<T>(table: &[T], span: Span) -> bool {
     u64::from(span.first) + u64::from(span.count) <= table.len() as u64
 }
 
-/// The records of a span; none, if it is not within the table.
-fn part<T>(table: &[T], span: Span) -> &[T] {
-    table.get(span.range()).unwrap_or(&[])
-}
-
 /// Whether a span begins at `next`, which moves to its end.
 fn follows(next: &mut u64, span: Span) -> bool {
     let follows = u64::from(span.first) == *next;
@@ -142,7 +137,7 @@ fn time(plan: &Plan<'_>) -> Result<(), Refusal> {
     timelines.all("its windows are missing", |_, timeline| within(plan.windows(), timeline.windows))?;
     timelines.all("its windows do not fill the frame, each from the end of the one before", |number, timeline| {
         let mut end = 0;
-        let windows = part(plan.windows(), timeline.windows);
+        let windows = timeline.windows.of(plan.windows());
         windows.iter().all(|window| {
             let follows = window.start == end && window.duration > 0;
             end = window.start.saturating_add(window.duration);
@@ -151,7 +146,7 @@ fn time(plan: &Plan<'_>) -> Result<(), Refusal> {
     })?;
     timelines.all("a window's time partition is not on this core", |number, timeline| {
         let queues = cores.get(number % cores.len()).map_or(0, |core| core.queues.count);
-        part(plan.windows(), timeline.windows).iter().all(|window| window.queue < queues)
+        timeline.windows.of(plan.windows()).iter().all(|window| window.queue < queues)
     })?;
     Table("windows", plan.windows())
         .all("it begins with more than it lasts", |_, window| window.pad < window.duration)?;
@@ -170,7 +165,7 @@ fn vcpus(plan: &Plan<'_>) -> Result<(), Refusal> {
     })?;
     vcpus.all("its partition does not have it", |index, vcpu| {
         let partition = plan.partitions().get(vcpu.partition as usize).copied().unwrap_or_default();
-        part(plan.partition_vcpus(), partition.vcpus).get(vcpu.index as usize) == Some(&(index as u32))
+        partition.vcpus.of(plan.partition_vcpus()).get(vcpu.index as usize) == Some(&(index as u32))
     })?;
     vcpus.all("its queue is not sorted by priority", |index, vcpu| {
         let before = index.checked_sub(1).and_then(|before| plan.vcpus().get(before));
@@ -209,20 +204,20 @@ fn partitions(plan: &Plan<'_>) -> Result<(), Refusal> {
         partition.start_next == NONE || has(plan.partitions(), partition.start_next)
     })?;
     all.all("its rights are not sorted", |_, partition| {
-        part(plan.rights(), partition.rights).is_sorted_by_key(|right| (right.kind, right.target))
+        partition.rights.of(plan.rights()).is_sorted_by_key(|right| (right.kind, right.target))
     })?;
     all.all("there is no such peer", |_, partition| {
-        part(plan.peers(), partition.peers).iter().all(|&peer| has(plan.partitions(), peer))
+        partition.peers.of(plan.peers()).iter().all(|&peer| has(plan.partitions(), peer))
     })?;
     let own = |vcpu: u32, index| plan.vcpus().get(vcpu as usize).is_some_and(|vcpu| vcpu.partition as usize == index);
     all.all("one of its vCPUs is another's", |index, partition| {
-        part(plan.partition_vcpus(), partition.vcpus).iter().all(|&vcpu| own(vcpu, index))
+        partition.vcpus.of(plan.partition_vcpus()).iter().all(|&vcpu| own(vcpu, index))
     })?;
     all.all("another hears its ports", |index, partition| {
-        part(plan.ports(), partition.ports).iter().all(|port| port.event >= EVENTS || own(port.vcpu, index))
+        partition.ports.of(plan.ports()).iter().all(|port| port.event >= EVENTS || own(port.vcpu, index))
     })?;
     all.all("another hears its lines", |index, partition| {
-        part(plan.lines(), partition.lines).iter().all(|line| own(line.vcpu, index))
+        partition.lines.of(plan.lines()).iter().all(|line| own(line.vcpu, index))
     })?;
     all.all("its guest has no table pool that is its own", |index, partition| pool(plan, index as u32, partition))?;
     Table("rights", plan.rights()).all("its target is missing", |_, right| match right.kind {
@@ -249,7 +244,7 @@ fn pool(plan: &Plan<'_>, index: u32, partition: &PartitionRecord) -> bool {
     }
     let maps = part(plan.kernel_maps(), partition.kernel_maps);
     let mapped = |range: (u64, u64)| {
-        maps.iter().any(|map| map.address <= range.0 && range.0 + range.1 <= map.address.saturating_add(map.bytes))
+        maps.iter().any(|map| map.address <= range.0 && range.0.saturating_add(range.1) <= map.address.saturating_add(map.bytes))
     };
     let mut memory = plan.memory().iter().filter(|memory| meet(pool, (memory.address, memory.bytes)));
     let sole = memory.next().is_some_and(|it| it.partition == index && pool == (it.address, it.bytes));
@@ -267,7 +262,7 @@ fn pool(plan: &Plan<'_>, index: u32, partition: &PartitionRecord) -> bool {
 
 /// What a partition maps is in order, and nothing that would open its fence.
 fn regions(plan: &Plan<'_>, partition: usize, record: &PartitionRecord) -> Result<(), Refusal> {
-    let regions = Table("regions", part(plan.regions(), record.regions));
+    let regions = Table("regions", record.regions.of(plan.regions()));
     let range = |region: &RegionRecord| (region.physical, region.bytes);
     let rule = |what, holds: &mut dyn FnMut(&RegionRecord) -> bool| {
         let found = regions.all(what, |_, region| holds(region));
