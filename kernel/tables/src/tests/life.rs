@@ -24,7 +24,7 @@ fn a_half_filled_table_cannot_be_linked() {
             break;
         }
     }
-    assert_eq!(steps, 64);
+    assert_eq!(steps, 32);
     assert_eq!(world.write(2, 7, 6 << 12 | 0x67), Ok(()));
     let roots = world.set_roots(0, [Some(4), None]).unwrap();
     assert_eq!(world.walk(roots[0], 7 << 21 | 511 << 12), Some((place(20).unwrap(), true, true)));
@@ -87,7 +87,7 @@ fn a_dying_table_is_nobodys() {
     assert_eq!(world.create(1, 1, 0), Err(Error::Exists));
     world.audit();
     let steps = (0..).take_while(|_| world.destroy(1) == Ok(Progress::Again)).count();
-    assert_eq!(steps, 14);
+    assert_eq!(steps, 2);
     assert_eq!(world.create(1, 1, 0), Ok(Progress::Done));
     world.audit();
 }

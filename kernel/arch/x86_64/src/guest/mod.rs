@@ -17,7 +17,7 @@ pub(crate) mod sides;
 mod turns;
 mod window;
 
-pub(crate) use calls::{call, reset};
+pub(crate) use calls::{call, drain, reset};
 pub(crate) use make::make;
 
 use parzelle_tables::{Tables, Tlb};
