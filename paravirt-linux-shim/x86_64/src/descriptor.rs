@@ -23,6 +23,8 @@ const CODE32: u64 = 0x00cf_fb00_0000_ffff;
 const OWN: u64 = 12;
 /// Entries of the LDT count from here.
 const LDT: u64 = 1 << 16;
+/// The most that an LDT can have.
+const LDT_ENTRIES_MAX: u64 = 8192;
 /// The most that the kernel takes.
 const LDT_ENTRIES: u64 = parzelle_abi::x86_64::LDT_ENTRIES;
 
@@ -88,10 +90,13 @@ impl Runner {
     ///
     /// # Errors
     /// [`Errno::Fault`]; [`Errno::Invalid`]: more entries than there can be.
+    ///
+    /// The kernel has room for the first 512 of 8192: who loads another faults.
     pub fn set_ldt(&mut self, address: u64, entries: u64) -> Result<(), Errno> {
-        if entries > LDT_ENTRIES {
+        if entries > LDT_ENTRIES_MAX {
             return Err(Errno::Invalid);
         }
+        let entries = entries.min(LDT_ENTRIES);
         for index in 0..entries {
             let descriptor: u64 = self.space.get(address.wrapping_add(index * 8))?;
             if !set_descriptor(LDT + index, descriptor) {

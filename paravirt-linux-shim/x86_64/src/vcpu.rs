@@ -275,7 +275,7 @@ impl Vcpu {
     pub fn report(&mut self, output: &mut Output) {
         let (rip, rflags, cs, user) = (self.rip, self.rflags, self.cs, self.user);
         let place = if user { "a user program" } else { "its kernel" };
-        output.say(format_args!("the guest is in {place}: rip {rip:#x} rflags {rflags:#x} cs {cs:#x}"));
+        output.say(format_args!("crash of the guest, in {place}: rip {rip:#x} rflags {rflags:#x} cs {cs:#x}"));
         let page = self.page();
         let (vector, error, address) = (page.vector, page.error, page.address);
         output.say(format_args!("the last exception: {vector}, error code {error:#x}, address {address:#x}"));
