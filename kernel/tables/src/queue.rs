@@ -80,19 +80,19 @@ impl<M: Memory> Tables<'_, M> {
         let mut result = Ok(());
         while count > 0 && budget > 0 {
             let element = Element(queue.element(count - 1));
-            let Ok(number) = self.live(element.frame()) else {
-                count -= 1;
-                budget = budget.saturating_sub(1);
-                continue;
-            };
             if element.is_one()
-                && let Some(done) = self.synchronise_leaf(number, element.index())
+                && let Some(done) = self.synchronise_leaf(element.frame(), element.index())
             {
                 result = result.and(done);
                 count -= 1;
                 budget = budget.saturating_sub(2);
                 continue;
             }
+            let Ok(number) = self.live(element.frame()) else {
+                count -= 1;
+                budget = budget.saturating_sub(1);
+                continue;
+            };
             let entries = element.entries();
             // To the end of the line, at most.
             let cost = self.cost(number);
