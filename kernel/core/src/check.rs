@@ -242,13 +242,13 @@ fn pool(plan: &Plan<'_>, index: u32, partition: &PartitionRecord) -> bool {
     if plan.system.arch != ARCH_X86_64 || guests == 0 {
         return pool == (0, 0);
     }
-    let maps = part(plan.kernel_maps(), partition.kernel_maps);
+    let maps = partition.kernel_maps.of(plan.kernel_maps());
     let mapped = |range: (u64, u64)| {
         maps.iter().any(|map| map.address <= range.0 && range.0.saturating_add(range.1) <= map.address.saturating_add(map.bytes))
     };
     let mut memory = plan.memory().iter().filter(|memory| meet(pool, (memory.address, memory.bytes)));
     let sole = memory.next().is_some_and(|it| it.partition == index && pool == (it.address, it.bytes));
-    let regions = part(plan.regions(), partition.regions).iter().filter(|region| region.space == SPACE_GUEST);
+    let regions = partition.regions.of(plan.regions()).iter().filter(|region| region.space == SPACE_GUEST);
     guests == own.clone().count()
         && (pool.0 | pool.1).is_multiple_of(PAGE)
         && !meet(pool, (plan.system.image, plan.system.image_bytes))

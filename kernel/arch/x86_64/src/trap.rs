@@ -90,6 +90,17 @@ unsafe extern "C" fn parzelle_call(core: *mut Core, number: u64) -> *const Conte
     exit(core)
 }
 
+/// A shim resumes its guest with something in the queue: does a step of that; whether it was the last.
+///
+/// # Safety
+/// As [`parzelle_call`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn parzelle_drain(core: *mut Core) -> bool {
+    // SAFETY: see there.
+    let core = unsafe { &mut *core };
+    guest::drain(&mut core.machine)
+}
+
 /// An interrupt, or an exception of the current vCPU: returns as [`parzelle_call`].
 ///
 /// # Safety

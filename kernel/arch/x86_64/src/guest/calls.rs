@@ -41,6 +41,12 @@ pub(crate) fn call(core: &mut Core, number: u64, arguments: [u64; 5]) -> bool {
     true
 }
 
+/// Does a step of what the current vCPU has queued; whether nothing is left.
+pub(crate) fn drain(machine: &mut Processor) -> bool {
+    let page = &mut machine.vcpu_page();
+    machine.space.guest.is_some_and(|guest| guest.tables.lock().drain(page) == Ok(Progress::Done))
+}
+
 impl Processor {
     fn guest_call(&mut self, guest: &'static Guest, number: u64, [a, b, c, ..]: [u64; 5]) -> Reply {
         // What is queued holds before anything else does. Both in one call would take too long.

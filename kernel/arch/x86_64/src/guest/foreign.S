@@ -68,13 +68,14 @@ parzelle_reflect_trap:
     mov dr6, r11
     jmp 1b
 
-# The shim goes on in the guest context. Who has no guest, or something in the queue, goes the long way.
+# The shim goes on in the guest context. Who has no guest goes the long way.
 parzelle_resume:
     mov r11, [rsp + {PAGE} - {SAVED}]
     test r11, r11
     jz resume_call
     cmp dword ptr [r11 + {G_QUEUED}], 0
-    jne resume_call
+    jne resume_drain
+resume_drained:
     cmp rax, {FULL}
     je resume_full
     jb resume_call
@@ -94,6 +95,30 @@ parzelle_resume:
     mov r11, [r11 + {G_RFLAGS}]
     and r11d, {FLAGS}
     or r11d, {CLEAN}
+    swapgs
+    sysretq
+
+# A step of what is queued, first: mostly it is one. Registers that Rust does not keep, go on the stack.
+resume_drain:
+    cmp rax, {FULL}
+    jb resume_call
+    mov rcx, rsp
+    mov rsp, gs:[{STACK_TOP}]
+    .irp register, rcx, rax, rdi, rsi, rdx, r8, r9, r10
+    push \register
+    .endr
+    mov rdi, gs:[{CORE}]
+    call parzelle_drain
+    test al, al
+    .irp register, r10, r9, r8, rdx, rsi, rdi, rax, rsp
+    pop \register
+    .endr
+    mov r11, [rsp + {PAGE} - {SAVED}]
+    jnz resume_drained
+    # There is more: the shim tries again.
+    mov rcx, [rsp + {RIP} - {SAVED}]
+    mov r11d, {CLEAN}
+    mov rsp, gs:[{USER_SP}]
     swapgs
     sysretq
 

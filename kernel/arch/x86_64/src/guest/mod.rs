@@ -26,7 +26,7 @@ pub(crate) mod sides;
 mod turns;
 mod window;
 
-pub(crate) use calls::call;
+pub(crate) use calls::{call, drain};
 pub(crate) use make::make;
 
 use parzelle_tables::{Tables, Tlb};
