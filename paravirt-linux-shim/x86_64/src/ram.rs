@@ -196,7 +196,12 @@ impl Page for Frame {
     }
     #[inline]
     fn any64(&self, at: usize, words: usize) -> u64 {
-        (0..words).fold(0, |all, word| all | self.word64(at + word * 8).load(Ordering::Relaxed))
+        let at = at as u64 % PAGE & !7;
+        let words = words.min(((PAGE - at) / 8) as usize);
+        let first = (self.0 + at) as *const u64;
+        // SAFETY: in a frame of the guest's memory, up to its end; aligned. What others write there
+        // meanwhile is seen or not.
+        (0..words).fold(0, |all, word| all | unsafe { first.add(word).read_volatile() })
     }
     #[inline]
     fn store64(&self, at: usize, value: u64) {

@@ -60,7 +60,11 @@ vectors:
 # Routines for Rust: 0 in rax is success, what was read is in rdx.
 .global guarded_copy
 guarded_copy:
-    mov rcx, rdx
+    mov ecx, edx
+    shr ecx, 3
+    rep movsq
+    mov ecx, edx
+    and ecx, 7
     rep movsb
     xor eax, eax
     ret

@@ -408,6 +408,8 @@ impl Machine for Processor {
     }
 
     fn halt(&mut self, how: Halt) {
+        #[cfg(feature = "audit")]
+        crate::guest::audit::all(self.module);
         power::halt(how);
     }
 }

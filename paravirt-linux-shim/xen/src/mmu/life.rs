@@ -134,7 +134,9 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
             return false;
         }
         self.mmu.book.destroyed(frame);
-        if let Ok(page) = self.page(frame) {
+        if level > 1
+            && let Ok(page) = self.page(frame)
+        {
             let lines = lines(&page);
             self.unlink_children(&page, level, lines, ENTRIES);
         }

@@ -8,9 +8,12 @@
 //!   sides       in which context a vCPU is, what the entry needs to know of that
 //!   turns       from one context to the other, the long way; segments, TLB
 //!   calls       the calls on page tables, flushes, segments
+//!   audit       all invariants of the tables, in kernels for tests
 //!   window      how the page-table service reaches memory
 //! ```
 
+#[cfg(feature = "audit")]
+pub(crate) mod audit;
 mod calls;
 mod make;
 pub(crate) mod sides;
