@@ -47,6 +47,8 @@ const TASK_AVAILABLE: u64 = 9 << 40;
 
 const DATA: u64 = PRESENT | SEGMENT | READ_WRITE | ACCESSED;
 const TEXT: u64 = DATA | CODE | LONG;
+/// Flat for 32-bit code, too: 4 GiB in pages, a stack of 32 bits.
+const USER_DATA_FLAT: u64 = DATA | USER | 0x00cf_0000_0000_ffff;
 /// Without `READ_WRITE`: executable only, so that it can't be loaded into a data segment register.
 const USER_TEXT: u64 = PRESENT | SEGMENT | ACCESSED | CODE | LONG | USER;
 
@@ -56,7 +58,7 @@ pub type Gdt = [u64; 16];
 /// Makes the table of a core whose task segment lies at `task`.
 pub const fn gdt(task: u64) -> Gdt {
     let [low, high] = system(task, size_of::<Tss>() as u64 - 1, TASK_AVAILABLE);
-    [0, TEXT, DATA, DATA | USER, 0, DATA | USER, USER_TEXT, low, high, 0, 0, 0, 0, 0, 0, 0]
+    [0, TEXT, DATA, USER_DATA_FLAT, 0, USER_DATA_FLAT, USER_TEXT, low, high, 0, 0, 0, 0, 0, 0, 0]
 }
 
 /// A system segment of 64-bit mode: of a kind, as it stands in bits 43:40.
@@ -147,7 +149,7 @@ mod tests {
         let table = gdt(0);
         assert_eq!(table[1] >> 40, 0x20_9b, "kernel code");
         assert_eq!(table[2] >> 40, 0x93, "kernel data");
-        assert_eq!([table[3] >> 40, table[5] >> 40], [0xf3; 2], "user data");
+        assert_eq!([table[3], table[5]], [0x00cf_f300_0000_ffff; 2], "user data");
         assert_eq!(table[6] >> 40, 0x20_f9, "user code, not readable as data");
         assert_eq!((STAR >> 48) + 16, u64::from(USER_CODE));
         assert_eq!((STAR >> 48) + 8, u64::from(USER_DATA));
