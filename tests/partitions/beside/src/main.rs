@@ -42,9 +42,11 @@ fn main() -> Result<(), Error> {
         }
     }
     test.equal("the attacker's mode", attacker.status()?.mode, Mode::Normal);
+    // Under icount several cores share one clock, and an audit is long: then windows say nothing.
+    let most = me.config().number("late");
     let own = own_statistics()?;
-    let events = (own.windows_missed, own.health_events, own.restarts);
-    test.equal("my accounts", events, (0, 0, 0));
+    let missed = most.map_or(0, |_| own.windows_missed);
+    test.equal("my accounts", (missed, own.health_events, own.restarts), (0, 0, 0));
     let accounts = attacker.statistics()?;
     log::info!(
         "{windows} windows, the latest start {latest} ns late, {} hashes; the attacker: {} health events, {} restarts",
@@ -52,8 +54,7 @@ fn main() -> Result<(), Error> {
         accounts.health_events,
         accounts.restarts,
     );
-    let most = me.config().number("late").unwrap_or(u64::MAX);
-    test.within("lateness", latest, 0, most);
+    test.within("lateness", latest, 0, most.unwrap_or(u64::MAX));
     test.verdict();
     finish(End::Stop)
 }

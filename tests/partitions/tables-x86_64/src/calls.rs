@@ -9,7 +9,7 @@ use parzelle_rt::abi::PAGE;
 use parzelle_rt::abi::x86_64::{Guest, GuestCall, LDT_ENTRIES, NO_ROOT};
 
 use crate::ram::{BELOW, COUNT, GARBAGE, KERNEL_ROOT, USER_ROOT, level};
-use crate::{Attack, raw};
+use crate::{Attack, SETTLED, UNSETTLED, raw};
 
 /// Descriptors that guests have, and some that none may have: 32-bit code and data, 16-bit code and
 /// stack, data that expands down, conforming code, code of ring 0, a call gate, a task segment.
@@ -64,28 +64,29 @@ impl Attack {
             64 => [if self.random.below(16) == 0 { self.random.edge() } else { own }, self.lines()],
             65 => [self.lines(), 0],
             66 => [index, self.ram.entry(&mut self.random, own)],
-            69 => [self.root(), 0],
+            69 => [self.root(USER_ROOT), 0],
             70 => [if self.random.below(2) == 0 { 0 } else { self.generation }, 0],
             71 => [self.descriptor(), 0],
             _ => [self.random.edge(), self.random.edge()],
         };
         let a = match number {
-            69 => self.root(),
+            69 => self.root(KERNEL_ROOT),
             71 => self.slot(),
             _ => frame,
         };
         let (status, value) = raw(number, [a, b, c]);
+        self.count(number, status);
         if number == GuestCall::Flush as u64 && status == 0 && value != 0 {
             self.generation = value;
         }
     }
 
-    fn root(&mut self) -> u64 {
-        match self.random.below(8) {
+    fn root(&mut self, usual: u64) -> u64 {
+        match self.random.below(32) {
             0 => NO_ROOT,
-            1 => USER_ROOT,
-            2 => KERNEL_ROOT,
-            3..7 => GARBAGE + 3 + 4 * self.random.below(COUNT / 4),
+            1 => USER_ROOT + KERNEL_ROOT - usual,
+            2..16 => usual,
+            16..30 => GARBAGE + 3 + 4 * self.random.below(COUNT / 4),
             _ => self.frame(),
         }
     }
@@ -136,6 +137,21 @@ impl Attack {
         }
         let (status, _) = raw(GuestCall::SetRoots as u64, [KERNEL_ROOT, USER_ROOT, 0]);
         self.settled = status == 0;
+        self.count(if self.settled { SETTLED } else { UNSETTLED }, 0);
+        if !self.settled && self.random.below(4) == 0 {
+            self.clear();
+        }
+    }
+
+    /// Destroys the tables that make sense, and those of garbage that can be: parents first.
+    fn clear(&mut self) {
+        let _ = raw(GuestCall::SetRoots as u64, [NO_ROOT, NO_ROOT, 0]);
+        let roots = [USER_ROOT, KERNEL_ROOT].into_iter().chain(BELOW);
+        let garbage = (0..4).rev().flat_map(|rest| (0..COUNT / 4).map(move |place| GARBAGE + 4 * place + rest));
+        for frame in roots.chain(garbage) {
+            while let (0, 1) = raw(GuestCall::Destroy as u64, [frame, 0, 0]) {}
+        }
+        let _ = raw(GuestCall::Flush as u64, [u64::MAX, 0, 0]);
     }
 
     /// Changes entries of tables, and queues that, or something else, or garbage.

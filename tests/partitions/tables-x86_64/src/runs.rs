@@ -5,7 +5,7 @@
 
 use core::mem::offset_of;
 
-use parzelle_rt::abi::x86_64::{Guest, SHIM, SHIM_END};
+use parzelle_rt::abi::x86_64::{Guest, GuestCall, SHIM, SHIM_END};
 use parzelle_rt::abi::{Call, PAGE};
 
 use crate::ram::{CODE, HIGH};
@@ -72,13 +72,20 @@ impl Attack {
     /// An event ends what runs for ever.
     fn soon(&mut self) {
         let (_, now) = raw(Call::Time as u64, [0; 3]);
-        let span = if self.random.below(4) == 0 { 200 } else { 20_000 };
-        let at = now + self.random.below(span);
+        // To get there takes a thousand instructions, or a nanosecond each.
+        let (least, span) = if self.random.below(4) == 0 { (0, 2_000) } else { (1_500, 10_000) };
+        // Cores share a clock under icount, so that most of the time goes to the others.
+        let [least, span] = [least, span].map(|time| time * if self.alone { 1 } else { 20 });
+        let at = now + least + self.random.below(span);
         let _ = raw(Call::SetTimer as u64, [at, 0, 0]);
     }
 
     /// Goes on in the guest context.
     pub(crate) fn resume(&mut self) -> ! {
+        // What is queued would be taken first, and the call answered.
+        let drain = self.random.below(8) != 0;
+        let more = || matches!(raw(GuestCall::Drain as u64, [0; 3]), (0, 1..) | (1.., _));
+        let _ = (0..100).find(|_| !drain || !more());
         let _ = self.words(CODE);
         let exit = match self.random.below(16) {
             0..7 => exit_fast as *const () as u64,
