@@ -33,8 +33,18 @@ const MAPPED: u64 = 8;
 pub(crate) const CODE: u64 = 0x40_0000;
 /// The same in the kernel's half.
 pub(crate) const HIGH: u64 = 0xffff_8800_0000_0000 + CODE;
+/// `iret` of 32 bits. QEMU 7.2 lets ring 3 set VM and IOPL by it, in long mode too: in virtual-8086 mode, which
+/// no processor has there (Intel SDM, Vol. 2A, IRET), CS says nothing about who was interrupted any more. No
+/// kernel can help that; so foreign code has no such byte, and what it can write it can't execute.
+const IRET: u8 = 0xcf;
+/// From here on what is mapped is a stack, and no code.
+const STACK: u64 = 5;
 /// P, RW, US, A, D.
 pub(crate) const FLAGS: u64 = 0x67;
+/// RW.
+const WRITE: u64 = 2;
+/// NX.
+const NO_EXECUTE: u64 = 1 << 63;
 
 /// The guest's memory, in the shim.
 #[derive(Clone, Copy)]
@@ -44,8 +54,9 @@ pub(crate) struct Ram {
 }
 
 impl Ram {
-    /// Writes a word; the address is made one in the memory.
+    /// Writes a word; the address is made one in the memory. None of its bytes is [`IRET`].
     pub(crate) fn write(self, address: u64, word: u64) {
+        let word = u64::from_le_bytes(word.to_le_bytes().map(|byte| if byte == IRET { IRET - 1 } else { byte }));
         let at = self.base + address % (self.frames * PAGE) / 8 * 8;
         // SAFETY: in the guest's memory, to which this program has no references.
         unsafe { (at as *mut u64).write_volatile(word) };
@@ -67,7 +78,10 @@ impl Ram {
         self.write(KERNEL_ROOT * PAGE + 272 * 8, entry(three));
         self.write(three * PAGE, entry(two));
         self.write(two * PAGE + CODE / (2 << 20) * 8, entry(one));
-        (0..MAPPED).for_each(|page| self.write(one * PAGE + page * 8, entry(FIRST + page)));
+        for page in 0..MAPPED {
+            let leaf = if page < STACK { entry(FIRST + page) & !WRITE } else { entry(FIRST + page) | NO_EXECUTE };
+            self.write(one * PAGE + page * 8, leaf);
+        }
     }
 
     /// Copies the pieces, and fills the other pages with garbage.
@@ -110,11 +124,12 @@ impl Ram {
         };
         let flags = match random.below(8) {
             0..4 => FLAGS,
-            4 => FLAGS | 1 << 63,
+            4 => FLAGS | NO_EXECUTE,
             5 => FLAGS & random.word(),
-            6 => random.word() & (0xfff | 1 << 63),
+            6 => random.word() & (0xfff | NO_EXECUTE),
             _ => random.edge(),
         };
+        let flags = if level == 1 && flags & WRITE != 0 { flags | NO_EXECUTE } else { flags };
         frame << 12 & 0x000f_ffff_ffff_f000 | flags
     }
 }

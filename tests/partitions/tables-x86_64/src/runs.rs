@@ -55,7 +55,7 @@ impl Attack {
 
     /// Sets the words from which foreign code goes on.
     fn words(&mut self, code: u64) -> u64 {
-        let (rip, stack) = (self.address(code), self.address(code + PAGE));
+        let (rip, stack) = (self.address(code), self.address(code + 4 * PAGE));
         let (cs, ss) = match self.random.below(4) {
             0..2 => (0x33, 0x2b),
             2 => (0x23, 0x2b),
@@ -124,7 +124,7 @@ impl Attack {
         for place in [2, 10, 11] {
             registers[place] = match self.random.below(3) {
                 0 => self.selector(),
-                1 => CODE + PAGE + self.random.below(6 * PAGE),
+                1 => CODE + self.random.below(8 * PAGE),
                 _ => self.random.word() & 0x7fff_ffff_ffff,
             };
         }

@@ -216,8 +216,6 @@ PIECE
 PIECE
     sysretq
 PIECE
-    iretq
-PIECE
     invlpg [rdi]
 PIECE
     wbinvd
