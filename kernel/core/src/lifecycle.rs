@@ -151,12 +151,9 @@ impl<M: Machine> CoreState<M> {
             };
             let (unit, life) = (job.progress as usize, job.life);
             let over = partition.state.life.now().number != life;
-            if !over && self.machine.reset(partition.number) {
-                self.data.due |= due::RESCHEDULE;
-                return;
-            }
-            job.progress += 1;
-            if over || !self.unit(partition, unit) {
+            let resets = !over && self.machine.reset(partition.number);
+            job.progress += u32::from(!resets);
+            if over || !resets && !self.unit(partition, unit) {
                 self.finish_job(queue, partition);
             }
         } else {

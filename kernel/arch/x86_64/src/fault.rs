@@ -14,8 +14,6 @@ pub const DB: u64 = 1;
 pub const NMI: u64 = 2;
 /// Double fault.
 pub const DF: u64 = 8;
-/// General protection.
-pub const GP: u64 = 13;
 /// Page fault.
 pub const PF: u64 = 14;
 /// x87 error.

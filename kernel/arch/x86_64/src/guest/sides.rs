@@ -8,6 +8,7 @@
 //! ```
 
 use crate::context::{Context, FP};
+use crate::registers::flags;
 use parzelle_abi::vcpu_page::GUEST;
 use parzelle_abi::x86_64::{SHIM_END, VECTORS, vector};
 
@@ -32,6 +33,9 @@ pub(crate) struct Sides {
     /// DS, ES, FS, GS; here only while another vCPU is current.
     pub(crate) selectors: [u16; 4],
 }
+
+/// The flags that a guest's program decides itself: beside those of all partitions TF, RF and ID.
+pub(super) const FLAGS: u64 = flags::USER | flags::TF | 1 << 16 | 1 << 21;
 
 /// Where it lies.
 pub(crate) const SIDES: u64 = size_of::<Context>() as u64;
