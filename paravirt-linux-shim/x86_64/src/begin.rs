@@ -68,6 +68,7 @@ impl Runner {
         vcpu.set_user_gs(from.gs_base_user);
         vcpu.debug = from.debugreg;
         self.first_segments();
+        self.find_root();
         let [gdt, ..] = from.gdt_frames;
         if self.use_gdt((from.gdt_ents != 0).then_some(gdt)).is_err() {
             return Err(self.beyond("a GDT that is not there", gdt));

@@ -169,6 +169,7 @@ impl Vcpu {
     pub fn settle(&mut self) {
         *self.own(own::SAVE) = (&raw mut self.general) as u64 + size_of_val(&self.general) as u64;
         *self.own(own::CALL) = crate::run::call(false);
+        *self.own(own::TRAP) = crate::run::trap(false);
     }
 
     /// Whether an event of interest came since this was asked last; then poll.
@@ -204,6 +205,12 @@ impl Vcpu {
         if self.gs_is_users {
             *self.own(own::GS_USER) = gs_base();
         }
+    }
+
+    /// The guest's kernel runs, as the assembly knows.
+    #[inline]
+    pub const fn is_in_kernel(&mut self) {
+        (self.user, self.gs_is_users) = (false, false);
     }
 
     /// Hands the registers to the exit.

@@ -99,15 +99,13 @@ pub const FP: u64 = 512;
 /// FP registers as after FNINIT and with the reset value of MXCSR (SDM Vol. 1, table 10-2: FCW at
 /// 0, MXCSR at 24).
 #[repr(C, align(16))]
-pub struct FpArea(pub [u8; 512]);
+pub struct FpArea(pub [u64; 64]);
 
 /// The FP registers of a vCPU that starts.
 pub static FP_CLEAN: FpArea = {
-    let mut area = [0; 512];
-    area[0] = 0x7f;
-    area[1] = 0x03;
-    area[24] = 0x80;
-    area[25] = 0x1f;
+    let mut area = [0; 64];
+    area[0] = 0x37f;
+    area[24 / 8] = 0x1f80;
     FpArea(area)
 };
 

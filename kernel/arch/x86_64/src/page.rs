@@ -12,7 +12,6 @@ use parzelle_abi::PAGE;
 use parzelle_abi::vcpu_page::{FRAME, GUEST, HEAD, VcpuHead};
 use parzelle_abi::x86_64::{Frame, Guest};
 use parzelle_core::machine::Upcall;
-use parzelle_tables::{QUEUE, Queue};
 use zerocopy::IntoBytes;
 
 /// The page.
@@ -34,12 +33,14 @@ impl VcpuPage {
         self.0.wrapping_byte_add((offset & (PAGE - 8)) as usize)
     }
 
-    fn read(self, offset: u64) -> u64 {
+    /// Reads the word at `offset`.
+    pub(crate) fn read(self, offset: u64) -> u64 {
         // SAFETY: in the page, by the contract of `new`.
         unsafe { self.word(offset).read_volatile() }
     }
 
-    fn write(self, offset: u64, value: u64) {
+    /// Writes it.
+    pub(crate) fn write(self, offset: u64, value: u64) {
         // SAFETY: in the page, by the contract of `new`.
         unsafe { self.word(offset).write_volatile(value) };
     }
@@ -48,16 +49,6 @@ impl VcpuPage {
     pub(crate) fn clear(self) {
         // SAFETY: the page, by the contract of `new`; a part of it.
         unsafe { cpu::zero(self.0, (GUEST as usize + offset_of!(Guest, queue)) / 8) };
-    }
-
-    /// Reads the word at offset `field` of a guest's context.
-    pub(crate) fn guest(self, field: usize) -> u64 {
-        self.read(GUEST + field as u64)
-    }
-
-    /// Writes it.
-    pub(crate) fn set_guest(self, field: usize, value: u64) {
-        self.write(GUEST + field as u64, value);
     }
 
     /// Writes the head.
@@ -116,27 +107,6 @@ impl VcpuPage {
         let read = |field: usize| self.read(FRAME + field as u64);
         registers.leave_for(read(offset_of!(Frame, pc)), read(offset_of!(Frame, sp)), read(offset_of!(Frame, flags)));
         [base(read(offset_of!(Frame, tls))), base(read(offset_of!(Frame, gs)))]
-    }
-}
-
-// The queue lies behind all else that the page has of a guest.
-const _: () = assert!(size_of::<Guest>() - offset_of!(Guest, queue) == QUEUE * 8);
-
-impl Queue for VcpuPage {
-    fn count(&self) -> u64 {
-        self.guest(offset_of!(Guest, queued))
-    }
-
-    fn set_count(&mut self, count: u64) {
-        self.set_guest(offset_of!(Guest, queued), count);
-    }
-
-    fn element(&self, slot: usize) -> u64 {
-        self.guest(offset_of!(Guest, queue) + 8 * slot)
-    }
-
-    fn set_element(&mut self, slot: usize, element: u64) {
-        self.set_guest(offset_of!(Guest, queue) + 8 * slot, element);
     }
 }
 

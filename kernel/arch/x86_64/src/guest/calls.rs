@@ -6,10 +6,11 @@
 //! Each does one step of the service, which is bounded, and says whether it has to be called again.
 
 use super::Guest;
+use super::segments::checked;
 use crate::context::MADE;
-use crate::descriptors::{USER_CODE, USER_DATA, checked};
+use crate::descriptors::{USER_CODE, USER_DATA};
 use crate::instructions as cpu;
-use crate::machine::{Core, Processor};
+use crate::machine::{Core, Processor, Space};
 use crate::registers::{flags, sanitised};
 use core::mem::offset_of;
 use parzelle_abi::Error;
@@ -38,6 +39,12 @@ pub(crate) fn call(core: &mut Core, number: u64, arguments: [u64; 5]) -> bool {
         Err(status) => machine.set_result(status, 0),
     }
     true
+}
+
+/// Does a step of what the current vCPU has queued; whether nothing is left.
+pub(crate) fn drain(machine: &mut Processor) -> bool {
+    let page = &mut machine.vcpu_page();
+    machine.space.guest.is_some_and(|guest| guest.tables.lock().drain(page) == Ok(Progress::Done))
 }
 
 impl Processor {
@@ -108,7 +115,7 @@ impl Processor {
     }
 
     /// Empties this core's TLB, if somebody waits for that.
-    pub(crate) fn pass(&mut self, guest: &Guest) {
+    fn pass(&mut self, guest: &Guest) {
         if guest.tlb.is_behind(self.number as usize) {
             guest.tlb.pass(self.number as usize, || self.load_root());
         }
@@ -135,16 +142,26 @@ impl Processor {
         self.sides().set_guest();
         self.load_root();
     }
-}
 
-/// Takes everything from a guest whose partition restarts, one step at a time; `true`: there is more.
-pub(crate) fn reset(machine: &mut Processor, guest: &Guest, root: u64) -> bool {
-    // Any partition may be loaded, whose context only its own root shows; and the pool only that of the guest.
-    let loaded = machine.loaded_root();
-    // SAFETY: it maps the kernel as any root does.
-    unsafe { cpu::write_cr3(root) };
-    let more = guest.tables.lock().reset() != Progress::Done;
-    // SAFETY: what was loaded.
-    unsafe { cpu::write_cr3(loaded) };
-    more
+    /// Empties this core's TLB, if another core waits for that.
+    pub(crate) fn forget(&mut self) {
+        if let Some(guest) = self.space.guest {
+            self.pass(guest);
+        }
+    }
+
+    /// Takes everything from the guest of a partition that restarts, one step at a time; `true`: there is more.
+    pub(crate) fn reset_guest(&mut self, partition: u32) -> bool {
+        let Some(&Space { root, guest: Some(guest), .. }) = self.module.spaces.get(partition as usize) else {
+            return false;
+        };
+        // Any partition may be loaded, whose context only its own root shows; and the pool only that of the guest.
+        let loaded = self.loaded_root();
+        // SAFETY: it maps the kernel as any root does.
+        unsafe { cpu::write_cr3(root) };
+        let more = guest.tables.lock().reset() != Progress::Done;
+        // SAFETY: what was loaded.
+        unsafe { cpu::write_cr3(loaded) };
+        more
+    }
 }

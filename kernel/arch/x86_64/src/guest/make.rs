@@ -6,7 +6,7 @@
 use super::Guest;
 use super::window::Window;
 use crate::arena::Memory;
-use crate::boot::{Features, Refusal};
+use crate::boot::{Features, Refusal, ensure};
 use crate::instructions as cpu;
 use crate::layout::{COMMON_SLOT, PAGE, SHIM_SLOT, common};
 use crate::registers::cr4;
@@ -30,12 +30,10 @@ pub(crate) fn make(
     if record.tables_bytes == 0 {
         return Ok(None);
     }
-    if features.cr4 & cr4::FSGSBASE == 0 {
-        return Err(Refusal::Sentence("for a guest partition", "the processor has no FSGSBASE"));
-    }
+    let is_able = features.cr4 & cr4::FSGSBASE != 0;
+    ensure(is_able, Refusal::Sentence("for a guest partition", "the processor has no FSGSBASE"))?;
     let room = || Refusal::room("a guest's page tables");
-    let regions = plan.regions().get(record.regions.range()).unwrap_or(&[]);
-    let mut memory = regions.iter().filter(|region| region.space == SPACE_GUEST);
+    let mut memory = record.regions.of(plan.regions()).iter().filter(|region| region.space == SPACE_GUEST);
     let end = memory.clone().map(|region| region.address.saturating_add(region.bytes)).max().unwrap_or(0);
     let regions = arena.take(memory.clone().count(), |_, _| {
         let region = memory.next()?;

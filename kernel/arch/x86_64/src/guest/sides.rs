@@ -35,6 +35,9 @@ pub(crate) struct Sides {
 
 /// Where it lies.
 pub(crate) const SIDES: u64 = size_of::<Context>() as u64;
+/// Where the entry finds what it decides by.
+#[cfg(target_os = "none")]
+pub(crate) const OWN_END: u64 = SIDES + core::mem::offset_of!(Sides, own_end) as u64;
 /// Where a guest's LDT lies.
 pub(crate) const LOCAL_TABLE: u64 = parzelle_abi::PAGE;
 const _: () = assert!(SIDES as usize + size_of::<Sides>() <= FP as usize);

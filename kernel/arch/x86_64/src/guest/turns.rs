@@ -4,25 +4,20 @@
 //! A guest vCPU's sides: from one context to the other, and what a switch has to keep of them.
 
 use super::Guest;
-use super::sides::{LOCAL_TABLE, SIDES, Sides};
+use super::sides::{SIDES, Sides};
 use crate::context::Context;
-use crate::descriptors::{GUESTS, LOCAL, USER_CODE, USER_DATA, is_readable, local};
+use crate::descriptors::{USER_CODE, USER_DATA};
 use crate::instructions as cpu;
-use crate::layout::{PAGE, private};
+use crate::layout::private;
 use crate::machine::Processor;
 use crate::registers::sanitised;
 use core::mem::offset_of;
 use parzelle_abi::x86_64::{self as abi, VECTORS, vector};
 use parzelle_core::machine::Upcall;
-use parzelle_plan::VCPU_GUEST;
+use parzelle_plan::{VCPU_GUEST, VcpuRecord};
 
 /// [`abi::Guest::vector`] of an event.
 const EVENT: u64 = 256;
-
-/// An entry of an LDT.
-fn entry(context: u64, index: u64) -> *mut u64 {
-    (context + LOCAL_TABLE + (index % abi::LDT_ENTRIES) * 8) as *mut u64
-}
 
 impl Processor {
     /// Whether the loaded vCPU has a guest.
@@ -59,19 +54,9 @@ impl Processor {
             Some(guest) => Sides::shim(page, self.page_virtual, [self.space.root, guest.empty]),
             None => return *self.sides() = Sides::NONE,
         };
-        // SAFETY: the second page of its context, which only this core uses.
-        unsafe { cpu::zero(entry(self.context, 0), (PAGE / 8) as usize) };
+        self.clear_segments();
         self.load_sides();
         self.load_root();
-    }
-
-    /// Keeps the segment registers of the loaded vCPU, and takes its segments from the processor.
-    pub(crate) fn save_sides(&mut self) {
-        // SAFETY: it only reads.
-        self.sides().selectors = unsafe { cpu::segments() };
-        GUESTS.into_iter().for_each(|slot| self.block.gdt[slot % 16] = 0);
-        // SAFETY: none is always right.
-        unsafe { cpu::load_local(0) };
     }
 
     /// The loaded vCPU was another just now: loads its root, segments and segment registers. Which root that is says the
@@ -82,49 +67,6 @@ impl Processor {
         }
         self.load_root();
         self.load_sides();
-    }
-
-    /// Gives the processor the loaded vCPU's segments, then its segment registers. Changes their bases.
-    fn load_sides(&mut self) {
-        let &mut Sides { segments, selectors, .. } = self.sides();
-        for (slot, segment) in GUESTS.into_iter().zip(segments) {
-            self.block.gdt[slot % 16] = segment;
-        }
-        let [low, high] = local(self.context + LOCAL_TABLE, PAGE);
-        self.block.gdt[LOCAL as usize / 8] = low;
-        self.block.gdt[LOCAL as usize / 8 + 1] = high;
-        // SAFETY: describes the page behind the context, where nothing stands but what `checked` has let pass.
-        unsafe { cpu::load_local(LOCAL) };
-        // One that has been changed since it was loaded is null now.
-        let [ds, es, fs, gs] = selectors.map(|selector| if self.is_loadable(selector) { selector } else { 0 });
-        // SAFETY: that was just looked at; the bases are loaded next.
-        unsafe { cpu::load_segments(ds, es, fs, gs) };
-    }
-
-    fn is_loadable(&self, selector: u16) -> bool {
-        let index = selector / 8;
-        is_readable(if selector & 4 == 0 {
-            self.block.gdt.get(index as usize).copied().unwrap_or(0)
-        } else if u64::from(index) < abi::LDT_ENTRIES {
-            // SAFETY: in the second page of the context, which only this core uses.
-            unsafe { entry(self.context, index.into()).read() }
-        } else {
-            0
-        })
-    }
-
-    /// Puts a checked segment into the place that `index` names, for the processor as well. `false`: there is none.
-    pub(super) fn set_segment(&mut self, index: u64, segment: u64) -> bool {
-        if let Some(place) = GUESTS.iter().position(|&slot| slot as u64 == index) {
-            self.sides().segments[place] = segment;
-            self.block.gdt[GUESTS[place] % 16] = segment;
-        } else if index >> 16 == 1 && index & 0xffff < abi::LDT_ENTRIES {
-            // SAFETY: as above.
-            unsafe { entry(self.context, index & 0xffff).write_volatile(segment) };
-        } else {
-            return false;
-        }
-        true
     }
 
     /// Whether the shim runs: it is not interrupted. It is told that there is something for it.
@@ -172,11 +114,27 @@ impl Processor {
         true
     }
 
-    /// The vCPU, which is loaded, has stopped: nothing of its guest's tables is used any more.
-    pub(crate) fn leave_tables(&mut self, guest: &Guest) {
-        self.sides().roots = [self.space.root, guest.empty];
-        self.sides().set_host();
-        self.load_root();
+    /// A vCPU has stopped. If it is loaded, nothing of its guest's tables is used any more.
+    pub(crate) fn leave_tables(&mut self, vcpu: &VcpuRecord) {
+        if let Some(guest) = self.space.guest.filter(|_| self.context == private(vcpu.context)) {
+            self.sides().roots = [self.space.root, guest.empty];
+            self.sides().set_host();
+            self.load_root();
+        }
+    }
+
+    /// Loads another partition's root, where one of the two has a guest.
+    #[cold]
+    pub(crate) fn change_root(&self, before: Option<&Guest>, next: Option<&Guest>, load: impl FnOnce()) {
+        let core = self.number as usize;
+        let load = || match next {
+            Some(guest) => guest.tlb.enter(core, load),
+            None => load(),
+        };
+        match before {
+            Some(guest) => guest.tlb.leave(core, load),
+            None => load(),
+        }
     }
 }
 
