@@ -142,14 +142,11 @@ fault_guarded:
 
 # `iret` to a user program: r11 leads to the frame, rsp to Guest + ASIDE; rax and rcx are free.
 # What is overwritten of Guest before the last word of the frame was read is not needed by who
-# does it again (the Rust way): that reads the frame at Guest.rsp. With TF set, sysret would stop before
-# the next instruction, not behind it: who is stepped through would never get on.
+# does it again (the Rust way): that reads the frame at Guest.rsp.
 back_guarded:
     mov rcx, [r11 + 48]
-    mov eax, ecx
-    and eax, 0x300
-    cmp eax, 0x200
-    jne back_slow
+    test ecx, 0x200
+    jz back_slow
     mov eax, [r11 + 40]
     cmp eax, {USER_CODE}
     jne back_slow
