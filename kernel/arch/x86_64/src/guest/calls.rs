@@ -142,3 +142,6 @@ pub(crate) fn reset(machine: &mut Processor, guest: &Guest, root: u64) -> bool {
     machine.reload();
     more
 }
+
+#[cfg(test)]
+mod tests;
