@@ -11,8 +11,9 @@ use crate::entry::{PAGE_BITS, locate};
 use crate::tables::{Memory, ROOT, Tables};
 use crate::{Error, Progress};
 
-/// Entries that a step reads, at most: a line.
-pub const STEP: usize = LINE;
+/// How much a step does, at most: a leaf counts 1, a reference 2, and a line 1 besides. So it is two lines
+/// of leaves, or one of references.
+pub const STEP: usize = 2 * (LINE + 1);
 
 impl<M: Memory> Tables<'_, M> {
     /// Creates a table of this level for a guest frame, and begins to fill it: as [`fill`](Self::fill).
@@ -26,6 +27,7 @@ impl<M: Memory> Tables<'_, M> {
             Err(error) => return Err(error),
             Ok(_) => return Err(Error::Exists),
         }
+        let frame = self.clip(frame);
         let link = u32::try_from(frame).map_err(|_| Error::NotYours)?;
         let (place, _) = locate(self.set.regions, frame << PAGE_BITS).ok_or(Error::NotYours)?;
         let name = self.set.names.get_mut(link as usize).ok_or(Error::NotYours)?;
@@ -56,13 +58,24 @@ impl<M: Memory> Tables<'_, M> {
 
     /// One step of reading.
     fn read_line(&mut self, number: u32) -> Result<Progress, Error> {
-        let todo = self.descriptor(number)?.todo;
-        let result = first_line(todo).map_or(Ok(()), |line| self.synchronise(number, line));
+        let Descriptor { mut todo, .. } = *self.descriptor(number)?;
+        let cost = LINE * self.cost(number) + 1;
+        let mut result = Ok(());
+        for _ in 0..STEP / cost {
+            let Some(line) = first_line(todo) else { break };
+            result = result.and(self.synchronise(number, line));
+            todo &= todo.wrapping_sub(1);
+        }
         let table = self.descriptor_mut(number)?;
-        table.todo = todo & todo.wrapping_sub(1);
-        if table.todo == 0 {
+        table.todo = todo;
+        if todo == 0 {
             table.state = State::Ready;
         }
-        result.map(|()| Progress::of(table.todo == 0))
+        result.map(|()| Progress::of(todo == 0))
+    }
+
+    /// What an entry of a table counts in a step.
+    pub(crate) fn cost(&self, number: u32) -> usize {
+        if self.descriptor(number).is_ok_and(|table| table.level > 1) { 2 } else { 1 }
     }
 }

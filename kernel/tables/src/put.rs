@@ -4,7 +4,7 @@
 //! The one way in which an entry of the guest's gets into a table: through the checks.
 
 use crate::Error;
-use crate::descriptor::{Descriptor, LINE};
+use crate::descriptor::{Descriptor, LINE, State};
 use crate::entry::{LARGE, PRESENT, frame, leaf, reference};
 use crate::tables::{KERNEL_SLOTS, Memory, ROOT, Tables};
 use core::ops::Range;
@@ -28,11 +28,17 @@ impl<M: Memory> Tables<'_, M> {
         Ok(())
     }
 
-    /// Makes an entry of a table of level 1 what the guest's memory says now; absent, if that is
-    /// refused. `None`, and nothing done, if the table has another level.
+    /// Makes an entry of a frame's table of level 1 what the guest's memory says now; absent, if that is
+    /// refused. `None`, and nothing done, if there is no such table, or one of another level. The commonest of all:
+    /// it looks at nothing twice.
     #[inline]
-    pub(crate) fn synchronise_leaf(&mut self, number: u32, index: usize) -> Option<Result<(), Error>> {
-        let table = self.set.descriptors.get_mut(number as usize).filter(|table| table.level == 1)?;
+    pub(crate) fn synchronise_leaf(&mut self, frame: u64, index: usize) -> Option<Result<(), Error>> {
+        let number = *self.set.names.get(frame as usize).filter(|_| self.resetting.is_none())?;
+        // The first of the pool has no name: it has no level either.
+        let table = self.set.descriptors.get_mut(number as usize)?;
+        if table.level != 1 || table.state == State::Dying {
+            return None;
+        }
         let word = leaf(self.set.regions, self.memory.guest(table.place + (index as u64) * 8));
         if table.uses(index, word.unwrap_or(0)) {
             self.memory.set_entry(number, index, word.unwrap_or(0));

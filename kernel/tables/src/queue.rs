@@ -69,7 +69,7 @@ pub trait Queue {
 }
 
 impl<M: Memory> Tables<'_, M> {
-    /// Does what the queue says, [`STEP`] entries at a time. Elements for frames without a table are dropped.
+    /// Does what the queue says, a [`STEP`] at a time (an element for one entry counts 2). Elements for frames without a table are dropped.
     ///
     /// # Errors
     /// An entry was refused: it is absent in the kernel's table, whatever was there before. The rest of the
@@ -80,24 +80,25 @@ impl<M: Memory> Tables<'_, M> {
         let mut result = Ok(());
         while count > 0 && budget > 0 {
             let element = Element(queue.element(count - 1));
-            let Ok(number) = self.live(element.frame()) else {
-                count -= 1;
-                budget -= 1;
-                continue;
-            };
             if element.is_one()
-                && let Some(done) = self.synchronise_leaf(number, element.index())
+                && let Some(done) = self.synchronise_leaf(element.frame(), element.index())
             {
                 result = result.and(done);
                 count -= 1;
-                budget -= 1;
+                budget = budget.saturating_sub(2);
                 continue;
             }
+            let Ok(number) = self.live(element.frame()) else {
+                count -= 1;
+                budget = budget.saturating_sub(1);
+                continue;
+            };
             let entries = element.entries();
-            // To the end of the line, at most. To get there costs as much as some entries.
-            let end = entries.end.min(entries.start + budget).min((entries.start | (LINE - 1)) + 1);
+            // To the end of the line, at most.
+            let cost = self.cost(number);
+            let end = entries.end.min(entries.start + budget.div_ceil(cost)).min((entries.start | (LINE - 1)) + 1);
             result = result.and(self.synchronise(number, entries.start..end));
-            budget = budget.saturating_sub(end - entries.start + STEP / 2);
+            budget = budget.saturating_sub((end - entries.start) * cost + 1);
             if end < entries.end {
                 queue.set_element(count - 1, Element::new(element.frame(), end, entries.end - end).0);
             } else {

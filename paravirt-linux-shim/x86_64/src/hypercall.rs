@@ -10,7 +10,7 @@
 //!                        └─▶ everything else                     Domain
 //! ```
 
-use parzelle_xen::abi::mmu::{MmuUpdate, MmuextOp};
+use parzelle_xen::abi::mmu::MmuextOp;
 use parzelle_xen::abi::trap::{Callback, SegmentBase};
 use parzelle_xen::abi::{Errno, Hypercall};
 use parzelle_xen::decode::{Batch, Call, Flush, MulticallBatch, Refusal, Request, VcpuRequest};
@@ -50,8 +50,14 @@ impl Runner {
     }
 
     /// Makes changes of tables hold.
-    fn commit(&mut self) -> Result<(), Errno> {
-        if self.space.is_due() { self.space.turn(|turn| turn.commit()).unwrap_or(Ok(())) } else { Ok(()) }
+    #[inline]
+    pub(crate) fn commit(&mut self) -> Result<(), Errno> {
+        if !self.space.is_due() {
+            return Ok(());
+        }
+        let result = self.space.turn(|turn| turn.commit()).unwrap_or(Ok(()));
+        self.find_root();
+        result
     }
 
     /// Several calls. What one of them waits for is waited for at the end.
@@ -81,7 +87,7 @@ impl Runner {
     }
 
     /// One request.
-    fn request(&mut self, request: &Request) -> Answer {
+    pub(crate) fn request(&mut self, request: &Request) -> Answer {
         let result = match *request {
             Request::MmuUpdate(ref batch) => self.mmu_update(batch),
             Request::MmuextOp(ref batch) => self.mmuext_op(batch),
@@ -132,22 +138,6 @@ impl Runner {
         answer.unwrap_or_else(|| Errno::NoSystem.into())
     }
 
-    fn mmu_update(&mut self, batch: &Batch<MmuUpdate>) -> Result<u64, Errno> {
-        let mut done = 0;
-        let mut result = Ok(());
-        while done < batch.len() {
-            result = batch
-                .entry(&self.space, done)
-                .and_then(|update| self.space.turn(|turn| turn.update(&update)).unwrap_or(Err(Errno::Busy)));
-            if result.is_err() {
-                break;
-            }
-            done += 1;
-        }
-        batch.report(&self.space, done)?;
-        result.map(|()| 0)
-    }
-
     fn mmuext_op(&mut self, batch: &Batch<MmuextOp>) -> Result<u64, Errno> {
         let mut done = 0;
         let mut result = Ok(());
@@ -177,7 +167,8 @@ impl Runner {
         space.turn(change).unwrap_or(Err(Errno::Busy)).map(|()| 0)
     }
 
-    fn stack_switch(&mut self, rsp: u64) -> Result<u64, Errno> {
+    #[inline]
+    pub(crate) fn stack_switch(&mut self, rsp: u64) -> Result<u64, Errno> {
         if !is_canonical(rsp) {
             return Err(Errno::Invalid);
         }

@@ -41,6 +41,7 @@ pub mod ram;
 pub mod relax;
 pub mod returns;
 pub mod run;
+mod short;
 pub mod space;
 pub mod trap;
 pub mod vcpu;

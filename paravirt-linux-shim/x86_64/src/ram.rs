@@ -17,6 +17,8 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use parzelle_xen::abi::PAGE;
 use parzelle_xen::memory::{Frames, Page};
 
+use crate::instructions::any8;
+
 /// The book was handed out.
 static BOOK_TAKEN: AtomicBool = AtomicBool::new(false);
 
@@ -25,6 +27,8 @@ static BOOK_TAKEN: AtomicBool = AtomicBool::new(false);
 pub struct GuestRam {
     address: u64,
     frames: u64,
+    /// Where the book begins, and how many frames it has.
+    book: (u64, u64),
 }
 
 impl GuestRam {
@@ -35,7 +39,15 @@ impl GuestRam {
     /// to what lies in it.
     #[must_use]
     pub const unsafe fn new(address: u64, frames: u64) -> Self {
-        Self { address, frames }
+        let book_frames = (frames * 2).div_ceil(PAGE);
+        let told = frames.saturating_sub(1 + (frames * 8).div_ceil(PAGE) + book_frames);
+        Self { address, frames, book: (told, book_frames) }
+    }
+
+    /// Where the memory begins for the shim.
+    #[must_use]
+    pub const fn address(&self) -> u64 {
+        self.address
     }
 
     /// How many frames there are.
@@ -47,7 +59,7 @@ impl GuestRam {
     /// How many of them the guest is told of.
     #[must_use]
     pub const fn told(&self) -> u64 {
-        self.frames.saturating_sub(1 + self.table_frames() + self.book_frames())
+        self.book.0
     }
 
     /// A word for each frame, for `mmu`. All zero; empty the second time.
@@ -81,12 +93,8 @@ impl GuestRam {
         self.address + self.machine_to_physical()
     }
 
-    const fn table_frames(&self) -> u64 {
-        (self.frames * 8).div_ceil(PAGE)
-    }
-
     const fn book_frames(&self) -> u64 {
-        (self.frames * 2).div_ceil(PAGE)
+        self.book.1
     }
 
     /// Whether a frame holds the book.
@@ -196,7 +204,11 @@ impl Page for Frame {
     }
     #[inline]
     fn any64(&self, at: usize, words: usize) -> u64 {
-        (0..words).fold(0, |all, word| all | self.word64(at + word * 8).load(Ordering::Relaxed))
+        let at = at as u64 % PAGE & !63;
+        let blocks = (words / 8).min(((PAGE - at) / 64) as usize);
+        // SAFETY: in a frame of the guest's memory, up to its end; aligned. What others write there
+        // meanwhile is seen or not.
+        (0..blocks as u64).fold(0, |all, block| all | unsafe { any8(self.0 + at + block * 64) })
     }
     #[inline]
     fn store64(&self, at: usize, value: u64) {

@@ -28,6 +28,8 @@ pub const USER_CODE: u16 = 0x33;
 pub const USER_DATA: u16 = 0x2b;
 /// RFLAGS with which everything begins: IF and the bit that is always set.
 pub const FLAGS: u64 = 0x202;
+/// RFLAGS.TF: a program is stepped through. `sysret` would stop it before its next instruction.
+const STEP: u64 = 1 << 8;
 /// How many vCPUs a guest can have.
 pub const VCPUS: usize = 8;
 
@@ -167,6 +169,7 @@ impl Vcpu {
     pub fn settle(&mut self) {
         *self.own(own::SAVE) = (&raw mut self.general) as u64 + size_of_val(&self.general) as u64;
         *self.own(own::CALL) = crate::run::call(false);
+        *self.own(own::TRAP) = crate::run::trap(false);
     }
 
     /// Whether an event of interest came since this was asked last; then poll.
@@ -204,6 +207,12 @@ impl Vcpu {
         }
     }
 
+    /// The guest's kernel runs, as the assembly knows.
+    #[inline]
+    pub const fn is_in_kernel(&mut self) {
+        (self.user, self.gs_is_users) = (false, false);
+    }
+
     /// Hands the registers to the exit.
     pub fn finish(&mut self) {
         if self.user != self.gs_is_users {
@@ -214,7 +223,7 @@ impl Vcpu {
         let [rax, rcx, r11] = [register::RAX, register::RCX, register::R11].map(|n| self.general[n]);
         let (rip, rflags, rsp) = (self.rip, self.rflags, self.general[register::RSP]);
         let (cs, ss) = if self.user { (self.cs, self.ss) } else { (USER_CODE, USER_DATA) };
-        let is_fast = rcx == rip && r11 == rflags && (cs, ss) == (USER_CODE, USER_DATA);
+        let is_fast = rcx == rip && r11 == rflags && (cs, ss) == (USER_CODE, USER_DATA) && rflags & STEP == 0;
         let page = self.page();
         (page.rip, page.rflags, page.rsp) = (rip, rflags, rsp);
         (page.cs, page.ss) = (cs.into(), ss.into());
@@ -268,7 +277,7 @@ impl Vcpu {
     pub fn report(&mut self, output: &mut Output) {
         let (rip, rflags, cs, user) = (self.rip, self.rflags, self.cs, self.user);
         let place = if user { "a user program" } else { "its kernel" };
-        output.say(format_args!("the guest is in {place}: rip {rip:#x} rflags {rflags:#x} cs {cs:#x}"));
+        output.say(format_args!("crash of the guest, in {place}: rip {rip:#x} rflags {rflags:#x} cs {cs:#x}"));
         let page = self.page();
         let (vector, error, address) = (page.vector, page.error, page.address);
         output.say(format_args!("the last exception: {vector}, error code {error:#x}, address {address:#x}"));

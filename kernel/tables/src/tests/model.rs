@@ -76,9 +76,10 @@ impl Model {
 
     /// What a step of filling does, `guest` being the frame's content.
     pub(super) fn fill(&mut self, frame: u64, lines: u64, guest: &[u64; 512]) -> Result<bool, Error> {
-        let mut todo = self.live(frame)?.todo | lines;
+        let table = self.live(frame)?;
+        let mut todo = table.todo | lines;
         let mut result = Ok(());
-        for _ in 0..1 {
+        for _ in 0..if table.level == 1 { 2 } else { 1 } {
             let line = todo.trailing_zeros() as usize;
             if line < 64 {
                 todo &= !(1 << line);
@@ -142,7 +143,7 @@ impl Model {
             table.state = State::Dying;
             table.todo = table.lines;
         }
-        for _ in 0..4 {
+        for _ in 0..if table.level == 1 { 16 } else { 4 } {
             let line = table.todo.trailing_zeros() as usize;
             table.entries.retain(|index, _| index / 8 != line);
             table.todo &= table.todo.wrapping_sub(1);

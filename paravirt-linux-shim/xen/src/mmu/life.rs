@@ -134,7 +134,9 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
             return false;
         }
         self.mmu.book.destroyed(frame);
-        if let Ok(page) = self.page(frame) {
+        if level > 1
+            && let Ok(page) = self.page(frame)
+        {
             let lines = lines(&page);
             self.unlink_children(&page, level, lines, ENTRIES);
         }
@@ -162,6 +164,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
     }
 
     /// A frame of the guest's.
+    #[inline]
     pub(super) fn page(&self, frame: u64) -> Result<F::Page, Errno> {
         self.memory.page(frame).filter(|_| frame < self.mmu.book.frames()).ok_or(Errno::Invalid)
     }

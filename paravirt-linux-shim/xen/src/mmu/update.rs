@@ -33,7 +33,23 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
     /// # Errors
     /// [`Errno::Invalid`]: what was to be written can't be, and the old entry stays;
     /// [`Errno::NoMemory`]: the pool is used up.
+    #[inline]
     pub fn update(&mut self, update: &MmuUpdate) -> Result<(), Errno> {
+        const NORMAL: u64 = UpdateKind::Normal as u64;
+        const PRESERVE: u64 = UpdateKind::PreserveAccessedDirty as u64;
+        let (at, kind) = (update.ptr & !7, update.ptr & UPDATE_KIND);
+        // Nearly all of them.
+        if matches!(kind, NORMAL | PRESERVE) && self.mmu.book.level(at / PAGE) == 1 {
+            let page = self.page(at / PAGE)?;
+            let old = page.load64((at % PAGE) as usize);
+            let kept = if kind == PRESERVE { old & (ACCESSED | DIRTY) } else { 0 };
+            return self.put_leaf(&page, at, old, update.val | kept);
+        }
+        self.update_otherwise(update)
+    }
+
+    #[inline(never)]
+    fn update_otherwise(&mut self, update: &MmuUpdate) -> Result<(), Errno> {
         let at = update.ptr & !7;
         match UpdateKind::from_number(update.ptr & UPDATE_KIND) {
             Some(UpdateKind::Normal | UpdateKind::NoTranslate) => self.write(at, update.val),
@@ -103,10 +119,16 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
             page.store64(place, new);
             return Ok(());
         }
+        self.put_leaf(page, at, old, new)
+    }
+
+    /// The same on level 1.
+    #[inline]
+    fn put_leaf(&mut self, page: &F::Page, at: u64, old: u64, new: u64) -> Result<(), Errno> {
         if new & PRESENT != 0 && frame(new) >= self.mmu.book.frames() {
             return Err(Errno::Invalid);
         }
-        page.store64(place, new);
+        page.store64((at % PAGE) as usize, new);
         let (had, has) = (is_installed(old), is_installed(new));
         if had || has {
             self.service.push(at);
@@ -140,6 +162,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
     }
 
     /// Notes that an entry was taken away, for others that change their roots.
+    #[cold]
     fn remove(&mut self, at: u64) {
         if self.mmu.removed.count == REMOVED {
             self.take_removed();

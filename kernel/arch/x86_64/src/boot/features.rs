@@ -3,7 +3,7 @@
 
 //! What the processor can do, and how the kernel sets it up (Intel SDM, Vol. 2A, CPUID).
 
-use super::Refusal;
+use super::{Refusal, ensure};
 use crate::instructions as cpu;
 use crate::registers::cr4;
 
@@ -42,9 +42,7 @@ fn decide(basic: [u32; 4], more: [u32; 4], extended: [u32; 4]) -> Result<Feature
         (extended_d, 20, "execute-disable bit"),
     ];
     for (word, bit, name) in needed {
-        if word >> bit & 1 == 0 {
-            return Err(Refusal::Sentence("the processor has no", name));
-        }
+        ensure(word >> bit & 1 != 0, Refusal::Sentence("the processor has no", name))?;
     }
     let mut control = cr4::KERNEL;
     for (word, bit, flag) in

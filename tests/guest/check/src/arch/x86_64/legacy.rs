@@ -13,6 +13,7 @@ use std::arch::global_asm;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsRawFd;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use guest_support::memory::{Map, PAGE, WRITE};
@@ -101,8 +102,10 @@ unsafe extern "C" {
     static legacy_fault_end: [u8; 0];
 }
 
-/// A call by `int 0x80` as 32 bits return it.
-fn call(number: usize, arguments: [u32; 3]) -> Result<i32, attempt::Trap> {
+/// A call by `int 0x80` as 32 bits return it. One thread at a time: it may fault.
+pub(super) fn call(number: usize, arguments: [u32; 3]) -> Result<i32, attempt::Trap> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock();
     let from = (&raw const arguments).expose_provenance();
     attempt::attempt(legacy_call, number, from).map(|result| result as i32)
 }
