@@ -185,3 +185,6 @@ impl Processor {
         more
     }
 }
+
+#[cfg(test)]
+mod tests;
