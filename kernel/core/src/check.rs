@@ -244,7 +244,9 @@ fn pool(plan: &Plan<'_>, index: u32, partition: &PartitionRecord) -> bool {
     }
     let maps = partition.kernel_maps.of(plan.kernel_maps());
     let mapped = |range: (u64, u64)| {
-        maps.iter().any(|map| map.address <= range.0 && range.0.saturating_add(range.1) <= map.address.saturating_add(map.bytes))
+        maps.iter().any(|map| {
+            map.address <= range.0 && range.0.saturating_add(range.1) <= map.address.saturating_add(map.bytes)
+        })
     };
     let mut memory = plan.memory().iter().filter(|memory| meet(pool, (memory.address, memory.bytes)));
     let sole = memory.next().is_some_and(|it| it.partition == index && pool == (it.address, it.bytes));

@@ -52,6 +52,13 @@ impl<'a> Tlb<'a> {
         self.passed.iter().all(|core| core.load(SeqCst) >= generation)
     }
 
+    /// One of the cores in a mask (bit n: core n) that has not passed `generation`.
+    #[must_use]
+    pub fn unpassed(&self, generation: u64, cores: u64) -> Option<u32> {
+        let mut all = (0..64).zip(self.passed);
+        all.find(|(core, passed)| cores >> core & 1 != 0 && passed.load(SeqCst) < generation).map(|(core, _)| core)
+    }
+
     /// Whether a core has to pass: the cores to interrupt; a core's own question at each entry.
     #[must_use]
     pub fn is_behind(&self, core: usize) -> bool {

@@ -12,6 +12,9 @@ use parzelle_xen::mmu::{Answer, Error, Progress, QUEUE, Service};
 /// For how long to wait for other processors, in nanoseconds.
 const MOMENT: u64 = 20 * time::MICROSECOND;
 
+/// Nothing was done: call again.
+const LATER: u64 = 2;
+
 /// The calls of one vCPU.
 #[derive(Debug)]
 pub struct Calls {
@@ -63,7 +66,13 @@ impl Calls {
                 break;
             }
         }
-        call(which, arguments)
+        loop {
+            match call(which, arguments) {
+                // Another vCPU is at work on the tables, or has to flush first.
+                Ok(LATER) if which != GuestCall::Flush => core::hint::spin_loop(),
+                answer => return answer,
+            }
+        }
     }
 
     fn slot(&self, slot: u64) -> *mut u64 {

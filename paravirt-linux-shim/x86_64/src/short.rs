@@ -61,8 +61,11 @@ pub(crate) struct Done {
 #[cfg_attr(not(target_os = "none"), allow(dead_code))]
 pub(crate) extern "C" fn short(runner: &mut Runner, arguments: &mut [u64; 6], number: u64) -> Done {
     runner.vcpu.is_in_kernel();
-    let result =
-        if number == MULTICALL { runner.several(arguments) } else { runner.one(&Call { number, arguments: *arguments }) };
+    let result = if number == MULTICALL {
+        runner.several(arguments)
+    } else {
+        runner.one(&Call { number, arguments: *arguments })
+    };
     match result {
         Some(result) => {
             let committed = runner.commit();
@@ -132,9 +135,9 @@ impl Runner {
             match unlocked {
                 Some(true) => break,
                 Some(false) => {
-                    result = batch.entry(space, done).and_then(|update| {
-                        space.turn(|turn| turn.update(&update)).unwrap_or(Err(Errno::Busy))
-                    });
+                    result = batch
+                        .entry(space, done)
+                        .and_then(|update| space.turn(|turn| turn.update(&update)).unwrap_or(Err(Errno::Busy)));
                     done += u32::from(result.is_ok());
                 }
                 None => result = Err(Errno::Busy),

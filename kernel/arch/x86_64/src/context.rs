@@ -112,7 +112,7 @@ pub static FP_CLEAN: FpArea = {
 impl Context {
     /// Makes the context of a vCPU that starts.
     pub fn fresh(entry: u64, stack: u64, arguments: [u64; 2]) -> Context {
-        let mut context = Context { cs: u64::from(USER_CODE), ss: u64::from(USER_DATA), ..Context::default() };
+        let mut context = Context::default();
         context.enter(entry, stack, arguments);
         context
     }
@@ -137,6 +137,7 @@ impl Context {
         self.rip = target(pc);
         self.rsp = sp;
         self.rflags = sanitised(flags);
+        (self.cs, self.ss) = (u64::from(USER_CODE), u64::from(USER_DATA));
         self.vector = MADE;
     }
 }

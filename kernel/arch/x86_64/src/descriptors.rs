@@ -23,6 +23,8 @@ pub const SYSRET_BASE: u16 = 0x20 | 3;
 pub const USER_DATA: u16 = 0x28 | 3;
 /// A partition's code.
 pub const USER_CODE: u16 = 0x30 | 3;
+/// A guest's programs' 32-bit code, where Linux has it.
+pub const USER_CODE_32: u16 = 0x20 | 3;
 /// The task segment.
 pub const TASK: u16 = 0x38;
 /// IA32_STAR.

@@ -12,6 +12,8 @@ pub const DE: u64 = 0;
 pub const DB: u64 = 1;
 /// Non-maskable interrupt.
 pub const NMI: u64 = 2;
+/// Invalid opcode.
+pub const UD: u64 = 6;
 /// Double fault.
 pub const DF: u64 = 8;
 /// General protection.

@@ -143,6 +143,14 @@ instructions! {
         asm!("mov cr4, {}", in(reg) value, options(nostack, preserves_flags))
     }
 
+    /// Clears DR6.
+    ///
+    /// # Safety
+    /// What it tells of the last debug exception must have been read, or be of no use.
+    pub(crate) unsafe fn clear_dr6() {
+        asm!("mov dr6, {}", in(reg) 0u64, options(nomem, nostack, preserves_flags))
+    }
+
     /// Writes DR7.
     ///
     /// # Safety

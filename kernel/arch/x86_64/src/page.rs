@@ -9,8 +9,8 @@ use crate::context::{Context, GENERAL, SYSCALL, base};
 use crate::instructions as cpu;
 use core::mem::offset_of;
 use parzelle_abi::PAGE;
-use parzelle_abi::vcpu_page::{FRAME, GUEST, HEAD, VcpuHead};
-use parzelle_abi::x86_64::{Frame, Guest};
+use parzelle_abi::vcpu_page::{FRAME, HEAD, VcpuHead};
+use parzelle_abi::x86_64::Frame;
 use parzelle_core::machine::Upcall;
 use zerocopy::IntoBytes;
 
@@ -45,10 +45,10 @@ impl VcpuPage {
         unsafe { self.word(offset).write_volatile(value) };
     }
 
-    /// Zeroes head, frame and a guest's context.
+    /// Zeroes head and frame.
     pub(crate) fn clear(self) {
         // SAFETY: the page, by the contract of `new`; a part of it.
-        unsafe { cpu::zero(self.0, (GUEST as usize + offset_of!(Guest, queue)) / 8) };
+        unsafe { cpu::zero(self.0, (FRAME as usize + size_of::<Frame>()) / 8) };
     }
 
     /// Writes the head.
@@ -139,7 +139,6 @@ mod tests {
         assert_eq!((back.rip, back.rsp, back.ss), (7, 3, 5));
         assert_eq!(&memory[..6], [0, 1, 5, 5, 14, 99]);
         assert_eq!(memory[FRAME as usize / 8 + size_of::<Frame>() / 8 - 1], 9);
-        let queue = (GUEST as usize + offset_of!(Guest, queue)) / 8;
-        assert_eq!(memory[queue], 0xff, "what nobody counts stays");
+        assert_eq!(memory[FRAME as usize / 8 + size_of::<Frame>() / 8], 0xff, "not the kernel's");
     }
 }

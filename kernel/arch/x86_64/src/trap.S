@@ -165,13 +165,21 @@ parzelle_entry_end:
     call parzelle_end
     ud2
 
-# A 32-bit syscall (AMD only): back at once, with an error; nothing was touched. sysretl would
-# load the missing 32-bit segment; so the caller is made to fault by a 64-bit return to nowhere.
+# A 32-bit syscall (AMD only): told as the exception that Intel's processors raise, at its own address.
 .global parzelle_entry_compat
 parzelle_entry_compat:
-    mov ecx, 1
-    shl rcx, 46
-    sysretq
+    swapgs
+    mov gs:[{USER_SP}], rsp
+    mov rsp, gs:[{SAVE}]
+    push {USER_DATA}
+    push qword ptr gs:[{USER_SP}]
+    push r11
+    push {USER_CODE_32}
+    sub rcx, 2
+    push rcx
+    push 0
+    push {UD}
+    jmp parzelle_entry_user
 
 # --- Stubs: one for each vector, 16 bytes apart ----------------------------------------------
 .balign 16

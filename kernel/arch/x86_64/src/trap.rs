@@ -10,7 +10,7 @@ use crate::context::{Context, WAITING};
 use crate::descriptors::Gate;
 use crate::fault;
 use crate::guest;
-use crate::instructions::cr2;
+use crate::instructions::{clear_dr6, cr2};
 use crate::irqchip::{KICK, LINES, SPURIOUS, TIMER};
 use crate::machine::Core;
 use spin::Once;
@@ -19,7 +19,8 @@ use spin::Once;
 #[cfg(target_os = "none")]
 mod assembly {
     use crate::context::{Context, SAVED, SYSCALL};
-    use crate::fault::{EXCEPTIONS, NMI};
+    use crate::descriptors::{USER_CODE_32, USER_DATA};
+    use crate::fault::{EXCEPTIONS, NMI, UD};
     use crate::guest::sides::OWN_END;
     use crate::percore::{PerCore, SAVE};
     use core::mem::offset_of;
@@ -34,6 +35,9 @@ mod assembly {
         SYSCALL = const SYSCALL,
         EXCEPTIONS = const EXCEPTIONS,
         NMI = const NMI,
+        UD = const UD,
+        USER_DATA = const USER_DATA,
+        USER_CODE_32 = const USER_CODE_32,
         VECTOR = const offset_of!(Context, vector),
         RIP = const offset_of!(Context, rip),
         RFLAGS = const offset_of!(Context, rflags),
@@ -119,6 +123,10 @@ unsafe extern "C" fn parzelle_trap(core: *mut Core, vector: u64) -> *const Conte
             let fault = fault::decode(vector, error, rip, unsafe { cr2() });
             if vector != fault::NMI && core.machine.repair(fault.address) {
                 return exit(core);
+            }
+            if vector == fault::DB {
+                // SAFETY: what it says is this vCPU's, and of no use to anybody.
+                unsafe { clear_dr6() };
             }
             // An NMI is no partition's doing: what comes of it the module's health table says.
             if vector == fault::NMI { core.on_module_error(fault) } else { core.on_fault(fault) }

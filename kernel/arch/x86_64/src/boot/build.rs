@@ -99,7 +99,9 @@ fn spaces(plan: &Plan<'static>, arena: &mut Memory, features: &Features) -> Resu
         let root = space::partition(plan, index, shared, &mut tables).map_err(|found| refusal = found).ok()?.0;
         let guest = guest::make(plan, record, features, [root, physical(symbol::root())], arena);
         let guest = guest.map_err(|found| refusal = found).ok()?;
-        Some(Space { root, ports: record.io_ports.of(plan.io_ports()), guest })
+        // A guest's programs would have them, too.
+        let ports = if guest.is_some() { &[] } else { record.io_ports.of(plan.io_ports()) };
+        Some(Space { root, ports, guest })
     });
     Ok((kernel.0, spaces.ok_or(refusal)?))
 }

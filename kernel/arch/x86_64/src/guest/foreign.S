@@ -51,8 +51,9 @@ parzelle_reflect_trap:
     tell {G_ERROR}, {ERROR}
     tell {G_VECTOR}, {VECTOR}
     mov [rcx + {G_R11}], r11
-    cmp eax, {DB}
-    je 2f
+    # The address is this exception's or none: CR2 may hold another partition's.
+    cmp eax, {PF}
+    jne 2f
     mov rax, cr2
 1:  mov [rcx + {G_ADDRESS}], rax
     mov rax, [rsp]
@@ -63,8 +64,11 @@ parzelle_reflect_trap:
     mov r11, [rsp + {VECTORS} - {SAVED}]
     add r11, {TRAP}
     jmp to_shim
-2:  mov rax, dr6
-    xor r11d, r11d
+2:  xor r11d, r11d
+    cmp eax, {DB}
+    mov eax, r11d
+    jne 1b
+    mov rax, dr6
     mov dr6, r11
     jmp 1b
 
@@ -83,6 +87,9 @@ resume_drained:
     mov rax, [r11 + {G_RIP}]
     mov rcx, rax
     shr rcx, 47
+    jnz resume_high
+    # With TF it would trap before the first instruction, and RF would be lost.
+    test dword ptr [r11 + {G_RFLAGS}], {STEP}
     jnz resume_high
     mov rcx, [rsp + {GUEST_ROOT} - {SAVED}]
     mov cr3, rcx

@@ -8,9 +8,9 @@ use super::window::Window;
 use crate::arena::Memory;
 use crate::boot::{Features, Refusal, ensure};
 use crate::instructions as cpu;
-use crate::layout::{COMMON_SLOT, PAGE, SHIM_SLOT, common};
+use crate::layout::{COMMON_SLOT, PAGE, SHIM_SLOT, common, private};
 use crate::registers::cr4;
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU64, AtomicUsize};
 use parzelle_core::machine::Arena as _;
 use parzelle_plan::{EXECUTE, PartitionRecord, Plan, SPACE_GUEST, WRITE};
 use parzelle_tables::{Descriptor, KERNEL_SLOTS, Region, Setup, Tables, Tlb};
@@ -73,6 +73,18 @@ pub(crate) fn make(
     unsafe { cpu::write_cr3(boot) };
     let tables =
         tables.map_err(|_| Refusal::Sentence("a guest's page tables:", "pool and memory do not fit together"))?;
-    let guest = Guest { empty: tables.roots(usize::MAX)[1], tables: TicketMutex::new(tables), tlb };
+    let numbers = record.vcpus.of(plan.partition_vcpus());
+    let vcpus = arena.take(numbers.len(), |_, index| {
+        let vcpu = plan.vcpus().get(*numbers.get(index)? as usize)?;
+        Some((vcpu.core, private(vcpu.context)))
+    });
+    let guest = Guest {
+        empty: tables.roots(usize::MAX)[1],
+        tables: TicketMutex::new(tables),
+        tlb,
+        vcpus: vcpus.ok_or_else(room)?,
+        life: AtomicU64::new(1),
+        cleared: AtomicUsize::new(0),
+    };
     arena.put(guest).map(|guest| Some(&*guest)).ok_or_else(room)
 }

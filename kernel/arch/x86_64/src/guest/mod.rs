@@ -29,6 +29,7 @@ mod window;
 pub(crate) use calls::{call, drain};
 pub(crate) use make::make;
 
+use core::sync::atomic::{AtomicU64, AtomicUsize};
 use parzelle_tables::{Tables, Tlb};
 use spin::mutex::TicketMutex;
 use window::Window;
@@ -41,4 +42,10 @@ pub(crate) struct Guest {
     tlb: &'static Tlb<'static>,
     /// The root of a guest context that has none.
     empty: u64,
+    /// Its vCPUs: the core and the context (in the private window) of each.
+    vcpus: &'static [(u32, u64)],
+    /// Goes up with each restart: what a context says of roots and segments may be from before.
+    life: AtomicU64,
+    /// How many LDTs a restart that goes on has cleared.
+    cleared: AtomicUsize,
 }

@@ -70,14 +70,14 @@ const fn is_readable(descriptor: u64) -> bool {
 
 /// The LDT of a vCPU.
 #[derive(Clone, Copy)]
-struct Local(u64);
+pub(super) struct Local(u64);
 
 impl Local {
     /// In the pages of a context.
     ///
     /// # Safety
     /// While the value is used, these two pages are mapped, writable, and only the core that asks uses them.
-    const unsafe fn of(context: u64) -> Local {
+    pub(super) const unsafe fn of(context: u64) -> Local {
         Local(context + LOCAL_TABLE)
     }
 
@@ -86,7 +86,8 @@ impl Local {
         (self.0 + index % LDT_ENTRIES * 8) as *mut u64
     }
 
-    fn clear(self) {
+    /// Empties it.
+    pub(super) fn clear(self) {
         // SAFETY: the page, by the contract of `of`.
         unsafe { cpu::zero(self.entry(0), (PAGE / 8) as usize) };
     }
@@ -123,11 +124,6 @@ impl Processor {
     fn local(&self) -> Local {
         // SAFETY: the loaded context is mapped in the loaded root, and a guest's has two pages (`Machine`'s contract).
         unsafe { Local::of(self.context) }
-    }
-
-    /// Empties the LDT of the loaded vCPU.
-    pub(super) fn clear_segments(&mut self) {
-        self.local().clear();
     }
 
     /// See [`put`].

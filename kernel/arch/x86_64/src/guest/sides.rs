@@ -31,6 +31,8 @@ pub(crate) struct Sides {
     pub(crate) segments: [u64; 5],
     /// DS, ES, FS, GS; here only while another vCPU is current.
     pub(crate) selectors: [u16; 4],
+    /// The guest's life ([`super::Guest`]) that all this is of.
+    pub(crate) life: u64,
 }
 
 /// Where it lies.
@@ -52,11 +54,12 @@ impl Sides {
         roots: [0; 2],
         segments: [0; 5],
         selectors: [0; 4],
+        life: 0,
     };
 
     /// Of a shim that starts: its vCPU page is mapped at `page` for the kernel, at `page_user` for it.
-    pub(crate) const fn shim(page: u64, page_user: u64, roots: [u64; 2]) -> Sides {
-        let mut sides = Sides { page: page + GUEST, page_user: page_user + GUEST, roots, ..Sides::NONE };
+    pub(crate) const fn shim(page: u64, page_user: u64, roots: [u64; 2], life: u64) -> Sides {
+        let mut sides = Sides { page: page + GUEST, page_user: page_user + GUEST, roots, life, ..Sides::NONE };
         sides.set_host();
         sides
     }
@@ -93,7 +96,7 @@ mod tests {
         use parzelle_abi::x86_64::SHIM;
         let places = [0, 0x7fff_ffff_ffff, SHIM, SHIM_END - 1, SHIM_END, u64::MAX];
         assert_eq!(places.map(|rip| Sides::NONE.is_foreign(rip)), [false; 6]);
-        let mut sides = Sides::shim(0, 0, [1, 2]);
+        let mut sides = Sides::shim(0, 0, [1, 2], 1);
         assert_eq!(places.map(|rip| sides.is_foreign(rip)), [true, true, false, false, true, true]);
         assert_eq!((sides.root(), sides.set_guest(), sides.root()), (1, 2, 2));
         assert_eq!(places.map(|rip| sides.is_foreign(rip)), [true; 6]);

@@ -6,12 +6,12 @@
 use super::Guest;
 use super::sides::{SIDES, Sides};
 use crate::context::Context;
-use crate::descriptors::{USER_CODE, USER_DATA};
 use crate::instructions as cpu;
 use crate::layout::private;
 use crate::machine::Processor;
 use crate::registers::sanitised;
 use core::mem::offset_of;
+use core::sync::atomic::Ordering::Acquire;
 use parzelle_abi::x86_64::{self as abi, VECTORS, vector};
 use parzelle_core::machine::Upcall;
 use parzelle_plan::{VCPU_GUEST, VcpuRecord};
@@ -33,11 +33,7 @@ impl Processor {
 
     /// The root of the loaded vCPU.
     pub(super) fn loaded_root(&mut self) -> u64 {
-        // None before its first start.
-        match if self.has_guest() { self.sides().root() } else { 0 } {
-            0 => self.space.root,
-            root => root,
-        }
+        if self.has_guest() { self.sides().root() } else { self.space.root }
     }
 
     /// Loads it: the TLB is empty then.
@@ -47,23 +43,33 @@ impl Processor {
         unsafe { cpu::write_cr3(root) };
     }
 
-    /// Gives the loaded vCPU its first sides.
-    pub(crate) fn begin_sides(&mut self) {
-        let page = private(self.page);
-        *self.sides() = match self.space.guest {
-            Some(guest) => Sides::shim(page, self.page_virtual, [self.space.root, guest.empty]),
-            None => return *self.sides() = Sides::NONE,
-        };
-        self.clear_segments();
-        self.load_sides();
-        self.load_root();
+    /// Makes the loaded vCPU's sides new ones, if they are from before a restart; whether they were.
+    fn renew_sides(&mut self, guest: &Guest) -> bool {
+        let life = guest.life.load(Acquire);
+        if self.sides().life == life {
+            return false;
+        }
+        let (page, roots) = (private(self.page), [self.space.root, guest.empty]);
+        *self.sides() = Sides::shim(page, self.page_virtual, roots, life);
+        true
     }
 
-    /// The loaded vCPU was another just now: loads its root, segments and segment registers. Which root that is says the
-    /// service: what the context has may be from before a restart.
+    /// The loaded vCPU starts.
+    pub(crate) fn begin_sides(&mut self) {
+        let Some(guest) = self.space.guest else { return *self.sides() = Sides::NONE };
+        if self.renew_sides(guest) {
+            self.load_root();
+            self.load_sides();
+        }
+        let page = self.vcpu_page();
+        page.set_guest(offset_of!(abi::Guest, pending), 0);
+        page.set_guest(offset_of!(abi::Guest, queued), 0);
+    }
+
+    /// The loaded vCPU was another just now: loads its root, segments and segment registers.
     pub(crate) fn enter_sides(&mut self) {
         if let Some(guest) = self.space.guest {
-            self.sides().roots = guest.tables.lock().roots(self.index as usize);
+            self.renew_sides(guest);
         }
         self.load_root();
         self.load_sides();
@@ -94,9 +100,7 @@ impl Processor {
         let (entry, stack) = (sides.vectors + vector::GUEST_EVENT, sides.page_user);
         sides.set_host();
         self.load_root();
-        let registers = self.registers();
-        registers.leave_for(entry, stack, 0);
-        (registers.cs, registers.ss) = (u64::from(USER_CODE), u64::from(USER_DATA));
+        self.registers().leave_for(entry, stack, 0);
     }
 
     /// After an exception: if it was one of the shim's that it has foreseen, it goes on where that is mended.
