@@ -77,6 +77,17 @@ pub(crate) extern "C" fn short(runner: &mut Runner, arguments: &mut [u64; 6], nu
     }
 }
 
+/// Called by the assembly: one entry of a table, at this address of an `mmu_update`. Not 0: nothing is done.
+#[cfg_attr(not(target_os = "none"), allow(dead_code))]
+pub(crate) extern "C" fn single(list: u64, runner: &mut Runner) -> u64 {
+    let Some([ptr, val]) = runner.space.pair(list) else { return 1 };
+    if runner.space.quick(|turn| turn.update(&MmuUpdate { ptr, val })) != Some(Ok(())) {
+        return 1;
+    }
+    // Roots are not among it: it can't fail.
+    runner.commit().map_or_else(Errno::result, |()| 0)
+}
+
 impl Runner {
     /// The calls of a multicall, until there comes an odd one.
     fn several(&mut self, arguments: &mut [u64; 6]) -> Option<u64> {

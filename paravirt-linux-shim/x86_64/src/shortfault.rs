@@ -10,6 +10,7 @@
 //! ```
 //! The guest's registers stay where the assembly has put them: most of them in the vCPU, the rest in `Guest`.
 
+use parzelle_xen::abi::Errno;
 use parzelle_xen::instruction::Width;
 use parzelle_xen::mmu::{Fault, Mode};
 
@@ -20,6 +21,9 @@ use crate::vcpu::{USER_CODE, USER_DATA, register};
 
 /// RFLAGS.TF: after the instruction there is a trap.
 const SINGLE_STEP: u64 = 1 << 8;
+
+/// Error code of a write to what may be read.
+const TABLE: u64 = 1 << 1 | 1 << 0;
 
 /// A store of 64 bits from a register.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,11 +71,9 @@ impl Runner {
             self.vcpu.general[register] = value;
         }
         let mode = if user { Mode::User } else { Mode::Kernel };
-        let done = match self.space.fault(address, error, mode) {
-            Fault::Mended => true,
-            Fault::Store(physical) => self.quick_store(address, physical).is_some(),
-            Fault::Guest => false,
-        };
+        let is_table = !user && error & TABLE == TABLE;
+        let stored = is_table && self.quick_store(address).is_some();
+        let done = stored || self.space.fault(address, error, mode) == Fault::Mended;
         if done {
             *self.vcpu.own(own::EXIT) = run::exit(user, false);
             if !user {
@@ -83,7 +85,7 @@ impl Runner {
     }
 
     /// Carries out a store of the guest's kernel into one of its tables, if it is a plain one.
-    fn quick_store(&mut self, address: u64, physical: u64) -> Option<()> {
+    fn quick_store(&mut self, address: u64) -> Option<()> {
         let page = self.vcpu.page();
         let (rip, rflags) = (page.rip, page.rflags);
         let [bytes, _] = self.space.pair(rip)?;
@@ -93,6 +95,7 @@ impl Runner {
         }
         let (value, mut old) = (self.vcpu.general[from & 15], 0);
         let stored = self.space.turn(|turn| {
+            let physical = turn.in_table(address).ok_or(Errno::Fault)?;
             turn.store(physical, Width::Quad, |was| {
                 old = was;
                 Some(value)

@@ -172,7 +172,7 @@ const STEPS: u32 = 1 << 16;
 /// What takes several calls.
 pub(super) trait Calls: Service {
     /// Notes that an entry has changed. What lies next to the element before becomes a part of it.
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, at: u64) {
         let mut count = self.queued();
         if let Some(last) = count.checked_sub(1) {

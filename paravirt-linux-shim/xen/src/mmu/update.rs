@@ -33,7 +33,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
     /// # Errors
     /// [`Errno::Invalid`]: what was to be written can't be, and the old entry stays;
     /// [`Errno::NoMemory`]: the pool is used up.
-    #[inline]
+    #[inline(always)]
     pub fn update(&mut self, update: &MmuUpdate) -> Result<(), Errno> {
         const NORMAL: u64 = UpdateKind::Normal as u64;
         const PRESERVE: u64 = UpdateKind::PreserveAccessedDirty as u64;
