@@ -10,8 +10,9 @@
 use super::*;
 use crate::boot::Features;
 use crate::context::Context;
-use crate::descriptors::{GUESTS, Gdt};
+use crate::descriptors::Gdt;
 use crate::guest::Guest;
+use crate::guest::segments::GUESTS;
 use crate::guest::sides::LOCAL_TABLE;
 use crate::guest::window::Window;
 use crate::irqchip::{IoApic, Local};
@@ -21,10 +22,10 @@ use crate::mmio::Registers;
 use crate::percore::PerCore;
 use crate::registers::cr4;
 use crate::timer::{Clock, Rate, Timer};
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU64, AtomicUsize};
 use parzelle_abi::vcpu_page::{UpcallReason, VcpuHead};
 use parzelle_core::machine::Upcall;
-use parzelle_plan::{VCPU_FP, VCPU_GUEST};
+use parzelle_plan::{VCPU_FP, VCPU_GUEST, VcpuRecord};
 use parzelle_tables::{Descriptor, QUEUE, Region, Setup, Tables, Tlb};
 use proptest::prelude::*;
 use spin::mutex::TicketMutex;
@@ -97,12 +98,16 @@ impl World {
         // SAFETY: the memory is the test's, and is used by nobody else while the world is there.
         let window = unsafe { Window::new(physical(0), POOL as u32) };
         let tables = Tables::new(setup, window).unwrap();
-        let guest: &'static Guest =
-            keep(Guest { empty: tables.roots(usize::MAX)[1], tables: TicketMutex::new(tables), tlb });
-        let cores = core::array::from_fn(|number| {
-            let own = POOL + FRAMES + number * OWN;
-            processor(number, guest, base + own as u64 * PAGE)
+        let context = |number: usize| base + (POOL + FRAMES + number * OWN) as u64 * PAGE;
+        let guest: &'static Guest = keep(Guest {
+            empty: tables.roots(usize::MAX)[1],
+            tables: TicketMutex::new(tables),
+            tlb,
+            vcpus: keep(core::array::from_fn::<_, CORES, _>(|number| (number as u32, context(number)))),
+            life: AtomicU64::new(1),
+            cleared: AtomicUsize::new(0),
         });
+        let cores = core::array::from_fn(|number| processor(number, guest, context(number)));
         World { base, guest, cores, counts: vec![0; POOL], _memory: memory }
     }
 
@@ -127,7 +132,7 @@ impl World {
             }
             let &mut Context { cs, ss, rflags, .. } = core.registers();
             assert!(cs & 3 == 3 && ss & 3 == 3 && cs | ss < 1 << 16);
-            assert_eq!(rflags & !flags::GUEST, sanitised(0));
+            assert_eq!(rflags & !FLAGS, sanitised(0));
         }
     }
 }
@@ -136,8 +141,9 @@ fn processor(number: usize, guest: &'static Guest, own: u64) -> Processor {
     // SAFETY: nobody asks for a register: there is no line, and no other core that is interrupted.
     let registers = unsafe { Registers::new(0) };
     let clock = Clock::new(0, 1_000_000_000);
+    let space = Space { root: 0x7000, ports: &[], guest: Some(guest) };
     let module = keep(Module {
-        spaces: &[],
+        spaces: keep([space]),
         root: 0x3000,
         timer: Timer { clock, rate: Rate::new(1_000_000_000), deadline: true, local: Local::new(registers) },
         io: IoApic::new(registers, &[]),
@@ -146,7 +152,7 @@ fn processor(number: usize, guest: &'static Guest, own: u64) -> Processor {
     });
     let block = Box::leak(PerCore::new_box_zeroed().unwrap());
     let mut core = Processor::new(module, number as u32, block, keep(Context::default()));
-    core.space = Space { root: 0x7000, ports: &[], guest: Some(guest) };
+    core.space = space;
     core.context = own;
     core.page = (own + 2 * PAGE).wrapping_sub(PRIVATE);
     (core.page_virtual, core.index, core.flags) = (abi::SHIM + 0x8_0000, number as u32, VCPU_FP | VCPU_GUEST);
@@ -229,8 +235,11 @@ impl World {
             60 | 61 => self.cores[here].pass(guest),
             62 => guest.tlb.enter(here, || {}),
             _ if a == 1 => {
-                self.cores.iter_mut().for_each(|core| core.leave_tables(guest));
-                while reset(&mut self.cores[0], guest, 0x7000) {}
+                for core in &mut self.cores {
+                    let context = core.context.wrapping_sub(PRIVATE);
+                    core.leave_tables(&VcpuRecord { context, ..Default::default() });
+                }
+                while self.cores[0].reset_guest(0) {}
             }
             _ => _ = guest.tlb.round(),
         }
