@@ -43,8 +43,14 @@ pub(crate) fn call(core: &mut Core, number: u64, arguments: [u64; 5]) -> bool {
     true
 }
 
-/// Does a step of what the current vCPU has queued; whether nothing is left.
-pub(crate) fn drain(machine: &mut Processor) -> bool {
+/// A shim resumes its guest with something in the queue: does a step of that; whether it was the last.
+///
+/// # Safety
+/// Only for the entry, as `parzelle_call`: `core` is this core's state, and nobody else uses it until this returns.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn parzelle_drain(core: *mut Core) -> bool {
+    // SAFETY: see above; interrupts are masked, so no other entry makes a second reference.
+    let machine = unsafe { &mut (*core).machine };
     let page = &mut machine.vcpu_page();
     let tables = machine.space.guest.and_then(|guest| guest.tables.try_lock());
     tables.is_some_and(|mut tables| tables.drain(page) == Ok(Progress::Done))
