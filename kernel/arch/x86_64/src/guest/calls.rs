@@ -15,7 +15,7 @@ use core::mem::offset_of;
 use parzelle_abi::Error;
 use parzelle_abi::x86_64::{self as abi, GuestCall, NO_ROOT, RESUME_FAST, RESUME_FULL};
 use parzelle_core::machine::Machine;
-use parzelle_tables::{Error as Refused, Progress, Queue};
+use parzelle_tables::{Element, Error as Refused, Progress, Queue};
 
 /// Call again.
 const AGAIN: u64 = 1;
@@ -48,13 +48,21 @@ pub(crate) fn drain(machine: &mut Processor) -> bool {
 
 impl Processor {
     fn guest_call(&mut self, guest: &'static Guest, number: u64, [a, b, c, ..]: [u64; 5]) -> Reply {
-        // What is queued holds before anything else does. Both in one call would take too long.
+        // What is queued holds before anything else does. Both in one call would take too long, but for one entry.
         let mut page = self.vcpu_page();
-        if page.count() != 0 {
-            let drained = guest.tables.lock().drain(&mut page).map_err(|error| error as u64)?;
-            match drained {
-                Progress::Done if number >= RESUME_FULL || number == GuestCall::Drain as u64 => {}
-                _ => return Ok(Some(if number == GuestCall::Drain as u64 { AGAIN } else { LATER })),
+        let queued = page.count();
+        if queued != 0 {
+            let little = queued == 1 && Element(page.element(0)).is_one();
+            let drained = guest.tables.lock().drain(&mut page);
+            match number {
+                // An entry that is refused is absent; the caller of something else is not told.
+                _ if number == GuestCall::Drain as u64 => {
+                    let done = drained.map_err(|error| error as u64)? == Progress::Done;
+                    return Ok(Some(if done { 0 } else { AGAIN }));
+                }
+                _ if little => {}
+                RESUME_FAST | RESUME_FULL if drained == Ok(Progress::Done) => {}
+                _ => return Ok(Some(LATER)),
             }
         }
         let refuse = |error: Refused| error as u64;
