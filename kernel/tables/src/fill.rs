@@ -11,9 +11,11 @@ use crate::entry::{PAGE_BITS, locate};
 use crate::tables::{Memory, ROOT, Tables};
 use crate::{Error, Progress};
 
-/// How much a step does, at most: a leaf counts 1, a reference 2, and a line 1 besides. So it is two lines
-/// of leaves, or one of references.
-pub const STEP: usize = 2 * (LINE + 1);
+/// How much a step does, at most. What a leaf that is there costs counts 1, a reference 2, a line as such 2: so it
+/// is up to two lines of leaves, or one of references, and of lines with less in them more.
+pub const STEP: usize = 22;
+/// What a line as such counts.
+pub(crate) const PER_LINE: usize = 2;
 
 impl<M: Memory> Tables<'_, M> {
     /// Creates a table of this level for a guest frame, and begins to fill it: as [`fill`](Self::fill).
@@ -44,8 +46,8 @@ impl<M: Memory> Tables<'_, M> {
         self.read_line(number)
     }
 
-    /// Reads lines of the guest's table (again) and goes on with those not read so far, [`STEP`]
-    /// entries at a time.
+    /// Reads lines of the guest's table (again) and goes on with those not read so far, a [`STEP`]
+    /// at a time.
     ///
     /// # Errors
     /// An entry was refused: it is absent in the kernel's table, whatever was there before. The rest of the
@@ -59,11 +61,15 @@ impl<M: Memory> Tables<'_, M> {
     /// One step of reading.
     fn read_line(&mut self, number: u32) -> Result<Progress, Error> {
         let Descriptor { mut todo, .. } = *self.descriptor(number)?;
-        let cost = LINE * self.cost(number) + 1;
+        let each = self.cost(number);
+        let mut budget = STEP;
         let mut result = Ok(());
-        for _ in 0..STEP / cost {
-            let Some(line) = first_line(todo) else { break };
-            result = result.and(self.synchronise(number, line));
+        while budget >= PER_LINE + LINE * each
+            && let Some(line) = first_line(todo)
+        {
+            let (done, present) = self.synchronise(number, line);
+            result = result.and(done);
+            budget -= PER_LINE + present * each;
             todo &= todo.wrapping_sub(1);
         }
         let table = self.descriptor_mut(number)?;
@@ -75,6 +81,7 @@ impl<M: Memory> Tables<'_, M> {
     }
 
     /// What an entry of a table counts in a step.
+    #[inline]
     pub(crate) fn cost(&self, number: u32) -> usize {
         if self.descriptor(number).is_ok_and(|table| table.level > 1) { 2 } else { 1 }
     }

@@ -8,6 +8,7 @@
 
 use crate::descriptor::LINE;
 use crate::entry::{ADDRESS, PAGE_BITS};
+use crate::fill::PER_LINE;
 use crate::tables::{Memory, Tables};
 use crate::{Error, Progress, STEP};
 use parzelle_paging::ENTRIES;
@@ -40,7 +41,9 @@ impl Element {
         (self.0 & ADDRESS) >> PAGE_BITS
     }
 
-    const fn is_one(self) -> bool {
+    /// Whether it is one entry: what it takes to read that is little, beside any other call.
+    #[must_use]
+    pub const fn is_one(self) -> bool {
         (self.0 >> COUNT).is_multiple_of(ENTRIES as u64)
     }
 
@@ -69,7 +72,7 @@ pub trait Queue {
 }
 
 impl<M: Memory> Tables<'_, M> {
-    /// Does what the queue says, a [`STEP`] at a time (an element for one entry counts 2). Elements for frames without a table are dropped.
+    /// Does what the queue says, a [`STEP`] at a time (an element for one entry counts as a line). Elements for frames without a table are dropped.
     ///
     /// # Errors
     /// An entry was refused: it is absent in the kernel's table, whatever was there before. The rest of the
@@ -94,27 +97,30 @@ impl<M: Memory> Tables<'_, M> {
     fn drain_step(&mut self, queue: &mut impl Queue, mut count: usize) -> Result<Progress, Error> {
         let mut budget = STEP;
         let mut result = Ok(());
-        while count > 0 && budget > 0 {
+        // Less than this is not worth going on for.
+        while count > 0 && budget >= 2 * PER_LINE {
             let element = Element(queue.element(count - 1));
             if element.is_one()
                 && let Some(done) = self.synchronise_leaf(element.frame(), element.index())
             {
                 result = result.and(done);
                 count -= 1;
-                budget = budget.saturating_sub(2);
+                budget -= PER_LINE;
                 continue;
             }
             let Ok(number) = self.live(element.frame()) else {
                 count -= 1;
-                budget = budget.saturating_sub(1);
+                budget -= 1;
                 continue;
             };
             let entries = element.entries();
             // To the end of the line, at most.
-            let cost = self.cost(number);
-            let end = entries.end.min(entries.start + budget.div_ceil(cost)).min((entries.start | (LINE - 1)) + 1);
-            result = result.and(self.synchronise(number, entries.start..end));
-            budget = budget.saturating_sub((end - entries.start) * cost + 1);
+            let each = self.cost(number);
+            let most = entries.start + (budget - PER_LINE) / each;
+            let end = entries.end.min(most).min((entries.start | (LINE - 1)) + 1);
+            let (done, present) = self.synchronise(number, entries.start..end);
+            result = result.and(done);
+            budget -= PER_LINE + present * each;
             if end < entries.end {
                 queue.set_element(count - 1, Element::new(element.frame(), end, entries.end - end).0);
             } else {

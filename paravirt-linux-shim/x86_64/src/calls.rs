@@ -66,19 +66,28 @@ impl Calls {
         (guest.vector, guest.error, guest.address)
     }
 
-    /// Makes a call on tables when nothing is queued any more: the kernel takes a step of that first otherwise.
+    /// Makes a call on tables when nothing is queued any more, or a single entry: the kernel takes a step of that
+    /// first otherwise, and nothing else.
+    #[inline]
     fn call(&mut self, which: GuestCall, arguments: [u64; 3]) -> Result<u64, Error> {
-        while self.queued() != 0 {
-            // What is refused is absent; the guest finds out when it touches it.
-            if call(GuestCall::Drain, [0; 3]) == Err(Error::Other) {
-                break;
-            }
+        if !(self.queued() == 0 || self.queued() == 1 && self.element(0) >> 52 == 0) {
+            self.drain_before();
         }
         loop {
             match call(which, arguments) {
                 // Another vCPU is at work on the tables, or has to flush first.
-                Ok(LATER) if which != GuestCall::Flush => core::hint::spin_loop(),
+                Ok(LATER) => core::hint::spin_loop(),
                 answer => return answer,
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn drain_before(&mut self) {
+        while self.queued() != 0 {
+            // What is refused is absent; the guest finds out when it touches it.
+            if call(GuestCall::Drain, [0; 3]) == Err(Error::Other) {
+                break;
             }
         }
     }

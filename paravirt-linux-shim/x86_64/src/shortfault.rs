@@ -10,8 +10,6 @@
 //! ```
 //! The guest's registers stay where the assembly has put them: most of them in the vCPU, the rest in `Guest`.
 
-use parzelle_xen::abi::Errno;
-use parzelle_xen::instruction::Width;
 use parzelle_xen::mmu::{Fault, Mode};
 
 use crate::deliver::vector;
@@ -93,18 +91,10 @@ impl Runner {
         if self.vcpu.general[to.0 & 15].wrapping_add(to.1) != address || rflags & SINGLE_STEP != 0 {
             return None;
         }
-        let (value, mut old) = (self.vcpu.general[from & 15], 0);
-        let stored = self.space.turn(|turn| {
-            let physical = turn.in_table(address).ok_or(Errno::Fault)?;
-            turn.store(physical, Width::Quad, |was| {
-                old = was;
-                Some(value)
-            })?;
-            turn.commit()
-        });
-        if stored != Some(Ok(())) {
-            return None;
-        }
+        let value = self.vcpu.general[from & 15];
+        let old = self.space.turn(|turn| turn.exchange(address, value))??;
+        // Roots are not among it: it can't fail.
+        let _ = self.commit();
         if exchanges {
             self.vcpu.general[from & 15] = old;
         }

@@ -16,6 +16,7 @@ use core::cell::RefCell;
 use parzelle_xen::abi::Errno;
 use parzelle_xen::memory::{Arguments, Frames};
 use parzelle_xen::mmu::{self, Fault, Mode, Turn};
+use zerocopy::IntoBytes;
 
 use crate::calls::Calls;
 use crate::guarded;
@@ -79,6 +80,14 @@ impl Space {
             Ok(()) => Ok(()),
             Err(_) => self.put(address, &word),
         }
+    }
+
+    /// Writes words of the guest's memory.
+    ///
+    /// # Errors
+    /// [`Errno::Fault`]; some may have been written.
+    pub fn put_words(&self, address: u64, words: &[u64]) -> Result<(), Errno> {
+        self.memory().write(address, words.as_bytes())
     }
 
     /// Where the shim finds the root of the guest's user programs, or an empty one.

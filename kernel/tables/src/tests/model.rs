@@ -78,13 +78,20 @@ impl Model {
     pub(super) fn fill(&mut self, frame: u64, lines: u64, guest: &[u64; 512]) -> Result<bool, Error> {
         let table = self.live(frame)?;
         let mut todo = table.todo | lines;
+        let each = if table.level == 1 { 1 } else { 2 };
+        let mut budget = 22;
         let mut result = Ok(());
-        for _ in 0..if table.level == 1 { 2 } else { 1 } {
+        while budget >= 2 + 8 * each && todo != 0 {
             let line = todo.trailing_zeros() as usize;
-            if line < 64 {
-                todo &= !(1 << line);
-                for (index, entry) in guest.iter().enumerate().skip(line * 8).take(8) {
-                    result = result.and(self.read(frame, index, *entry));
+            todo &= !(1 << line);
+            budget -= 2;
+            for (index, entry) in guest.iter().enumerate().skip(line * 8).take(8) {
+                result = result.and(self.read(frame, index, *entry));
+                let table = &self.tables[&frame];
+                let root = table.level == 4 && RESERVED.contains(&index);
+                let counts = if table.level == 1 { table.entries.contains_key(&index) } else { *entry & 1 != 0 };
+                if counts && !root || root && *entry & 1 != 0 {
+                    budget -= each;
                 }
             }
         }

@@ -51,9 +51,9 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
         self.look(mode, address, error).unwrap_or(Fault::Guest)
     }
 
-    /// The physical address behind one of the guest's kernel, if that is in a table, and read-only: a write there
-    /// faults for no other reason.
-    pub fn in_table(&self, address: u64) -> Option<u64> {
+    /// The physical address behind one of the guest's kernel, if that is read-only: where a table may be.
+    #[inline]
+    pub(super) fn in_table(&self, address: u64) -> Option<u64> {
         let mut table = self.vcpu.root(Mode::Kernel)?;
         if is_reserved(4, index(address, 4)) {
             return None;
@@ -66,8 +66,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
             table = frame(entry);
         }
         let entry = load(&self.page(table).ok()?, index(address, 1));
-        let is_it = entry & (PRESENT | WRITE) == PRESENT && self.mmu.book.level(frame(entry)) != 0;
-        is_it.then_some(frame(entry) * PAGE + address % PAGE)
+        (entry & (PRESENT | WRITE) == PRESENT).then_some(frame(entry) * PAGE + address % PAGE)
     }
 
     /// None: the guest's own.

@@ -106,6 +106,22 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
         self.put(&page, entry, old, new)
     }
 
+    /// Exchanges an entry of a table, which one of the guest's kernel has at this address, read-only: a write there
+    /// faults for no other reason. What was there; none: it isn't so, and nothing is done.
+    #[inline]
+    pub fn exchange(&mut self, address: u64, new: u64) -> Option<u64> {
+        let at = self.in_table(address).filter(|at| at.is_multiple_of(8))?;
+        let page = self.page(at / PAGE).ok()?;
+        let old = page.load64((at % PAGE) as usize);
+        match self.mmu.book.level(at / PAGE) {
+            0 => return None,
+            1 => self.put_leaf(&page, at, old, new),
+            level => self.put_reference(&page, at, level, old, new),
+        }
+        .ok()?;
+        Some(old)
+    }
+
     /// Writes an entry at a physical address.
     fn write(&mut self, at: u64, new: u64) -> Result<(), Errno> {
         let page = self.page(at / PAGE)?;
@@ -146,6 +162,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
     }
 
     /// The same above level 1.
+    #[inline(never)]
     fn put_reference(&mut self, page: &F::Page, at: u64, level: u8, old: u64, new: u64) -> Result<(), Errno> {
         if is_reserved(level, at % PAGE / 8) {
             let absent = new & PRESENT == 0;

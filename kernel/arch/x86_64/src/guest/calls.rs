@@ -18,7 +18,7 @@ use core::sync::atomic::Ordering::{Relaxed, Release};
 use parzelle_abi::Error;
 use parzelle_abi::x86_64::{self as abi, GuestCall, NO_ROOT, RESUME_FAST, RESUME_FULL};
 use parzelle_core::machine::Machine;
-use parzelle_tables::{Error as Refused, Progress, Queue};
+use parzelle_tables::{Element, Error as Refused, Progress, Queue};
 
 /// Call again.
 const AGAIN: u64 = 1;
@@ -56,16 +56,45 @@ unsafe extern "C" fn parzelle_drain(core: *mut Core) -> bool {
     tables.is_some_and(|mut tables| tables.drain(page) == Ok(Progress::Done))
 }
 
+/// A queue of one element, which was read once.
+struct One(u64, u64);
+
+impl Queue for One {
+    fn count(&self) -> u64 {
+        self.0
+    }
+
+    fn set_count(&mut self, count: u64) {
+        self.0 = count;
+    }
+
+    fn element(&self, _slot: usize) -> u64 {
+        self.1
+    }
+
+    fn set_element(&mut self, _slot: usize, _element: u64) {}
+}
+
 impl Processor {
     fn guest_call(&mut self, guest: &'static Guest, number: u64, [a, b, c, ..]: [u64; 5]) -> Reply {
         // Who would have to wait for another core calls again: interrupts are masked here.
         let Some(mut tables) = guest.tables.try_lock() else { return Ok(Some(LATER)) };
-        // What is queued holds before anything else does. Both in one call would take too long.
+        // What is queued holds before anything else does. Both in one call would take too long, but for one entry.
         let mut page = self.vcpu_page();
-        if page.count() != 0 {
-            match tables.drain(&mut page).map_err(|error| error as u64)? {
-                Progress::Done if number >= RESUME_FULL || number == GuestCall::Drain as u64 => {}
-                _ => return Ok(Some(if number == GuestCall::Drain as u64 { AGAIN } else { LATER })),
+        let (queued, first) = (page.count(), page.element(0));
+        if queued == 1 && Element(first).is_one() && number != GuestCall::Drain as u64 {
+            // An entry that is refused is absent; the caller of something else is not told.
+            let _ = tables.drain(&mut One(1, first));
+            page.set_count(0);
+        } else if queued != 0 {
+            let drained = tables.drain(&mut page);
+            match number {
+                _ if number == GuestCall::Drain as u64 => {
+                    let done = drained.map_err(|error| error as u64)? == Progress::Done;
+                    return Ok(Some(if done { 0 } else { AGAIN }));
+                }
+                RESUME_FAST | RESUME_FULL if drained == Ok(Progress::Done) => {}
+                _ => return Ok(Some(LATER)),
             }
         }
         let refuse = |error: Refused| error as u64;
