@@ -11,7 +11,8 @@ use super::*;
 use crate::boot::Features;
 use crate::context::Context;
 use crate::guest::Guest;
-use crate::guest::sides::LOCAL_TABLE;
+use crate::guest::segments::GUESTS;
+use crate::guest::sides::{FLAGS, LOCAL_TABLE};
 use crate::guest::window::Window;
 use crate::irqchip::{IoApic, Local};
 use crate::layout::{PAGE, PRIVATE};
@@ -36,8 +37,6 @@ const FRAMES: usize = 48;
 const CORES: usize = 2;
 /// A core's: its context and LDT, its vCPU page.
 const OWN: usize = 3;
-/// The entries of the GDT that are a guest's.
-const GUESTS: [usize; 5] = [4, 12, 13, 14, 15];
 /// The partition's root.
 const ROOT: u64 = 0x7000;
 const PAGES: usize = POOL + FRAMES + CORES * OWN;
@@ -134,7 +133,7 @@ impl World {
             }
             let &mut Context { cs, ss, rflags, .. } = core.registers();
             assert!(cs & 3 == 3 && ss & 3 == 3 && cs | ss < 1 << 16);
-            assert_eq!(rflags & !flags::GUEST, sanitised(0));
+            assert_eq!(rflags & !FLAGS, sanitised(0));
         }
     }
 }
