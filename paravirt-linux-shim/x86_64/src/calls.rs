@@ -37,8 +37,16 @@ fn call(call: GuestCall, [a, b, c]: [u64; 3]) -> Result<u64, Error> {
 }
 
 /// Sets a segment of this vCPU's GDT, or from 2^16 on of its LDT. False: not with this descriptor.
+///
+/// The kernel takes what is queued first, a step with each call, and tells of an entry that it refuses.
 pub fn set_descriptor(index: u64, descriptor: u64) -> bool {
-    call(GuestCall::SetDescriptor, [index, descriptor, 0]).is_ok()
+    loop {
+        match call(GuestCall::SetDescriptor, [index, descriptor, 0]) {
+            Ok(0) => return true,
+            Err(Error::Other | Error::Resetting) => return false,
+            Ok(_) | Err(_) => {}
+        }
+    }
 }
 
 impl Calls {

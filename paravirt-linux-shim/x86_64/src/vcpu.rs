@@ -28,8 +28,6 @@ pub const USER_CODE: u16 = 0x33;
 pub const USER_DATA: u16 = 0x2b;
 /// RFLAGS with which everything begins: IF and the bit that is always set.
 pub const FLAGS: u64 = 0x202;
-/// RFLAGS.TF: a program is stepped through. `sysret` would stop it before its next instruction.
-const STEP: u64 = 1 << 8;
 /// How many vCPUs a guest can have.
 pub const VCPUS: usize = 8;
 
@@ -223,7 +221,7 @@ impl Vcpu {
         let [rax, rcx, r11] = [register::RAX, register::RCX, register::R11].map(|n| self.general[n]);
         let (rip, rflags, rsp) = (self.rip, self.rflags, self.general[register::RSP]);
         let (cs, ss) = if self.user { (self.cs, self.ss) } else { (USER_CODE, USER_DATA) };
-        let is_fast = rcx == rip && r11 == rflags && (cs, ss) == (USER_CODE, USER_DATA) && rflags & STEP == 0;
+        let is_fast = rcx == rip && r11 == rflags && (cs, ss) == (USER_CODE, USER_DATA);
         let page = self.page();
         (page.rip, page.rflags, page.rsp) = (rip, rflags, rsp);
         (page.cs, page.ss) = (cs.into(), ss.into());

@@ -11,6 +11,9 @@
 //   ld -nostdlib -static -N -Ttext=0xffffffff80100000 -e start -o kernel.img kernel.o && strip kernel.img
 //
 // All of its state is in memory: no register survives a round.
+//
+// QEMU 7.2 lets ring 3 set VM and IOPL by an `iret` of 32 bits (0xcf), in long mode too, where no processor has
+// a virtual-8086 mode (Intel SDM, Vol. 2A, IRET). No kernel can help that: so these attacks leave it out.
 
 .intel_syntax noprefix
 .set BASE, 0xffffffff80000000
@@ -269,7 +272,7 @@ user:                                   // iret to a program
     push    rax
     call    odd
     push    rax
-    call    odd
+    call    place
     push    rax
     jmp     2f
 1:  push    0x2b
@@ -389,11 +392,12 @@ states:
     ud2
 
 callbacks:                              // and traps: to anywhere; then one of each
-    call    odd
-    mov     rdi, rax
-    call    odd
+    call    place
+    mov     r12, rax
+    call    place
     mov     rsi, rax
-    call    odd
+    call    place
+    mov     rdi, r12
     mov     rdx, rax
     mov     eax, 4
     syscall
@@ -407,7 +411,7 @@ callbacks:                              // and traps: to anywhere; then one of e
     lea     rbx, [rip + traps]
     add     rbx, rax
     mov     r12, [rbx + 8]
-    call    odd
+    call    place
     mov     [rbx + 8], rax
     lea     rdi, [rip + traps]
     xor     eax, eax
@@ -424,7 +428,12 @@ code:
     mov     ebp, 512
 1:  call    random
     mov     [rdi], rax
-    add     rdi, 8
+    mov     ecx, 8
+2:  cmp     byte ptr [rdi], 0xcf
+    jne     3f
+    dec     byte ptr [rdi]
+3:  inc     rdi
+    loop    2b
     dec     ebp
     jnz     1b
     push    rbx
@@ -432,12 +441,8 @@ code:
     ret
 
 jump:
-    call    odd
-    mov     rbx, rax
-    call    random
-    and     eax, 0xfffff
-    add     rbx, rax
-    push    rbx
+    call    place
+    push    rax
     call    registers
     ret
 vector:                                 // the shim's vectors, with its own stack pointer or any
@@ -445,6 +450,8 @@ vector:                                 // the shim's vectors, with its own stac
     and     eax, 0x7ff
     mov     rbx, 0xffff810000400000
     add     rbx, rax
+    cmp     byte ptr [rbx], 0xcf
+    je      next
     call    random
     test    eax, 0x100
     jz      1f
@@ -517,6 +524,23 @@ odd:                                    // rax: an address, mostly; changes rcx
     add     rcx, rax
 1:  mov     rax, rcx
     ret
+place:                                  // rax: somewhere to go on; changes rcx, rdx
+    call    odd
+    mov     rdx, rax
+    call    random
+    and     eax, 0xfffff
+    add     rax, rdx
+    // Pages of random contents are for tables and data.
+    lea     rdx, [rip + shared]
+    cmp     rax, rdx
+    jae     place
+    mov     rdx, rax
+    sar     rdx, 40
+    cmp     rdx, 0xffffffffffffff81
+    jne     1f
+    cmp     byte ptr [rax], 0xcf        // if it is there at all; if not, that is a round, too
+    je      place
+1:  ret
 frame:                                  // rax: any frame, mostly one for tables; changes rcx
     call    random
     test    eax, 0x700

@@ -7,11 +7,12 @@
 
 use super::Guest;
 use super::segments::{Local, checked};
+use super::sides::FLAGS;
 use crate::context::MADE;
 use crate::descriptors::{USER_CODE, USER_DATA};
 use crate::instructions as cpu;
 use crate::machine::{Core, Processor, Space};
-use crate::registers::{flags, sanitised};
+use crate::registers::sanitised;
 use core::mem::offset_of;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use parzelle_abi::Error;
@@ -138,7 +139,7 @@ impl Processor {
         let registers = self.registers();
         registers.rax = get(offset_of!(abi::Guest, rax));
         (registers.rip, registers.rsp, registers.vector) = (rip, get(offset_of!(abi::Guest, rsp)), MADE);
-        registers.rflags = (rflags & flags::GUEST) | sanitised(0);
+        registers.rflags = (rflags & FLAGS) | sanitised(0);
         let [_, _, _, r11, ..] = &mut registers.r;
         if fast {
             (registers.rcx, *r11) = (rip, registers.rflags);
@@ -184,3 +185,6 @@ impl Processor {
         more
     }
 }
+
+#[cfg(test)]
+mod tests;

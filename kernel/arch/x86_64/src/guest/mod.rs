@@ -34,6 +34,9 @@ use parzelle_tables::{Tables, Tlb};
 use spin::mutex::TicketMutex;
 use window::Window;
 
+/// Calls from here on are those of guest partitions.
+pub(crate) const FIRST_CALL: u64 = parzelle_abi::x86_64::GuestCall::Create as u64;
+
 /// What the vCPUs of a guest partition share.
 pub(crate) struct Guest {
     /// Its page tables; each of its operations is bounded.
