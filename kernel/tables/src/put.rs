@@ -73,13 +73,16 @@ impl<M: Memory> Tables<'_, M> {
         result
     }
 
-    /// The same above level 1.
+    /// The same above level 1. Most entries are absent, and were.
     #[inline(never)]
     fn synchronise_references(&mut self, number: u32, place: u64, entries: Range<usize>) -> Result<(), Error> {
+        let used = self.descriptor(number)?.lines & 1 << (entries.start / LINE) != 0;
         let mut result = Ok(());
         for index in entries {
             let entry = self.memory.guest(place + (index as u64) * 8);
-            result = result.and(self.put_reference(number, index, entry, false));
+            if used || entry & PRESENT != 0 {
+                result = result.and(self.put_reference(number, index, entry, false));
+            }
         }
         result
     }

@@ -74,8 +74,24 @@ impl<M: Memory> Tables<'_, M> {
     /// # Errors
     /// An entry was refused: it is absent in the kernel's table, whatever was there before. The rest of the
     /// step is done, and more may be left: call again.
+    #[inline]
     pub fn drain(&mut self, queue: &mut impl Queue) -> Result<Progress, Error> {
-        let mut count = queue.count().min(QUEUE as u64) as usize;
+        let count = queue.count().min(QUEUE as u64) as usize;
+        // Mostly it is one.
+        if count == 1 {
+            let element = Element(queue.element(0));
+            if element.is_one()
+                && let Some(done) = self.synchronise_leaf(element.frame(), element.index())
+            {
+                queue.set_count(0);
+                return done.map(|()| Progress::Done);
+            }
+        }
+        self.drain_step(queue, count)
+    }
+
+    #[inline(never)]
+    fn drain_step(&mut self, queue: &mut impl Queue, mut count: usize) -> Result<Progress, Error> {
         let mut budget = STEP;
         let mut result = Ok(());
         while count > 0 && budget > 0 {

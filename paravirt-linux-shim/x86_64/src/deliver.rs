@@ -9,7 +9,7 @@
 //! ```
 
 use parzelle_xen::abi::shared::at;
-use parzelle_xen::memory::{Arguments, Page};
+use parzelle_xen::memory::Page;
 use parzelle_xen::traps::{Frame, Gate, Interrupted};
 
 use crate::failure::{Beyond, Failure};
@@ -92,7 +92,7 @@ impl Runner {
             return Err(self.beyond("no stack for its kernel", stack));
         }
         for (at, word) in (place..).step_by(8).zip(frame.words()) {
-            if self.space.put(at, word).is_err() {
+            if self.space.put_word(at, *word).is_err() {
                 return Err(self.beyond("a stack that is not there", at));
             }
         }

@@ -10,12 +10,11 @@
 //!                        └─▶ everything else                     Domain
 //! ```
 
-use parzelle_xen::abi::mmu::MmuextOp;
 use parzelle_xen::abi::trap::{Callback, SegmentBase};
 use parzelle_xen::abi::{Errno, Hypercall};
-use parzelle_xen::decode::{Batch, Call, Flush, MulticallBatch, Refusal, Request, VcpuRequest};
+use parzelle_xen::decode::{Call, Flush, MulticallBatch, Refusal, Request, VcpuRequest};
 use parzelle_xen::domain::{Answer, Next};
-use parzelle_xen::mmu::{Extended, Turn};
+use parzelle_xen::mmu::Turn;
 
 use crate::failure::Failure;
 use crate::instructions::{is_canonical, set_fs_base};
@@ -52,9 +51,11 @@ impl Runner {
     /// Makes changes of tables hold.
     #[inline]
     pub(crate) fn commit(&mut self) -> Result<(), Errno> {
-        if !self.space.is_due() {
-            return Ok(());
-        }
+        if self.space.is_due() { self.commit_what_is_due() } else { Ok(()) }
+    }
+
+    #[inline(never)]
+    fn commit_what_is_due(&mut self) -> Result<(), Errno> {
         let result = self.space.turn(|turn| turn.commit()).unwrap_or(Ok(()));
         self.find_root();
         result
@@ -138,27 +139,7 @@ impl Runner {
         answer.unwrap_or_else(|| Errno::NoSystem.into())
     }
 
-    fn mmuext_op(&mut self, batch: &Batch<MmuextOp>) -> Result<u64, Errno> {
-        let mut done = 0;
-        let mut result = Ok(());
-        while done < batch.len() {
-            result = batch.entry(&self.space, done).and_then(|operation| {
-                let space = &self.space;
-                match space.turn(|turn| turn.extended(&operation, space)).unwrap_or(Err(Errno::Busy))? {
-                    Extended::Done => Ok(()),
-                    Extended::Ldt { address, entries } => self.set_ldt(address, entries),
-                }
-            });
-            if result.is_err() {
-                break;
-            }
-            done += 1;
-        }
-        batch.report(&self.space, done)?;
-        result.map(|()| 0)
-    }
-
-    fn update_va_mapping(&mut self, address: u64, entry: u64, flush: Flush) -> Result<u64, Errno> {
+    pub(crate) fn update_va_mapping(&mut self, address: u64, entry: u64, flush: Flush) -> Result<u64, Errno> {
         let space = &self.space;
         let change = |turn: &mut Turn<'_, 'static, _, _>| {
             turn.update_address(address, entry)?;
@@ -196,7 +177,7 @@ impl Runner {
         Ok(0)
     }
 
-    fn set_segment_base(&mut self, which: SegmentBase, value: u64) -> Result<u64, Errno> {
+    pub(crate) fn set_segment_base(&mut self, which: SegmentBase, value: u64) -> Result<u64, Errno> {
         if which == SegmentBase::GsUserSelector {
             self.vcpu.load_user_gs(value as u16);
             return Ok(0);

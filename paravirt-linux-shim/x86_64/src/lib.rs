@@ -42,6 +42,7 @@ pub mod relax;
 pub mod returns;
 pub mod run;
 mod short;
+mod shortfault;
 pub mod space;
 pub mod trap;
 pub mod vcpu;

@@ -255,6 +255,9 @@ impl Runner {
 #[cfg_attr(not(target_os = "none"), allow(dead_code))]
 pub(crate) extern "C" fn turn(runner: &mut Runner, cause: u64) {
     let cause = Cause::ALL.get(cause as usize).copied().unwrap_or(Cause::ExitFault);
+    if matches!(cause, Cause::GuestTrap | Cause::HostTrap) && runner.quick_fault(cause.is_user()) {
+        return;
+    }
     runner.vcpu.begin(cause);
     let result = runner.turn(cause);
     runner.conclude(result);

@@ -12,10 +12,12 @@
 //!                    └─ rest of a multicall, odd call ────▶ turn ─▶ hypercall
 //! ```
 
-use parzelle_xen::abi::mmu::{MmuUpdate, MulticallEntry};
+use parzelle_xen::abi::mmu::{MmuUpdate, MmuextOp, MulticallEntry};
+use parzelle_xen::abi::trap::SegmentBase;
 use parzelle_xen::abi::{DOMID_SELF, Errno, Hypercall};
-use parzelle_xen::decode::{Batch, Call};
+use parzelle_xen::decode::{Batch, Flush};
 use parzelle_xen::memory::Arguments;
+use parzelle_xen::mmu::Extended;
 
 use crate::run::Runner;
 
@@ -42,6 +44,10 @@ pub(crate) const QUICK: u32 = {
 const MMU_UPDATE: u64 = Hypercall::MmuUpdate as u64;
 const STACK_SWITCH: u64 = Hypercall::StackSwitch as u64;
 const TASK_SWITCH: u64 = Hypercall::FpuTaskSwitch as u64;
+const UPDATE_DESCRIPTOR: u64 = Hypercall::UpdateDescriptor as u64;
+const UPDATE_VA_MAPPING: u64 = Hypercall::UpdateVaMapping as u64;
+const SEGMENT_BASE: u64 = Hypercall::SetSegmentBase as u64;
+const MMUEXT_OP: u64 = Hypercall::MmuextOp as u64;
 const MULTICALL: u64 = Hypercall::Multicall as u64;
 
 /// Bytes of a multicall's entry.
@@ -61,11 +67,7 @@ pub(crate) struct Done {
 #[cfg_attr(not(target_os = "none"), allow(dead_code))]
 pub(crate) extern "C" fn short(runner: &mut Runner, arguments: &mut [u64; 6], number: u64) -> Done {
     runner.vcpu.is_in_kernel();
-    let result = if number == MULTICALL {
-        runner.several(arguments)
-    } else {
-        runner.one(&Call { number, arguments: *arguments })
-    };
+    let result = if number == MULTICALL { runner.several(arguments) } else { runner.one(number, arguments) };
     match result {
         Some(result) => {
             let committed = runner.commit();
@@ -73,6 +75,17 @@ pub(crate) extern "C" fn short(runner: &mut Runner, arguments: &mut [u64; 6], nu
         }
         None => Done { result: 0, rest: 1 },
     }
+}
+
+/// Called by the assembly: one entry of a table, at this address of an `mmu_update`. Not 0: nothing is done.
+#[cfg_attr(not(target_os = "none"), allow(dead_code))]
+pub(crate) extern "C" fn single(list: u64, runner: &mut Runner) -> u64 {
+    let Some([ptr, val]) = runner.space.pair(list) else { return 1 };
+    if runner.space.quick(|turn| turn.update(&MmuUpdate { ptr, val })) != Some(Ok(())) {
+        return 1;
+    }
+    // Roots are not among it: it can't fail.
+    runner.commit().map_or_else(Errno::result, |()| 0)
 }
 
 impl Runner {
@@ -84,7 +97,7 @@ impl Runner {
             if op > 31 || QUICK >> op & 1 == 0 || op == MULTICALL {
                 return None;
             }
-            let result = self.one(&Call { number: op, arguments: args })?;
+            let result = self.one(op, &args)?;
             self.space.put_word(at.wrapping_add(RESULT), result).ok()?;
             *at = at.wrapping_add(ENTRY);
             *count -= 1;
@@ -94,24 +107,21 @@ impl Runner {
 
     /// One call, if it is to be done here.
     #[inline]
-    fn one(&mut self, call: &Call) -> Option<u64> {
-        let [a, b, c, d, ..] = call.arguments;
-        let result = match call.number {
+    fn one(&mut self, number: u64, &[a, b, c, d, ..]: &[u64; 6]) -> Option<u64> {
+        let result = match number {
             MMU_UPDATE if d as u16 == DOMID_SELF => self.mmu_update(&Batch::new(a, b as u32, c)),
+            MMUEXT_OP if d as u16 == DOMID_SELF => self.mmuext_op(&Batch::new(a, b as u32, c)),
             STACK_SWITCH => self.stack_switch(b),
             TASK_SWITCH => {
                 self.vcpu.task_switched = a != 0;
                 Ok(0)
             }
-            _ => return self.another(call),
+            SEGMENT_BASE => self.set_segment_base(SegmentBase::from_number(a)?, b),
+            UPDATE_DESCRIPTOR => self.update_descriptor(a, b),
+            UPDATE_VA_MAPPING => self.update_va_mapping(a, b, Flush::from_flags(c)?),
+            _ => return None,
         };
         Some(result.unwrap_or_else(Errno::result))
-    }
-
-    #[inline(never)]
-    fn another(&mut self, call: &Call) -> Option<u64> {
-        let request = call.decode_entry(&self.space).ok()?;
-        Some(self.request(&request).result)
     }
 
     /// Entries of page tables.
@@ -144,6 +154,30 @@ impl Runner {
             }
         }
         batch.report(space, done)?;
+        result.map(|()| 0)
+    }
+
+    /// Operations on whole tables.
+    pub(crate) fn mmuext_op(&mut self, batch: &Batch<MmuextOp>) -> Result<u64, Errno> {
+        let mut done = 0;
+        let mut result = Ok(());
+        while done < batch.len() && result.is_ok() {
+            let space = &self.space;
+            let at = batch.at(done);
+            let words = space.pair(at).zip(space.pair(at.wrapping_add(8)));
+            let operation = match words {
+                Some(([cmd, _], [arg1, arg2])) => Ok(MmuextOp { cmd: cmd as u32, arg1, arg2, ..MmuextOp::default() }),
+                None => batch.entry(space, done),
+            };
+            let extend = |operation| space.turn(|turn| turn.extended(&operation, space)).unwrap_or(Err(Errno::Busy));
+            result = match operation.and_then(extend) {
+                Ok(Extended::Done) => Ok(()),
+                Ok(Extended::Ldt { address, entries }) => self.set_ldt(address, entries),
+                Err(errno) => Err(errno),
+            };
+            done += u32::from(result.is_ok());
+        }
+        batch.report(&self.space, done)?;
         result.map(|()| 0)
     }
 }

@@ -321,9 +321,16 @@ trap_slow:
 
 # HOST_CALL, of those that are frequent and quickly done. Who is single-stepped goes the long way.
 quick:
-    mov r11, rsp
-    test dword ptr [r11 + {RFLAGS}], 0x100
+    test dword ptr [rsp + {RFLAGS}], 0x100
     jnz quick_not
+    cmp eax, {MMU_UPDATE}
+    je quick_update
+    cmp eax, {STACK_SWITCH}
+    je quick_stack
+    cmp eax, {TASK_SWITCH}
+    je quick_task
+quick_other:
+    mov r11, rsp
     mov rcx, [r11 + {OWN} + 8 * {SAVE}]
     mov rsp, [rcx + {STACK} - 128]
     push r9
@@ -350,6 +357,54 @@ quick:
     pop r10
     pop r8
     pop r9
+    jmp exit_back
+# One entry of a table, of one's own. The arguments need not be kept.
+quick_update:
+    cmp r10w, {SELF}
+    jne quick_other
+    cmp rsi, 1
+    jne quick_other
+    test rdx, rdx
+    jnz quick_other
+    mov r11, rsp
+    mov rcx, [rsp + {OWN} + 8 * {SAVE}]
+    mov rsp, [rcx + {STACK} - 128]
+    push r11
+    push rdi
+    push r8
+    push r9
+    lea rsi, [rcx - 128]
+    call {single}
+    pop r9
+    pop r8
+    pop rdi
+    pop rcx
+    test eax, eax
+    jz exit_back
+    mov rsp, rcx
+    mov eax, {MMU_UPDATE}
+    mov esi, 1
+    xor edx, edx
+    mov r10d, {SELF}
+    jmp quick_other
+# The stack of the guest's kernel.
+quick_stack:
+    mov rcx, rsi
+    shl rcx, 16
+    sar rcx, 16
+    cmp rcx, rsi
+    jne quick_other
+    and rcx, -16
+    mov [rsp + {OWN} + 8 * {KERNEL_SP}], rcx
+    mov rcx, rsp
+    xor eax, eax
+    jmp exit_back
+quick_task:
+    mov rcx, [rsp + {OWN} + 8 * {SAVE}]
+    test rdi, rdi
+    setnz byte ptr [rcx + {SWITCHED} - 128]
+    mov rcx, rsp
+    xor eax, eax
     jmp exit_back
 # What is left is done the long way.
 quick_rest:

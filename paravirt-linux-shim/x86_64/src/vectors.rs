@@ -8,7 +8,7 @@ use core::mem::offset_of;
 
 use parzelle_abi::info::layout;
 use parzelle_abi::x86_64::{Guest, RESUME_FAST, RESUME_FULL, SHIM, SHIM_END};
-use parzelle_xen::abi::Hypercall;
+use parzelle_xen::abi::{DOMID_SELF, Hypercall};
 use parzelle_xen::abi::shared::at;
 
 use crate::own::{
@@ -74,6 +74,12 @@ global_asm!(
     STACKS = const layout::LOADER,
     turn = sym crate::run::turn,
     short = sym crate::short::short,
+    single = sym crate::short::single,
+    SELF = const DOMID_SELF,
+    MMU_UPDATE = const Hypercall::MmuUpdate as u32,
+    STACK_SWITCH = const Hypercall::StackSwitch as u32,
+    TASK_SWITCH = const Hypercall::FpuTaskSwitch as u32,
+    SWITCHED = const offset_of!(Vcpu, task_switched),
 );
 
 unsafe extern "C" {

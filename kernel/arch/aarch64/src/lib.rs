@@ -22,6 +22,7 @@ mod context;
 mod control;
 mod core_block;
 mod cores;
+mod debug;
 mod devicetree;
 mod gicv3;
 mod guest;
@@ -40,7 +41,7 @@ mod timer;
 mod virtual_interrupt;
 
 pub use boot::{Board, EarlyTable, boot};
-pub use console::{panicked, print_to};
+pub use console::panicked;
 
 /// Flags of the image's header: little-endian, 4 KiB pages, near the start of RAM.
 const HEADER_FLAGS: u64 = 1 << 1;

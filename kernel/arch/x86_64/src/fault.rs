@@ -16,8 +16,6 @@ pub const NMI: u64 = 2;
 pub const UD: u64 = 6;
 /// Double fault.
 pub const DF: u64 = 8;
-/// General protection.
-pub const GP: u64 = 13;
 /// Page fault.
 pub const PF: u64 = 14;
 /// x87 error.

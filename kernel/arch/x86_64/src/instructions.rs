@@ -6,7 +6,7 @@
 
 use crate::descriptors::TablePointer;
 #[cfg(target_os = "none")]
-use core::arch::{asm, x86_64::__cpuid_count};
+use core::arch::{asm, x86_64::__cpuid_count, x86_64::_rdtsc};
 
 /// Declares functions whose bodies are instructions.
 macro_rules! instructions {
@@ -265,9 +265,7 @@ instructions! {
     /// # Safety
     /// It only reads.
     pub(crate) unsafe fn rdtsc() -> u64 {
-        let (low, high): (u32, u32);
-        asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags));
-        u64::from(high) << 32 | u64::from(low)
+        _rdtsc()
     }
 
     /// Asks the processor what it is: EAX, EBX, ECX, EDX.

@@ -136,7 +136,7 @@ mod tests {
         page.set_frame(&registers, [8, 9]);
         let mut back = Context { ss: 5, ..Context::default() };
         assert_eq!(page.frame(&mut back), [8, 9]);
-        assert_eq!((back.rip, back.rsp, back.ss), (7, 3, 5));
+        assert_eq!((back.rip, back.rsp, back.ss), (7, 3, 0x2b));
         assert_eq!(&memory[..6], [0, 1, 5, 5, 14, 99]);
         assert_eq!(memory[FRAME as usize / 8 + size_of::<Frame>() / 8 - 1], 9);
         assert_eq!(memory[FRAME as usize / 8 + size_of::<Frame>() / 8], 0xff, "not the kernel's");

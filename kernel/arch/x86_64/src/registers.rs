@@ -114,10 +114,6 @@ pub mod flags {
     pub const USER: u64 = ARITHMETIC | DF | AC;
     /// The next instruction does not trap.
     pub const RF: u64 = 1 << 16;
-    /// Means nothing, but that it can be changed.
-    pub const ID: u64 = 1 << 21;
-    /// What a guest's program decides itself.
-    pub const GUEST: u64 = USER | TF | RF | ID;
     /// What `syscall` clears.
     pub const SYSCALL_MASK: u64 = TF | IF | DF | IOPL | NT | AC;
 }

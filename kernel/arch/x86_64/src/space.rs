@@ -135,7 +135,7 @@ pub fn partition(plan: &Plan<'_>, index: usize, kernel: Subtree, tables: &mut im
         ensure(inside, Refusal::reach(region.name, region.address))?;
         let (access, memory) = rights(region.access);
         let physical = range(region.physical, region.bytes);
-        put(tables, root, region.name, region.address, physical, (access.for_user(), memory))?;
+        put(tables, root, region.name, region.address, physical, (Access { user: true, ..access }, memory))?;
     }
     put_kernel_maps(tables, root, plan, index as u32)?;
     Ok(root)

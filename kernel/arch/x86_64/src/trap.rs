@@ -11,7 +11,7 @@ use crate::descriptors::Gate;
 use crate::fault;
 use crate::guest;
 use crate::instructions::{clear_dr6, cr2};
-use crate::irqchip::{KICK, LINES, SPURIOUS, TIMER};
+use crate::irqchip::{KICK, LINES, TIMER};
 use crate::machine::Core;
 use spin::Once;
 
@@ -19,8 +19,7 @@ use spin::Once;
 #[cfg(target_os = "none")]
 mod assembly {
     use crate::context::{Context, SAVED, SYSCALL};
-    use crate::descriptors::{USER_CODE_32, USER_DATA};
-    use crate::fault::{EXCEPTIONS, NMI, UD};
+    use crate::fault::{EXCEPTIONS, NMI};
     use crate::guest::sides::OWN_END;
     use crate::percore::{PerCore, SAVE};
     use core::mem::offset_of;
@@ -35,9 +34,6 @@ mod assembly {
         SYSCALL = const SYSCALL,
         EXCEPTIONS = const EXCEPTIONS,
         NMI = const NMI,
-        UD = const UD,
-        USER_DATA = const USER_DATA,
-        USER_CODE_32 = const USER_CODE_32,
         VECTOR = const offset_of!(Context, vector),
         RIP = const offset_of!(Context, rip),
         RFLAGS = const offset_of!(Context, rflags),
@@ -45,9 +41,6 @@ mod assembly {
         OWN_END = const OWN_END,
     );
 }
-
-/// Calls from here on are those of guest partitions.
-const FIRST_GUEST_CALL: u64 = parzelle_abi::x86_64::GuestCall::Create as u64;
 
 /// The gates, the same for all cores.
 static GATES: Once<[Gate; 256]> = Once::new();
@@ -88,21 +81,10 @@ unsafe extern "C" fn parzelle_call(core: *mut Core, number: u64) -> *const Conte
     let core = unsafe { &mut *core };
     core.machine.begin();
     let arguments = core.machine.arguments();
-    if number < FIRST_GUEST_CALL || !guest::call(core, number, arguments) {
+    if number < guest::FIRST_CALL || !guest::call(core, number, arguments) {
         core.on_call(number, arguments);
     }
     exit(core)
-}
-
-/// A shim resumes its guest with something in the queue: does a step of that; whether it was the last.
-///
-/// # Safety
-/// As [`parzelle_call`].
-#[unsafe(no_mangle)]
-unsafe extern "C" fn parzelle_drain(core: *mut Core) -> bool {
-    // SAFETY: see there.
-    let core = unsafe { &mut *core };
-    guest::drain(&mut core.machine)
 }
 
 /// An interrupt, or an exception of the current vCPU: returns as [`parzelle_call`].
@@ -131,22 +113,17 @@ unsafe extern "C" fn parzelle_trap(core: *mut Core, vector: u64) -> *const Conte
             // An NMI is no partition's doing: what comes of it the module's health table says.
             if vector == fault::NMI { core.on_module_error(fault) } else { core.on_fault(fault) }
         }
-        TIMER => {
-            let due = core.machine.timer_due();
-            if due {
-                core.on_timer();
-            }
-        }
+        TIMER if core.machine.timer_due() => core.on_timer(),
         KICK => {
             core.machine.kicked();
             core.on_kick();
         }
-        SPURIOUS => {}
-        LINES.. => {
+        LINES..KICK => {
             if let Some(line) = core.machine.acknowledge(vector) {
                 core.on_line(line);
             }
         }
+        // Spurious, or the timer's came early.
         _ => {}
     }
     exit(core)

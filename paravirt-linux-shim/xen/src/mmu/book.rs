@@ -90,6 +90,7 @@ impl<'a> Book<'a> {
     }
 
     /// Whether nothing that is known keeps the table in a frame.
+    #[inline]
     pub(super) fn is_loose(&self, frame: u64) -> bool {
         let word = self.word(frame);
         word & LEVEL != 0 && word & PINNED == 0 && matches!(word / LINK, 0 | MANY)

@@ -33,17 +33,22 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
     /// # Errors
     /// [`Errno::Invalid`]: what was to be written can't be, and the old entry stays;
     /// [`Errno::NoMemory`]: the pool is used up.
-    #[inline]
+    #[inline(always)]
     pub fn update(&mut self, update: &MmuUpdate) -> Result<(), Errno> {
         const NORMAL: u64 = UpdateKind::Normal as u64;
         const PRESERVE: u64 = UpdateKind::PreserveAccessedDirty as u64;
         let (at, kind) = (update.ptr & !7, update.ptr & UPDATE_KIND);
+        let level = self.mmu.book.level(at / PAGE);
         // Nearly all of them.
-        if matches!(kind, NORMAL | PRESERVE) && self.mmu.book.level(at / PAGE) == 1 {
+        if matches!(kind, NORMAL | PRESERVE) && level <= 1 {
             let page = self.page(at / PAGE)?;
             let old = page.load64((at % PAGE) as usize);
-            let kept = if kind == PRESERVE { old & (ACCESSED | DIRTY) } else { 0 };
-            return self.put_leaf(&page, at, old, update.val | kept);
+            let new = update.val | if kind == PRESERVE { old & (ACCESSED | DIRTY) } else { 0 };
+            if level == 0 {
+                page.store64((at % PAGE) as usize, new);
+                return Ok(());
+            }
+            return self.put_leaf(&page, at, old, new);
         }
         self.update_otherwise(update)
     }
@@ -123,7 +128,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
     }
 
     /// The same on level 1.
-    #[inline]
+    #[inline(always)]
     fn put_leaf(&mut self, page: &F::Page, at: u64, old: u64, new: u64) -> Result<(), Errno> {
         if new & PRESENT != 0 && frame(new) >= self.mmu.book.frames() {
             return Err(Errno::Invalid);

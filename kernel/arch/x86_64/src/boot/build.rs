@@ -53,13 +53,9 @@ pub(crate) fn build(
     let (root, spaces) = spaces(plan, &mut arena, &features)?;
     // The core that runs this has number 0.
     let boot_apic = timer.local.id();
-    let mut others = acpi.apics().iter().copied().filter(|&apic| apic != boot_apic);
-    let apics = arena
-        .take(plan.cores().len(), |_, core| match core {
-            0 => Some(boot_apic),
-            _ => others.next(),
-        })
-        .ok_or(Refusal::room("cores"))?;
+    let others = acpi.apics().iter().copied().filter(|&apic| apic != boot_apic);
+    let mut apics = core::iter::once(boot_apic).chain(others);
+    let apics = arena.take(plan.cores().len(), |_, _| apics.next()).ok_or(Refusal::room("cores"))?;
     let io = io_apic(plan, apics, &mut arena)?;
     let module = Module { spaces, root, timer, io, apics, features };
     let module: &'static Module = arena.put(module).ok_or(Refusal::room("the module"))?;

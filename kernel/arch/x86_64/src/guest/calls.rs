@@ -7,11 +7,12 @@
 
 use super::Guest;
 use super::segments::{Local, checked};
+use super::sides::FLAGS;
 use crate::context::MADE;
 use crate::descriptors::{USER_CODE, USER_DATA};
 use crate::instructions as cpu;
 use crate::machine::{Core, Processor, Space};
-use crate::registers::{flags, sanitised};
+use crate::registers::sanitised;
 use core::mem::offset_of;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use parzelle_abi::Error;
@@ -42,8 +43,14 @@ pub(crate) fn call(core: &mut Core, number: u64, arguments: [u64; 5]) -> bool {
     true
 }
 
-/// Does a step of what the current vCPU has queued; whether nothing is left.
-pub(crate) fn drain(machine: &mut Processor) -> bool {
+/// A shim resumes its guest with something in the queue: does a step of that; whether it was the last.
+///
+/// # Safety
+/// Only for the entry, as `parzelle_call`: `core` is this core's state, and nobody else uses it until this returns.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn parzelle_drain(core: *mut Core) -> bool {
+    // SAFETY: see above; interrupts are masked, so no other entry makes a second reference.
+    let machine = unsafe { &mut (*core).machine };
     let page = &mut machine.vcpu_page();
     let tables = machine.space.guest.and_then(|guest| guest.tables.try_lock());
     tables.is_some_and(|mut tables| tables.drain(page) == Ok(Progress::Done))
@@ -138,7 +145,7 @@ impl Processor {
         let registers = self.registers();
         registers.rax = get(offset_of!(abi::Guest, rax));
         (registers.rip, registers.rsp, registers.vector) = (rip, get(offset_of!(abi::Guest, rsp)), MADE);
-        registers.rflags = (rflags & flags::GUEST) | sanitised(0);
+        registers.rflags = (rflags & FLAGS) | sanitised(0);
         let [_, _, _, r11, ..] = &mut registers.r;
         if fast {
             (registers.rcx, *r11) = (rip, registers.rflags);
@@ -184,3 +191,6 @@ impl Processor {
         more
     }
 }
+
+#[cfg(test)]
+mod tests;

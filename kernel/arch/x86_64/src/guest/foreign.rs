@@ -5,11 +5,13 @@
 //! the vCPU page (the interface's `Guest`), and in the core's block.
 #![cfg(target_os = "none")]
 
-use super::sides::{OWN_END, SIDES, Sides};
+use super::sides::{FLAGS, OWN_END, SIDES, Sides};
 use crate::context::{Context, SAVED};
+use crate::descriptors::{USER_CODE_32, USER_DATA};
 use crate::fault;
 use crate::percore::{PerCore, SAVE};
-use crate::registers::{flags, sanitised};
+use crate::registers::flags::{RF, TF};
+use crate::registers::sanitised;
 use core::mem::offset_of;
 use parzelle_abi::x86_64::{Guest, RESUME_FULL, SHIM_END, vector};
 
@@ -20,10 +22,14 @@ core::arch::global_asm!(
     SAVED = const SAVED,
     STACK_TOP = const offset_of!(PerCore, stack_top),
     CORE = const offset_of!(PerCore, core),
-    GP = const fault::GP,
+    // #GP, the number that the manual has for it.
+    GP = const 13,
     DB = const fault::DB,
+    UD = const fault::UD,
+    USER_DATA = const USER_DATA,
+    USER_CODE_32 = const USER_CODE_32,
     PF = const fault::PF,
-    STEP = const flags::TF | flags::RF,
+    STEP = const TF | RF,
     VECTOR = const offset_of!(Context, vector),
     ERROR = const offset_of!(Context, error),
     RIP = const offset_of!(Context, rip),
@@ -54,6 +60,6 @@ core::arch::global_asm!(
     FULL = const RESUME_FULL.cast_signed(),
     SHIM_END = const SHIM_END,
     GUEST_END = const i64::MIN,
-    FLAGS = const flags::GUEST,
+    FLAGS = const FLAGS,
     CLEAN = const sanitised(0),
 );

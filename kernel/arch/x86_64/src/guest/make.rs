@@ -8,10 +8,11 @@ use super::window::Window;
 use crate::arena::Memory;
 use crate::boot::{Features, Refusal, ensure};
 use crate::instructions as cpu;
-use crate::layout::{COMMON_SLOT, PAGE, SHIM_SLOT, common, private};
+use crate::layout::{COMMON_SLOT, PAGE, common, private};
 use crate::registers::cr4;
 use core::sync::atomic::{AtomicU64, AtomicUsize};
 use parzelle_core::machine::Arena as _;
+use parzelle_paging::LongMode;
 use parzelle_plan::{EXECUTE, PartitionRecord, Plan, SPACE_GUEST, WRITE};
 use parzelle_tables::{Descriptor, KERNEL_SLOTS, Region, Setup, Tables, Tlb};
 use spin::mutex::TicketMutex;
@@ -44,7 +45,7 @@ pub(crate) fn make(
     let passed = arena.take(plan.cores().len(), |_, _| Some(AtomicU64::new(0))).ok_or_else(room)?;
     let tlb = arena.put(Tlb::new(passed)).ok_or_else(room)?;
     // What the kernel has in each root, and the shim in some.
-    let slots = [SHIM_SLOT + 1, SHIM_SLOT].map(|end| {
+    let slots = [LongMode::SHIM_SLOT + 1, LongMode::SHIM_SLOT].map(|end| {
         let mut slots = [0; KERNEL_SLOTS.end - KERNEL_SLOTS.start];
         for (word, slot) in slots.iter_mut().zip(COMMON_SLOT..end) {
             let entry = (common(host) as *const u64).wrapping_add(slot);

@@ -26,13 +26,16 @@ pub(crate) mod sides;
 mod turns;
 mod window;
 
-pub(crate) use calls::{call, drain};
+pub(crate) use calls::call;
 pub(crate) use make::make;
 
 use core::sync::atomic::{AtomicU64, AtomicUsize};
 use parzelle_tables::{Tables, Tlb};
 use spin::mutex::TicketMutex;
 use window::Window;
+
+/// Calls from here on are those of guest partitions.
+pub(crate) const FIRST_CALL: u64 = parzelle_abi::x86_64::GuestCall::Create as u64;
 
 /// What the vCPUs of a guest partition share.
 pub(crate) struct Guest {

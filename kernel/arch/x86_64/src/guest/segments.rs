@@ -14,7 +14,7 @@ use core::arch::asm;
 use parzelle_abi::x86_64::LDT_ENTRIES;
 
 /// The entries of the GDT that are a guest's.
-const GUESTS: [usize; 5] = [4, 12, 13, 14, 15];
+pub(super) const GUESTS: [usize; 5] = [4, 12, 13, 14, 15];
 /// The selector of its LDT.
 const LOCAL: u16 = 0x48;
 /// System segment of type 2: a local descriptor table.

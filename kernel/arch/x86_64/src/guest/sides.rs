@@ -8,6 +8,7 @@
 //! ```
 
 use crate::context::{Context, FP};
+use crate::registers::flags;
 use parzelle_abi::vcpu_page::GUEST;
 use parzelle_abi::x86_64::{SHIM_END, VECTORS, vector};
 
@@ -34,6 +35,9 @@ pub(crate) struct Sides {
     /// The guest's life ([`super::Guest`]) that all this is of.
     pub(crate) life: u64,
 }
+
+/// The flags that a guest's program decides itself: beside those of all partitions TF, RF and ID.
+pub(super) const FLAGS: u64 = flags::USER | flags::TF | flags::RF | 1 << 21;
 
 /// Where it lies.
 pub(crate) const SIDES: u64 = size_of::<Context>() as u64;
