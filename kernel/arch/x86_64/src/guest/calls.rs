@@ -92,7 +92,11 @@ impl Processor {
                 return if known { Ok(Some(0)) } else { Err(Error::InvalidArgument as u64) };
             }
             #[cfg(feature = "audit")]
-            super::audit::AUDIT => return Ok(Some(Processor::audit_guest(guest))),
+            super::audit::AUDIT => {
+                // It takes the lock itself.
+                drop(tables);
+                return Ok(Some(Processor::audit_guest(guest)));
+            }
             RESUME_FAST | RESUME_FULL => {
                 self.resume_guest(number == RESUME_FAST);
                 return Ok(None);
