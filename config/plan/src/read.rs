@@ -88,11 +88,6 @@ impl<'a> Plan<'a> {
         }
         Ok(header)
     }
-
-    /// The partition of that name.
-    pub fn partition_named(&self, name: &str) -> Option<usize> {
-        self.partitions().iter().position(|partition| partition.name.as_str() == name)
-    }
 }
 
 /// The records at `span`: a byte offset and a count.

@@ -72,8 +72,12 @@ pub struct Guest {
     pub mpidr: u64,
     /// Bit 0: exit on WFI. Read at entry. Further trap bits are the kernel's.
     pub traps: u64,
-    /// Instruction word at `pc` for aborts without a valid syndrome: the shim fetches it itself.
-    pub reserved: u64,
+    /// MDSCR_EL1, of which the kernel takes SS, KDE and MDE. Read whenever the guest goes on: all its
+    /// accesses to debug registers exit, so only the shim changes them.
+    pub debug_control: u64,
+    /// DBGBVR, DBGBCR, DBGWVR and DBGWCR<n>_EL1, of which the kernel takes as many as the processor
+    /// has, if `debug_control` has MDE.
+    pub debug: [[u64; 4]; 16],
 }
 
 crate::call::numbered! {

@@ -29,6 +29,7 @@ impl<M: Memory> Tables<'_, M> {
             Err(error) => return Err(error),
             Ok(_) => return Err(Error::Exists),
         }
+        let frame = self.clip(frame);
         let link = u32::try_from(frame).map_err(|_| Error::NotYours)?;
         let (place, _) = locate(self.set.regions, frame << PAGE_BITS).ok_or(Error::NotYours)?;
         let name = self.set.names.get_mut(link as usize).ok_or(Error::NotYours)?;

@@ -26,12 +26,12 @@ pub struct Tlb<'a> {
 }
 
 impl<'a> Tlb<'a> {
-    /// Begins with generation 1; `passed` has one word for each core that the partition's vCPUs
+    /// Begins with generation 2, so that none that is waited for looks like a call's "again"; `passed` has one word for each core that the partition's vCPUs
     /// are on, all of them elsewhere.
     #[must_use]
     pub fn new(passed: &'a [AtomicU64]) -> Tlb<'a> {
         passed.iter().for_each(|core| core.store(ALL, SeqCst));
-        Tlb { generation: AtomicU64::new(1), passed }
+        Tlb { generation: AtomicU64::new(2), passed }
     }
 
     /// The current generation.
@@ -50,6 +50,13 @@ impl<'a> Tlb<'a> {
     #[must_use]
     pub fn all_passed(&self, generation: u64) -> bool {
         self.passed.iter().all(|core| core.load(SeqCst) >= generation)
+    }
+
+    /// One of the cores in a mask (bit n: core n) that has not passed `generation`.
+    #[must_use]
+    pub fn unpassed(&self, generation: u64, cores: u64) -> Option<u32> {
+        let mut all = (0..64).zip(self.passed);
+        all.find(|(core, passed)| cores >> core & 1 != 0 && passed.load(SeqCst) < generation).map(|(core, _)| core)
     }
 
     /// Whether a core has to pass: the cores to interrupt; a core's own question at each entry.

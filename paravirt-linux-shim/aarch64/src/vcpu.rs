@@ -67,6 +67,7 @@ impl Vcpu {
         guest.frame.pc = entry;
         guest.interrupts = [VirtualInterrupt::default(); LIST_REGISTERS];
         (guest.mpidr, guest.traps, guest.reset) = (mpidr, EXIT_ON_WFI, 1);
+        guest.debug_control = 0;
         self.used = 0;
     }
 

@@ -303,6 +303,16 @@ impl Vmm {
         registers: &mut impl GuestRegisters,
         io: &mut impl Io,
     ) {
+        let written = registers.x(access.rt);
+        if let Some(kept) = registers.debug(access.register) {
+            if access.write {
+                *kept = written;
+            } else {
+                let value = *kept;
+                registers.set_x(access.rt, value);
+            }
+            return;
+        }
         let value = match sysreg::answer(access.register, self.features, |register| io.identification(register)) {
             Answer::Value(value) => value,
             Answer::SendSgi => {

@@ -6,6 +6,8 @@
 //! A trait, because the real ones lie in the vCPU page that the kernel shares with the shim:
 //! copying 31 registers to look at two of them would cost more than the rest of an exit.
 
+use crate::exit::SysReg;
+
 /// The registers of a guest that has just left.
 pub trait GuestRegisters {
     /// Returns general-purpose register `n`; 31 is the zero register.
@@ -20,6 +22,8 @@ pub trait GuestRegisters {
     /// (`CNTV_CVAL_EL0`), or nothing if it is off or masked (`CNTV_CTL_EL0` is not `ENABLE` without
     /// `IMASK`).
     fn timer_deadline(&self) -> Option<u64>;
+    /// Returns where a debug register is kept, if it is one that the guest has.
+    fn debug(&mut self, register: SysReg) -> Option<&mut u64>;
 
     /// Steps over the instruction that trapped. Guests are AArch64 only, so it has four bytes.
     fn skip_instruction(&mut self) {
@@ -59,5 +63,9 @@ impl GuestRegisters for Frame {
 
     fn timer_deadline(&self) -> Option<u64> {
         self.timer_deadline
+    }
+
+    fn debug(&mut self, _: SysReg) -> Option<&mut u64> {
+        None
     }
 }

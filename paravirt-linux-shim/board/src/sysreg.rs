@@ -6,8 +6,9 @@
 //! Identification registers show the processor without what a guest can't have: levels above its
 //! own, AArch32, and every extension with state that the kernel doesn't switch or with controls
 //! that it doesn't open (SVE, SME, MTE, PMU, AMU, tracing, …). What isn't in the lists below is
-//! hidden, so an extension that is invented tomorrow is hidden too. Debug, performance-counter and
-//! implementation-defined registers read as zero and ignore writes.
+//! hidden, so an extension that is invented tomorrow is hidden too. Performance-counter
+//! and implementation-defined registers read as zero and ignore writes; so do debug registers, but those for
+//! single steps, breakpoints and watchpoints, which the guest has (`GuestRegisters::debug`).
 //!
 //! Fields after the Arm ARM (DDI 0487), D24.2 "General system control registers".
 

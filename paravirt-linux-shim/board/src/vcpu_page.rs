@@ -9,7 +9,7 @@
 use parzelle_abi::aarch64::{Guest, GuestExit, VirtualInterrupt};
 
 use crate::exit::walk::Tables;
-use crate::exit::{Exit, Fault, FaultKind, Syndrome};
+use crate::exit::{Exit, Fault, FaultKind, Syndrome, SysReg};
 use crate::gic::{ListRegister, State};
 use crate::machine::unknown_exit;
 use crate::registers::GuestRegisters;
@@ -22,6 +22,8 @@ const PENDING: u8 = 1;
 const ACTIVE: u8 = 2;
 /// [`VirtualInterrupt::flags`].
 const TELL_END: u8 = 1;
+/// `SPSR_EL2.SS`: the step of a guest that single steps is still to be done.
+const STEP: u64 = 1 << 21;
 
 impl GuestRegisters for Guest {
     fn x(&self, n: u8) -> u64 {
@@ -44,6 +46,20 @@ impl GuestRegisters for Guest {
 
     fn timer_deadline(&self) -> Option<u64> {
         (self.timer_control & (TIMER_ENABLE | TIMER_MASKED) == TIMER_ENABLE).then_some(self.timer_compare)
+    }
+
+    fn debug(&mut self, register: SysReg) -> Option<&mut u64> {
+        match register {
+            SysReg(2, 0, 0, 2, 2) => Some(&mut self.debug_control),
+            SysReg(2, 0, 0, n, kind @ 4..=7) => self.debug.get_mut(usize::from(n))?.get_mut(usize::from(kind) - 4),
+            _ => None,
+        }
+    }
+
+    /// What was done here was the step.
+    fn skip_instruction(&mut self) {
+        self.frame.pc = self.frame.pc.wrapping_add(4);
+        self.frame.pstate &= !STEP;
     }
 }
 
@@ -137,6 +153,20 @@ mod tests {
         let Exit::Mmio(Mmio { ipa, transfer }) = Exit::of(&guest, memory) else { panic!() };
         assert_eq!((ipa, transfer.elements, transfer.registers), (0x0900_0000, 2, [2, 3]));
         assert!(matches!(Exit::of(&guest, |_| None), Exit::Fault(Fault { kind: FaultKind::UndescribedAccess, .. })));
+    }
+
+    #[test]
+    fn the_guest_has_debug_registers() {
+        let mut guest = Guest::new_zeroed();
+        for (index, register) in [(2, 2), (0, 4), (0, 5), (15, 6), (15, 7)].into_iter().enumerate() {
+            *guest.debug(SysReg(2, 0, 0, register.0, register.1)).unwrap() = index as u64 + 1;
+        }
+        assert_eq!(guest.debug_control, 1);
+        assert_eq!((guest.debug[0], guest.debug[15]), ([2, 3, 0, 0], [0, 0, 4, 5]));
+        assert!(guest.debug(SysReg(2, 0, 1, 0, 4)).is_none(), "OSLAR_EL1");
+        (guest.frame.pc, guest.frame.pstate) = (8, STEP | 5);
+        guest.skip_instruction();
+        assert_eq!((guest.frame.pc, guest.frame.pstate), (12, 5));
     }
 
     #[test]

@@ -39,7 +39,8 @@ pub struct Plan<'a> {
 #[must_use]
 pub fn command_line(described: &str) -> String<COMMAND_LINE> {
     let mut whole = String::new();
-    let parts = [described, if described.is_empty() { "" } else { " " }, SAYS_CRASH];
+    // What follows `--` is the first process's: ours goes first.
+    let parts = [SAYS_CRASH, if described.is_empty() { "" } else { " " }, described];
     if parts.into_iter().try_for_each(|part| whole.push_str(part)).is_err() {
         // More than any guest takes: it is refused with a message.
         whole.clear();

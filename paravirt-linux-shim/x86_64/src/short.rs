@@ -145,9 +145,9 @@ impl Runner {
             match unlocked {
                 Some(true) => break,
                 Some(false) => {
-                    result = batch.entry(space, done).and_then(|update| {
-                        space.turn(|turn| turn.update(&update)).unwrap_or(Err(Errno::Busy))
-                    });
+                    result = batch
+                        .entry(space, done)
+                        .and_then(|update| space.turn(|turn| turn.update(&update)).unwrap_or(Err(Errno::Busy)));
                     done += u32::from(result.is_ok());
                 }
                 None => result = Err(Errno::Busy),

@@ -153,6 +153,8 @@ back_guarded:
     mov [rsp - {ASIDE} + {RFLAGS}], rcx
     mov rax, [r11 + 32]
     mov [rsp - {ASIDE} + {RIP}], rax
+    cmp word ptr [r11 + 64], {USER_DATA}
+    jne back_full
     sub rax, [r11 + 16]
     sub rcx, [r11 + 8]
     or rax, rcx

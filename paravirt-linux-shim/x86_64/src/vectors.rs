@@ -12,8 +12,8 @@ use parzelle_xen::abi::{DOMID_SELF, Hypercall};
 use parzelle_xen::abi::shared::at;
 
 use crate::own::{
-    ASIDE, CALL, Cause, EXIT, FAULT, GS_KERNEL, GS_USER, INFO, KEPT, KERNEL_SP, OWN, RAM, RAM_BYTES, ROOT, SAVE, SYSCALL,
-    TRAP,
+    ASIDE, CALL, Cause, EXIT, FAULT, GS_KERNEL, GS_USER, INFO, KEPT, KERNEL_SP, OWN, RAM, RAM_BYTES, ROOT, SAVE,
+    SYSCALL, TRAP,
 };
 use crate::short::QUICK;
 use crate::vcpu::{USER_CODE, USER_DATA, Vcpu};

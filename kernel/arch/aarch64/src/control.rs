@@ -89,8 +89,8 @@ pub(crate) fn init() {
     HCR_EL2.set(HCR_HOST);
     CPTR_EL2.set(CPTR_FP);
     Hstr.set(0);
-    // HPMN: all counters; TPMCR, TPM, TDA, TDOSA, TDRA, TTRF: PMU, debug and trace are not the
-    // guest's. Its breakpoint instructions stay its own (TDE = 0).
+    // HPMN: all counters; TPMCR, TPM, TDRA, TTRF: PMU and trace are not the guest's. TDA, TDOSA:
+    // its debug registers exit to the shim. Its debug exceptions stay its own (TDE = 0).
     let counters = Pmcr.get() >> 11 & 0x1f;
     MDCR_EL2.set(counters | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 19);
     // EL1PCTEN: the physical counter may be read; the physical timer of EL1 is nobody's.
@@ -104,6 +104,8 @@ pub(crate) fn init() {
         Amuserenr.set(0);
     }
     MDSCR_EL1.set(0);
+    // A locked OS lock would keep guests from stepping.
+    OSLAR_EL1.set(0);
     TPIDRRO_EL0.set(0);
     host_el1();
 }

@@ -12,6 +12,7 @@
 //!   at a flip     general registers         in the vCPU page (Guest::frame), straight from trap.S
 //!                 SCTLR CPACR CNTKCTL       host: constants; guest: [`Flip`]
 //!                 CNTV_CTL
+//!                 MDSCR                     host: 0; guest: the shim's word (`debug.rs`)
 //!                 HCR VTTBR CPTR            derived
 //!                 list registers            composed from and folded back into the page
 //!   at a switch   all that and [`System`],  second context page
@@ -26,6 +27,7 @@ use crate::context::{
     self, Context, FP, FP_IS_GUESTS, FpArea, GUEST, IN_GUEST, SHARED_VMID, SIBLINGS, guest_pstate, owns_fp,
 };
 use crate::control::{self, HCR_HOST, SCTLR_RESET};
+use crate::debug;
 use crate::irqchip::IrqChip;
 use crate::machine::{Exit, Processor};
 use crate::memory::{read_word, write_word};
@@ -48,6 +50,8 @@ pub(crate) struct GuestContext {
     mpidr: u64,
     /// Bit n: list register n was loaded.
     used: u64,
+    /// MDSCR_EL1 as it is loaded for the guest.
+    debug: u64,
     flip: Flip,
     system: System,
     keys: Keys,
@@ -68,6 +72,7 @@ impl GuestContext {
             hcr: 0,
             mpidr: 1 << 31,
             used: 0,
+            debug: 0,
             flip: Flip { sctlr: SCTLR_RESET, ..Flip::ZERO },
             system: System::ZERO,
             keys: Keys::ZERO,
@@ -258,7 +263,11 @@ impl Parts<'_> {
     /// Loads what a flip to the guest loads; the list registers are loaded already.
     #[inline(always)]
     fn load_flip(&mut self, processor: &mut Processor) {
-        let (guest, page) = (&*self.guest, self.page);
+        let (guest, page) = (&mut *self.guest, self.page);
+        guest.debug = page.get(offset_of!(Guest, debug_control)) & debug::CONTROL;
+        if guest.debug != 0 {
+            debug::load(guest.debug, |index| page.get(offset_of!(Guest, debug) + 8 * index));
+        }
         let flags = self.context.flags | IN_GUEST;
         self.context.flags = flags;
         SP_EL0.set(page.get(offset_of!(Guest, frame.sp)));
@@ -281,6 +290,9 @@ impl Parts<'_> {
     fn save_flip(&mut self, chip: &IrqChip) {
         let page = self.page;
         self.guest.flip.save();
+        if self.guest.debug != 0 {
+            MDSCR_EL1.set(0);
+        }
         CNTV_CTL_EL0.set(0);
         chip.virtual_enable(false);
         control::host_el1();

@@ -22,6 +22,7 @@ mod context;
 mod control;
 mod core_block;
 mod cores;
+mod debug;
 mod devicetree;
 mod gicv3;
 mod guest;

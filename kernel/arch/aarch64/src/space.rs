@@ -120,7 +120,7 @@ impl Vmids {
 pub(crate) unsafe fn partitions(tables: &mut Arena<'_>, plan: &Plan<'_>, wide_vmid: bool) -> Result<(), Refusal> {
     let vcpus = plan.vcpus();
     let mut space = 0;
-    let regions_of = |partition: &PartitionRecord| plan.regions().get(partition.regions.range()).unwrap_or(&[]);
+    let regions_of = |partition: &PartitionRecord| partition.regions.of(plan.regions());
     let with_guest = |regions: &[RegionRecord]| regions.iter().any(|region| region.space == SPACE_GUEST);
     let guests = plan.partitions().iter().filter(|partition| with_guest(regions_of(partition))).count();
     let vmids = Vmids::new((plan.partitions().len() + guests) as u64, wide_vmid);
@@ -140,7 +140,7 @@ pub(crate) unsafe fn partitions(tables: &mut Arena<'_>, plan: &Plan<'_>, wide_vm
         };
         let host = root(SPACE_HOST)?;
         let guest = if has_guest { root(SPACE_GUEST)? } else { 0 };
-        for &number in plan.partition_vcpus().get(partition.vcpus.range()).unwrap_or(&[]) {
+        for &number in partition.vcpus.of(plan.partition_vcpus()) {
             let vcpu = vcpus.get(number as usize).ok_or(Refusal::Missing("a vCPU of a partition"))?;
             let page = vcpu.context.next_multiple_of(PAGE).max(PAGE);
             same("the page of the context of vCPU", Some(number as usize), page, vcpu.context)?;

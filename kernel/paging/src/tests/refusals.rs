@@ -100,7 +100,6 @@ fn what_a_format_cannot_express() {
     assert_eq!(refusal::<Stage2>(user(only_write)), None);
     assert_eq!(refusal::<El2>(user(Access::READ)), refused);
     assert_eq!(refusal::<El2>(kernel(only_write)), refused);
-    assert_eq!(refusal::<El2>(Mapping { memory: Memory::Uncached, ..kernel(Access::READ) }), refused);
     assert_eq!(refusal::<LongMode>(user(only_write)), refused);
     for code in [Access::READ_EXECUTE, CODE_AND_DATA] {
         let device = Mapping { memory: Memory::Device, ..user(code) };
