@@ -22,6 +22,11 @@ impl Span {
         let first = self.first as usize;
         first..first.saturating_add(self.count as usize)
     }
+
+    /// The records of a table that it names; none, if it leads beyond the table.
+    pub fn of<T>(self, table: &[T]) -> &[T] {
+        table.get(self.range()).unwrap_or(&[])
+    }
 }
 
 /// Declares the tables of the format: field, record type, what they hold.

@@ -15,11 +15,16 @@
 //! plan knows or a device's registers, that none of these is RAM or the interrupt controller, and
 //! that the kernel's own maps of a partition hold nothing of another's.
 
+// Its path is spelt out for those who compile this file under another path.
+#[path = "check/pool.rs"]
+mod pool;
+
 use crate::boot::Refusal;
 use crate::ready::ReadySet;
 use parzelle_abi::health::{Action, Mode};
 use parzelle_abi::{MESSAGE_MAX, PAGE};
 use parzelle_plan::*;
+use pool::pool;
 
 /// The most vCPUs in a time partition that has windows: each is told of its window.
 const WINDOW_VCPUS: u32 = 16;
@@ -62,11 +67,6 @@ fn has<T>(table: &[T], index: u32) -> bool {
 /// Whether a span lies in a table.
 fn within<T>(table: &[T], span: Span) -> bool {
     u64::from(span.first) + u64::from(span.count) <= table.len() as u64
-}
-
-/// The records of a span; none, if it is not within the table.
-fn part<T>(table: &[T], span: Span) -> &[T] {
-    table.get(span.range()).unwrap_or(&[])
 }
 
 /// Whether a span begins at `next`, which moves to its end.
@@ -139,7 +139,7 @@ fn time(plan: &Plan<'_>) -> Result<(), Refusal> {
     timelines.all("its windows are missing", |_, timeline| within(plan.windows(), timeline.windows))?;
     timelines.all("its windows do not fill the frame, each from the end of the one before", |number, timeline| {
         let mut end = 0;
-        let windows = part(plan.windows(), timeline.windows);
+        let windows = timeline.windows.of(plan.windows());
         windows.iter().all(|window| {
             let follows = window.start == end && window.duration > 0;
             end = window.start.saturating_add(window.duration);
@@ -148,7 +148,7 @@ fn time(plan: &Plan<'_>) -> Result<(), Refusal> {
     })?;
     timelines.all("a window's time partition is not on this core", |number, timeline| {
         let queues = cores.get(number % cores.len()).map_or(0, |core| core.queues.count);
-        part(plan.windows(), timeline.windows).iter().all(|window| window.queue < queues)
+        timeline.windows.of(plan.windows()).iter().all(|window| window.queue < queues)
     })?;
     Table("windows", plan.windows())
         .all("it begins with more than it lasts", |_, window| window.pad < window.duration)?;
@@ -167,7 +167,7 @@ fn vcpus(plan: &Plan<'_>) -> Result<(), Refusal> {
     })?;
     vcpus.all("its partition does not have it", |index, vcpu| {
         let partition = plan.partitions().get(vcpu.partition as usize).copied().unwrap_or_default();
-        part(plan.partition_vcpus(), partition.vcpus).get(vcpu.index as usize) == Some(&(index as u32))
+        partition.vcpus.of(plan.partition_vcpus()).get(vcpu.index as usize) == Some(&(index as u32))
     })?;
     vcpus.all("its queue is not sorted by priority", |index, vcpu| {
         let before = index.checked_sub(1).and_then(|before| plan.vcpus().get(before));
@@ -178,6 +178,11 @@ fn vcpus(plan: &Plan<'_>) -> Result<(), Refusal> {
     })?;
     vcpus.all("its pages are not at multiples of the page", |_, vcpu| {
         [vcpu.page, vcpu.page_virtual, vcpu.context].into_iter().all(|address| address % PAGE == 0)
+    })?;
+    vcpus.all("its context lies in a vCPU page, or in the context of another", |index, vcpu| {
+        plan.vcpus().iter().enumerate().all(|(number, other)| {
+            !meet(context(vcpu), (other.page, PAGE)) && (number == index || !meet(context(vcpu), context(other)))
+        })
     })
 }
 
@@ -201,20 +206,20 @@ fn partitions(plan: &Plan<'_>) -> Result<(), Refusal> {
         partition.start_next == NONE || has(plan.partitions(), partition.start_next)
     })?;
     all.all("its rights are not sorted", |_, partition| {
-        part(plan.rights(), partition.rights).is_sorted_by_key(|right| (right.kind, right.target))
+        partition.rights.of(plan.rights()).is_sorted_by_key(|right| (right.kind, right.target))
     })?;
     all.all("there is no such peer", |_, partition| {
-        part(plan.peers(), partition.peers).iter().all(|&peer| has(plan.partitions(), peer))
+        partition.peers.of(plan.peers()).iter().all(|&peer| has(plan.partitions(), peer))
     })?;
     let own = |vcpu: u32, index| plan.vcpus().get(vcpu as usize).is_some_and(|vcpu| vcpu.partition as usize == index);
     all.all("one of its vCPUs is another's", |index, partition| {
-        part(plan.partition_vcpus(), partition.vcpus).iter().all(|&vcpu| own(vcpu, index))
+        partition.vcpus.of(plan.partition_vcpus()).iter().all(|&vcpu| own(vcpu, index))
     })?;
     all.all("another hears its ports", |index, partition| {
-        part(plan.ports(), partition.ports).iter().all(|port| port.event >= EVENTS || own(port.vcpu, index))
+        partition.ports.of(plan.ports()).iter().all(|port| port.event >= EVENTS || own(port.vcpu, index))
     })?;
     all.all("another hears its lines", |index, partition| {
-        part(plan.lines(), partition.lines).iter().all(|line| own(line.vcpu, index))
+        partition.lines.of(plan.lines()).iter().all(|line| own(line.vcpu, index))
     })?;
     all.all("its guest has no table pool that is its own", |index, partition| pool(plan, index as u32, partition))?;
     Table("rights", plan.rights()).all("its target is missing", |_, right| match right.kind {
@@ -224,26 +229,14 @@ fn partitions(plan: &Plan<'_>) -> Result<(), Refusal> {
     })
 }
 
-/// Whether a partition has a pool for its guest's page tables if and only if it needs one: whole pages
-/// that are one record of its memory, and meet no other's.
-fn pool(plan: &Plan<'_>, index: u32, partition: &PartitionRecord) -> bool {
-    let range = (partition.tables, partition.tables_bytes);
-    let guest = plan.vcpus().iter().any(|vcpu| vcpu.partition == index && vcpu.flags & VCPU_GUEST != 0);
-    let mut users = plan.memory().iter().filter(|memory| meet(range, (memory.address, memory.bytes)));
-    match guest && plan.system.arch == ARCH_X86_64 {
-        true => {
-            let own = |memory: &MemoryRecord| memory.partition == index && range == (memory.address, memory.bytes);
-            let image = (plan.system.image, plan.system.image_bytes);
-            let apart = (range.0 | range.1).is_multiple_of(PAGE) && !meet(range, image);
-            apart && users.next().is_some_and(own) && users.next().is_none()
-        }
-        false => range == (0, 0),
-    }
+/// Bytes of a vCPU's contexts.
+fn context(vcpu: &VcpuRecord) -> (u64, u64) {
+    (vcpu.context, if vcpu.flags & VCPU_GUEST != 0 { 2 * PAGE } else { PAGE })
 }
 
 /// What a partition maps is in order, and nothing that would open its fence.
 fn regions(plan: &Plan<'_>, partition: usize, record: &PartitionRecord) -> Result<(), Refusal> {
-    let regions = Table("regions", part(plan.regions(), record.regions));
+    let regions = Table("regions", record.regions.of(plan.regions()));
     let range = |region: &RegionRecord| (region.physical, region.bytes);
     let rule = |what, holds: &mut dyn FnMut(&RegionRecord) -> bool| {
         let found = regions.all(what, |_, region| holds(region));
@@ -276,9 +269,8 @@ fn regions(plan: &Plan<'_>, partition: usize, record: &PartitionRecord) -> Resul
     })?;
     rule("it holds a vCPU that is not its own, or a context", &mut |region| {
         !plan.vcpus().iter().any(|vcpu| {
-            let context = if vcpu.flags & VCPU_GUEST != 0 { 2 * PAGE } else { PAGE };
             let foreign = vcpu.partition as usize != partition && meet(range(region), (vcpu.page, PAGE));
-            foreign || meet(range(region), (vcpu.context, context))
+            foreign || meet(range(region), context(vcpu))
         })
     })?;
     rule("it holds memory of another partition", &mut |region| {
@@ -372,37 +364,5 @@ mod tests {
         }
         assert_eq!(verdict(FOREIGN + 2 * PAGE, READ), Err("it holds memory of another partition"));
         assert_eq!(verdict(OWN + 2 * PAGE, WRITE | EXECUTE), Err("writable and executable"));
-    }
-
-    /// Whether a guest's pool of a page at this address is accepted; partition 1 has a page at
-    /// `FOREIGN`, the guest's own partition one at `POOL`.
-    fn pooled(arch: u32, tables: u64, tables_bytes: u64, more: &[u64]) -> bool {
-        let mut plan = PlanBuilder::default();
-        plan.system.arch = arch;
-        plan.vcpus.push(VcpuRecord { flags: VCPU_GUEST, ..Default::default() });
-        let record = |address, partition| MemoryRecord { address, bytes: PAGE, partition, ..Default::default() };
-        plan.memory = vec![record(FOREIGN, 1), record(POOL, 0)];
-        plan.memory.extend(more.iter().map(|&address| record(address, NONE)));
-        let blob = plan.write();
-        let mut words = vec![0u64; blob.len().div_ceil(8)];
-        words.as_mut_bytes()[..blob.len()].copy_from_slice(&blob);
-        let record = PartitionRecord { tables, tables_bytes, ..Default::default() };
-        pool(&Plan::read(words.as_bytes()).unwrap(), 0, &record)
-    }
-
-    #[test]
-    fn a_guest_on_x86_64_has_tables_that_nobody_else_uses() {
-        assert!(pooled(ARCH_X86_64, POOL, PAGE, &[]));
-        assert!(pooled(ARCH_AARCH64, 0, 0, &[]));
-        for (arch, tables, bytes) in [
-            (ARCH_AARCH64, POOL, PAGE),
-            (ARCH_X86_64, 0, 0),
-            (ARCH_X86_64, FOREIGN, PAGE),
-            (ARCH_X86_64, POOL, 2 * PAGE),
-            (ARCH_X86_64, POOL, PAGE / 2),
-        ] {
-            assert!(!pooled(arch, tables, bytes, &[]), "{arch} {tables:#x}");
-        }
-        assert!(!pooled(ARCH_X86_64, POOL, PAGE, &[POOL + PAGE / 2]));
     }
 }

@@ -8,8 +8,8 @@
 //! vCPUs stop at once; the rest goes in units, a few per entry to the kernel:
 //!
 //! ```text
-//!   restart ─► vCPUs stop, ─► │ devices silenced │ queues emptied │ peers told │ ─► vCPU 0 starts
-//!              lines masked     └──────────── units, in `work` ──────────────┘
+//!   restart ─► vCPUs stop, ─► │ devices silenced │ guest's tables │ queues emptied │ peers told │ ─► vCPU 0 starts
+//!              lines masked     └──────────────────── units, in `work` ───────────────────────┘
 //!              (other cores: by request, counted down)
 //! ```
 //! The progress may be abandoned at any point: a second restart begins it anew. Units are done in
@@ -151,12 +151,10 @@ impl<M: Machine> CoreState<M> {
             };
             let (unit, life) = (job.progress as usize, job.life);
             let over = partition.state.life.now().number != life;
-            if !over && self.machine.reset(partition.number) {
-                self.data.due |= due::RESCHEDULE;
-                return;
-            }
-            job.progress += 1;
-            if over || !self.unit(partition, unit) {
+            // Devices are silent: what the guest has made comes next, in as many steps as that takes.
+            let stays = !over && unit == partition.quiesces.len() && self.machine.reset(partition.number);
+            job.progress += u32::from(!stays);
+            if !stays && (over || !self.unit(partition, unit)) {
                 self.finish_job(queue, partition);
             }
         } else {
@@ -188,7 +186,8 @@ impl<M: Machine> CoreState<M> {
             self.machine.quiesce(write);
             return true;
         }
-        let unit = unit - partition.quiesces.len();
+        // One is the guest's, see `work`.
+        let Some(unit) = (unit - partition.quiesces.len()).checked_sub(1) else { return true };
         if let Some(port) = partition.ports.get(unit) {
             if port.direction == DESTINATION
                 && let Some(channel) = self.shared.channels.get(port.channel as usize)

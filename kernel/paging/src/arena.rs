@@ -20,6 +20,7 @@ use crate::tables::{ENTRIES, NOT_A_TABLE, Tables};
 #[derive(Debug)]
 pub struct Frame([AtomicU64; ENTRIES]);
 
+#[cfg(any(test, feature = "host"))]
 impl Frame {
     /// Returns a frame of zeroes.
     pub const fn new() -> Frame {
@@ -27,6 +28,7 @@ impl Frame {
     }
 }
 
+#[cfg(any(test, feature = "host"))]
 impl Default for Frame {
     fn default() -> Frame {
         Frame::new()
@@ -48,6 +50,7 @@ impl<'a> Arena<'a> {
     }
 
     /// Returns how many tables were given out.
+    #[cfg(any(test, feature = "host"))]
     pub const fn used(&self) -> usize {
         self.used
     }

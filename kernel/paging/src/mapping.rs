@@ -31,6 +31,7 @@ impl Access {
     pub const READ_EXECUTE: Access = Access { execute: true, ..Access::READ };
 
     /// Extends the same rights to partitions.
+    #[cfg(any(test, feature = "host"))]
     pub const fn for_user(self) -> Access {
         Access { user: true, ..self }
     }
@@ -41,8 +42,6 @@ impl Access {
 pub enum Memory {
     /// RAM: write-back cached.
     Normal,
-    /// RAM that a device reads or writes past the caches.
-    Uncached,
     /// Device registers: no caching, no gathering, no reordering; never executable.
     Device,
 }

@@ -31,6 +31,18 @@ pub struct Finding {
 }
 
 impl<M: Memory> Tables<'_, M> {
+    /// Frames of the pool: words that [`audit`](Self::audit) needs.
+    #[must_use]
+    pub const fn frames(&self) -> usize {
+        self.set.descriptors.len()
+    }
+
+    /// Tables that are in use.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.set.descriptors.iter().filter(|table| table.state != State::Free).count()
+    }
+
     /// Checks all invariants; `counts` has a word for each frame of the pool.
     ///
     /// # Errors

@@ -7,11 +7,11 @@ use crate::descriptor::{Descriptor, LINE, State, first_line};
 use crate::tables::{Memory, Tables};
 use crate::{Error, Progress};
 
-/// Entries that a step clears, at most.
+/// References that a step clears, at most; of leaves four times as many.
 pub const CLEAR: usize = 4 * LINE;
 
 impl<M: Memory> Tables<'_, M> {
-    /// Destroys a table that nothing refers to, [`CLEAR`] entries at a time; what it refers to loses a
+    /// Destroys a table that nothing refers to, [`CLEAR`] of its entries at a time; what it refers to loses a
     /// reference each. So parents go before their children. From the first step on nobody can link it.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl<M: Memory> Tables<'_, M> {
         let mut todo = if table.state == State::Dying { table.todo } else { table.lines };
         let (references, frame) = (table.level > 1, table.link);
         table.state = State::Dying;
-        for _ in 0..CLEAR / LINE {
+        for _ in 0..CLEAR / LINE * if references { 1 } else { 4 } {
             let Some(line) = first_line(todo) else { break };
             for index in line {
                 if references {

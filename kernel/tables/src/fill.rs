@@ -11,8 +11,11 @@ use crate::entry::{PAGE_BITS, locate};
 use crate::tables::{Memory, ROOT, Tables};
 use crate::{Error, Progress};
 
-/// Entries that a step reads, at most: a line.
-pub const STEP: usize = LINE;
+/// How much a step does, at most. What a leaf that is there costs counts 1, a reference 2, a line as such 2: so it
+/// is up to two lines of leaves, or one of references, and of lines with less in them more.
+pub const STEP: usize = 22;
+/// What a line as such counts.
+pub(crate) const PER_LINE: usize = 2;
 
 impl<M: Memory> Tables<'_, M> {
     /// Creates a table of this level for a guest frame, and begins to fill it: as [`fill`](Self::fill).
@@ -26,6 +29,7 @@ impl<M: Memory> Tables<'_, M> {
             Err(error) => return Err(error),
             Ok(_) => return Err(Error::Exists),
         }
+        let frame = self.clip(frame);
         let link = u32::try_from(frame).map_err(|_| Error::NotYours)?;
         let (place, _) = locate(self.set.regions, frame << PAGE_BITS).ok_or(Error::NotYours)?;
         let name = self.set.names.get_mut(link as usize).ok_or(Error::NotYours)?;
@@ -42,8 +46,8 @@ impl<M: Memory> Tables<'_, M> {
         self.read_line(number)
     }
 
-    /// Reads lines of the guest's table (again) and goes on with those not read so far, [`STEP`]
-    /// entries at a time.
+    /// Reads lines of the guest's table (again) and goes on with those not read so far, a [`STEP`]
+    /// at a time.
     ///
     /// # Errors
     /// An entry was refused: it is absent in the kernel's table, whatever was there before. The rest of the
@@ -56,13 +60,29 @@ impl<M: Memory> Tables<'_, M> {
 
     /// One step of reading.
     fn read_line(&mut self, number: u32) -> Result<Progress, Error> {
-        let todo = self.descriptor(number)?.todo;
-        let result = first_line(todo).map_or(Ok(()), |line| self.synchronise(number, line));
+        let Descriptor { mut todo, .. } = *self.descriptor(number)?;
+        let each = self.cost(number);
+        let mut budget = STEP;
+        let mut result = Ok(());
+        while budget >= PER_LINE + LINE * each
+            && let Some(line) = first_line(todo)
+        {
+            let (done, present) = self.synchronise(number, line);
+            result = result.and(done);
+            budget -= PER_LINE + present * each;
+            todo &= todo.wrapping_sub(1);
+        }
         let table = self.descriptor_mut(number)?;
-        table.todo = todo & todo.wrapping_sub(1);
-        if table.todo == 0 {
+        table.todo = todo;
+        if todo == 0 {
             table.state = State::Ready;
         }
-        result.map(|()| Progress::of(table.todo == 0))
+        result.map(|()| Progress::of(todo == 0))
+    }
+
+    /// What an entry of a table counts in a step.
+    #[inline]
+    pub(crate) fn cost(&self, number: u32) -> usize {
+        if self.descriptor(number).is_ok_and(|table| table.level > 1) { 2 } else { 1 }
     }
 }

@@ -66,8 +66,9 @@
 //! A queue's element says "entry *n* of frame *f* has changed", not what it became. The kernel reads
 //! the guest's entry when it gets there, so elements may be taken in any order and any number of
 //! times, and two vCPUs that change one entry converge on what is last in memory. What a vCPU has
-//! queued holds for others when its queue is empty: the kernel drains it **before** any service whose
-//! effect another vCPU could see (flush, kick, create, destroy, roots) and before its guest context runs.
+//! queued holds for others when its queue is empty: the kernel drains it **before** any call of this service (flush, create,
+//! destroy, roots …) and before its guest context runs. Before it tells another vCPU of anything, kicks it, say, the
+//! shim has it drained.
 //! An element for a frame that has no table (any more) means nothing, and is dropped.
 //!
 //! *Open tables*: to let the guest write a table's frame without traps, the shim installs a writable
@@ -82,21 +83,9 @@
 //! a freed table waits until every core has passed a later generation ([`Tlb`]). Nothing is flushed
 //! until a freed table is needed again.
 //!
-//! # Kernel calls (proposed; host context of a guest partition only)
-//! | call | arguments | value |
-//! |---|---|---|
-//! | `table-create` | frame, level 1–4, lines | 0 done, 1 again, 2 again when other cores have flushed |
-//! | `table-fill` | frame, lines (0: go on) | same |
-//! | `table-write` | frame, index, entry | |
-//! | `table-destroy` | frame | same |
-//! | `table-drain` | | same |
-//! | `set-roots` | kernel root's frame, user root's frame; all ones: none | |
-//! | `flush` | mask of vCPUs | generation, 0 if all have passed |
-//!
-//! `lines`: bit *n* = entries 8 *n* to 8 *n* + 7 have something in them. Frames are the guest's. Errors:
-//! [`Error`]'s numbers. 1 is answered when an interrupt is pending; else the kernel does the next step itself, and on
-//! [`Progress::Flush`] empties its own TLB, interrupts cores that are behind, and answers 2 if any are.
-//! The queue lies in the vCPU page: a count, then [`QUEUE`] elements ([`Element`]).
+//! # Kernel calls
+//! `parzelle_abi::x86_64::GuestCall`. Each takes a step of the queue, if that isn't empty, or does a step of its own, and
+//! says whether it has to be called again.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]

@@ -4,7 +4,7 @@
 //! The one way in which an entry of the guest's gets into a table: through the checks.
 
 use crate::Error;
-use crate::descriptor::{Descriptor, LINE};
+use crate::descriptor::{Descriptor, LINE, State};
 use crate::entry::{LARGE, PRESENT, frame, leaf, reference};
 use crate::tables::{KERNEL_SLOTS, Memory, ROOT, Tables};
 use core::ops::Range;
@@ -28,11 +28,17 @@ impl<M: Memory> Tables<'_, M> {
         Ok(())
     }
 
-    /// Makes an entry of a table of level 1 what the guest's memory says now; absent, if that is
-    /// refused. `None`, and nothing done, if the table has another level.
+    /// Makes an entry of a frame's table of level 1 what the guest's memory says now; absent, if that is
+    /// refused. `None`, and nothing done, if there is no such table, or one of another level. The commonest of all:
+    /// it looks at nothing twice.
     #[inline]
-    pub(crate) fn synchronise_leaf(&mut self, number: u32, index: usize) -> Option<Result<(), Error>> {
-        let table = self.set.descriptors.get_mut(number as usize).filter(|table| table.level == 1)?;
+    pub(crate) fn synchronise_leaf(&mut self, frame: u64, index: usize) -> Option<Result<(), Error>> {
+        let number = *self.set.names.get(frame as usize).filter(|_| self.resetting.is_none())?;
+        // The first of the pool has no name: it has no level either.
+        let table = self.set.descriptors.get_mut(number as usize)?;
+        if table.level != 1 || table.state == State::Dying {
+            return None;
+        }
         let word = leaf(self.set.regions, self.memory.guest(table.place + (index as u64) * 8));
         if table.uses(index, word.unwrap_or(0)) {
             self.memory.set_entry(number, index, word.unwrap_or(0));
@@ -40,16 +46,28 @@ impl<M: Memory> Tables<'_, M> {
         Some(word.map(|_| ()))
     }
 
-    /// Makes entries of one line what the guest's memory says now; absent, if that is refused. The
-    /// hottest loop of all: what it needs to know of the table it learns once.
+    /// Makes entries of one line what the guest's memory says now; absent, if that is refused. How many
+    /// are present then. The hottest loop of all: what it needs to know of the table it learns once.
     #[inline(never)]
-    pub(crate) fn synchronise(&mut self, number: u32, entries: Range<usize>) -> Result<(), Error> {
-        let &Descriptor { level, place, lines, .. } = self.descriptor(number)?;
-        if level != 1 {
-            return self.synchronise_references(number, place, entries);
-        }
+    pub(crate) fn synchronise(&mut self, number: u32, entries: Range<usize>) -> (Result<(), Error>, usize) {
+        let &Descriptor { level, place, lines, .. } = match self.descriptor(number) {
+            Ok(table) => table,
+            Err(error) => return (Err(error), 0),
+        };
         let line = 1 << (entries.start / LINE);
-        let (mut used, mut result) = (lines & line != 0, Ok(()));
+        let used = lines & line != 0;
+        let (mut present, mut result) = (0, Ok(()));
+        if level != 1 {
+            for index in entries {
+                let entry = self.memory.guest(place + (index as u64) * 8);
+                // Most are absent, and were.
+                if used || entry & PRESENT != 0 {
+                    result = result.and(self.put_reference(number, index, entry, false));
+                    present += usize::from(entry & PRESENT != 0);
+                }
+            }
+            return (result, present);
+        }
         for index in entries {
             let entry = self.memory.guest(place + (index as u64) * 8);
             let word = leaf(self.set.regions, entry).unwrap_or_else(|error| {
@@ -57,25 +75,16 @@ impl<M: Memory> Tables<'_, M> {
                 0
             });
             if word != 0 || used {
-                used = true;
+                present += usize::from(word != 0);
                 self.memory.set_entry(number, index, word);
             }
         }
-        if used {
-            self.descriptor_mut(number)?.lines = lines | line;
+        if present != 0
+            && let Ok(table) = self.descriptor_mut(number)
+        {
+            table.lines = lines | line;
         }
-        result
-    }
-
-    /// The same above level 1.
-    #[inline(never)]
-    fn synchronise_references(&mut self, number: u32, place: u64, entries: Range<usize>) -> Result<(), Error> {
-        let mut result = Ok(());
-        for index in entries {
-            let entry = self.memory.guest(place + (index as u64) * 8);
-            result = result.and(self.put_reference(number, index, entry, false));
-        }
-        result
+        (result, present)
     }
 
     /// Puts a reference into a table of a level above 1, or nothing. If it is refused: keeps the old

@@ -8,6 +8,7 @@
 
 use crate::descriptor::LINE;
 use crate::entry::{ADDRESS, PAGE_BITS};
+use crate::fill::PER_LINE;
 use crate::tables::{Memory, Tables};
 use crate::{Error, Progress, STEP};
 use parzelle_paging::ENTRIES;
@@ -40,7 +41,9 @@ impl Element {
         (self.0 & ADDRESS) >> PAGE_BITS
     }
 
-    const fn is_one(self) -> bool {
+    /// Whether it is one entry: what it takes to read that is little, beside any other call.
+    #[must_use]
+    pub const fn is_one(self) -> bool {
         (self.0 >> COUNT).is_multiple_of(ENTRIES as u64)
     }
 
@@ -69,35 +72,55 @@ pub trait Queue {
 }
 
 impl<M: Memory> Tables<'_, M> {
-    /// Does what the queue says, [`STEP`] entries at a time. Elements for frames without a table are dropped.
+    /// Does what the queue says, a [`STEP`] at a time (an element for one entry counts as a line). Elements for frames without a table are dropped.
     ///
     /// # Errors
     /// An entry was refused: it is absent in the kernel's table, whatever was there before. The rest of the
     /// step is done, and more may be left: call again.
+    #[inline]
     pub fn drain(&mut self, queue: &mut impl Queue) -> Result<Progress, Error> {
-        let mut count = queue.count().min(QUEUE as u64) as usize;
+        let count = queue.count().min(QUEUE as u64) as usize;
+        // Mostly it is one.
+        if count == 1 {
+            let element = Element(queue.element(0));
+            if element.is_one()
+                && let Some(done) = self.synchronise_leaf(element.frame(), element.index())
+            {
+                queue.set_count(0);
+                return done.map(|()| Progress::Done);
+            }
+        }
+        self.drain_step(queue, count)
+    }
+
+    #[inline(never)]
+    fn drain_step(&mut self, queue: &mut impl Queue, mut count: usize) -> Result<Progress, Error> {
         let mut budget = STEP;
         let mut result = Ok(());
-        while count > 0 && budget > 0 {
+        // Less than this is not worth going on for.
+        while count > 0 && budget >= 2 * PER_LINE {
             let element = Element(queue.element(count - 1));
+            if element.is_one()
+                && let Some(done) = self.synchronise_leaf(element.frame(), element.index())
+            {
+                result = result.and(done);
+                count -= 1;
+                budget -= PER_LINE;
+                continue;
+            }
             let Ok(number) = self.live(element.frame()) else {
                 count -= 1;
                 budget -= 1;
                 continue;
             };
-            if element.is_one()
-                && let Some(done) = self.synchronise_leaf(number, element.index())
-            {
-                result = result.and(done);
-                count -= 1;
-                budget -= 1;
-                continue;
-            }
             let entries = element.entries();
-            // To the end of the line, at most. To get there costs as much as some entries.
-            let end = entries.end.min(entries.start + budget).min((entries.start | (LINE - 1)) + 1);
-            result = result.and(self.synchronise(number, entries.start..end));
-            budget = budget.saturating_sub(end - entries.start + STEP / 2);
+            // To the end of the line, at most.
+            let each = self.cost(number);
+            let most = entries.start + (budget - PER_LINE) / each;
+            let end = entries.end.min(most).min((entries.start | (LINE - 1)) + 1);
+            let (done, present) = self.synchronise(number, entries.start..end);
+            result = result.and(done);
+            budget -= PER_LINE + present * each;
             if end < entries.end {
                 queue.set_element(count - 1, Element::new(element.frame(), end, entries.end - end).0);
             } else {

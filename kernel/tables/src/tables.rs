@@ -46,8 +46,18 @@ impl<M: Memory> Tables<'_, M> {
         if self.resetting.is_some() {
             return Err(Error::Resetting);
         }
-        let name = self.set.names.get(frame as usize);
+        let name = self.set.names.get(self.clip(frame) as usize);
         name.copied().filter(|number| *number != 0).ok_or(Error::NoTable)
+    }
+
+    /// A frame that a caller named; one that has no name stays so, and becomes 0 for a processor that runs ahead of
+    /// the check, which must not reach beyond the names either.
+    #[inline]
+    pub(crate) fn clip(&self, frame: u64) -> u64 {
+        let length = self.set.names.len() as u64;
+        // All ones if the frame is below the length, computed without a branch.
+        let mask = core::hint::black_box((frame.wrapping_sub(length).cast_signed() >> 63).cast_unsigned());
+        if frame < length { frame & mask } else { u64::MAX }
     }
 
     /// Finds the table for a guest frame that isn't being destroyed.

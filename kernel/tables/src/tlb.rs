@@ -18,6 +18,9 @@ use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 /// What a core that is elsewhere has passed.
 const ALL: u64 = u64::MAX;
 
+/// The first generation: no call answers so.
+const FIRST: u64 = 16;
+
 /// The generations of one partition.
 #[derive(Debug)]
 pub struct Tlb<'a> {
@@ -26,12 +29,12 @@ pub struct Tlb<'a> {
 }
 
 impl<'a> Tlb<'a> {
-    /// Begins with generation 1; `passed` has one word for each core that the partition's vCPUs
+    /// Begins with generation 16; `passed` has one word for each core that the partition's vCPUs
     /// are on, all of them elsewhere.
     #[must_use]
     pub fn new(passed: &'a [AtomicU64]) -> Tlb<'a> {
         passed.iter().for_each(|core| core.store(ALL, SeqCst));
-        Tlb { generation: AtomicU64::new(1), passed }
+        Tlb { generation: AtomicU64::new(FIRST), passed }
     }
 
     /// The current generation.
@@ -50,6 +53,13 @@ impl<'a> Tlb<'a> {
     #[must_use]
     pub fn all_passed(&self, generation: u64) -> bool {
         self.passed.iter().all(|core| core.load(SeqCst) >= generation)
+    }
+
+    /// One of the cores in a mask (bit n: core n) that has not passed `generation`.
+    #[must_use]
+    pub fn unpassed(&self, generation: u64, cores: u64) -> Option<u32> {
+        let mut all = (0..64).zip(self.passed);
+        all.find(|(core, passed)| cores >> core & 1 != 0 && passed.load(SeqCst) < generation).map(|(core, _)| core)
     }
 
     /// Whether a core has to pass: the cores to interrupt; a core's own question at each entry.

@@ -11,9 +11,8 @@ use parzelle_xen::traps::{Return, TrapTable};
 use crate::failure::Failure;
 use crate::instructions::set_fs_base;
 use crate::own;
-use crate::returns::{code, data};
 use crate::run::Runner;
-use crate::vcpu::Callbacks;
+use crate::vcpu::{Callbacks, USER_CODE, USER_DATA};
 
 /// Where general registers are in a context, by number: it lists them from r15 on downwards.
 const ORDER: [usize; 16] = [10, 11, 12, 5, NONE, 4, 13, 14, 9, 8, 7, 6, 3, 2, 1, 0];
@@ -52,7 +51,7 @@ impl Runner {
         });
         let vcpu = &mut self.vcpu;
         (vcpu.rip, vcpu.rflags, vcpu.cr4) = (to.rip, to.rflags, cr4);
-        (vcpu.cs, vcpu.ss) = (code(to.cs), data(to.ss));
+        (vcpu.cs, vcpu.ss) = (USER_CODE, USER_DATA);
         vcpu.user = false;
         vcpu.traps = TrapTable::of_context(from).unwrap_or_default();
         vcpu.callbacks = Callbacks {
@@ -69,6 +68,7 @@ impl Runner {
         vcpu.set_user_gs(from.gs_base_user);
         vcpu.debug = from.debugreg;
         self.first_segments();
+        self.find_root();
         let [gdt, ..] = from.gdt_frames;
         if self.use_gdt((from.gdt_ents != 0).then_some(gdt)).is_err() {
             return Err(self.beyond("a GDT that is not there", gdt));

@@ -12,6 +12,9 @@ use parzelle_xen::mmu::{Answer, Error, Progress, QUEUE, Service};
 /// For how long to wait for other processors, in nanoseconds.
 const MOMENT: u64 = 20 * time::MICROSECOND;
 
+/// Nothing was done: call again.
+const LATER: u64 = 2;
+
 /// The calls of one vCPU.
 #[derive(Debug)]
 pub struct Calls {
@@ -34,8 +37,16 @@ fn call(call: GuestCall, [a, b, c]: [u64; 3]) -> Result<u64, Error> {
 }
 
 /// Sets a segment of this vCPU's GDT, or from 2^16 on of its LDT. False: not with this descriptor.
+///
+/// The kernel takes what is queued first, a step with each call, and tells of an entry that it refuses.
 pub fn set_descriptor(index: u64, descriptor: u64) -> bool {
-    call(GuestCall::SetDescriptor, [index, descriptor, 0]).is_ok()
+    loop {
+        match call(GuestCall::SetDescriptor, [index, descriptor, 0]) {
+            Ok(0) => return true,
+            Err(Error::Other | Error::Resetting) => return false,
+            Ok(_) | Err(_) => {}
+        }
+    }
 }
 
 impl Calls {
@@ -55,15 +66,30 @@ impl Calls {
         (guest.vector, guest.error, guest.address)
     }
 
-    /// Makes a call on tables when nothing is queued any more: the kernel takes a step of that first otherwise.
+    /// Makes a call on tables when nothing is queued any more, or a single entry: the kernel takes a step of that
+    /// first otherwise, and nothing else.
+    #[inline]
     fn call(&mut self, which: GuestCall, arguments: [u64; 3]) -> Result<u64, Error> {
+        if !(self.queued() == 0 || self.queued() == 1 && self.element(0) >> 52 == 0) {
+            self.drain_before();
+        }
+        loop {
+            match call(which, arguments) {
+                // Another vCPU is at work on the tables, or has to flush first.
+                Ok(LATER) => core::hint::spin_loop(),
+                answer => return answer,
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn drain_before(&mut self) {
         while self.queued() != 0 {
             // What is refused is absent; the guest finds out when it touches it.
             if call(GuestCall::Drain, [0; 3]) == Err(Error::Other) {
                 break;
             }
         }
-        call(which, arguments)
     }
 
     fn slot(&self, slot: u64) -> *mut u64 {

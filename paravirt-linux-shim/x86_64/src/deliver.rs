@@ -9,7 +9,7 @@
 //! ```
 
 use parzelle_xen::abi::shared::at;
-use parzelle_xen::memory::{Arguments, Page};
+use parzelle_xen::memory::Page;
 use parzelle_xen::traps::{Frame, Gate, Interrupted};
 
 use crate::failure::{Beyond, Failure};
@@ -91,10 +91,8 @@ impl Runner {
         if frame.is_nonsense(stack) {
             return Err(self.beyond("no stack for its kernel", stack));
         }
-        for (at, word) in (place..).step_by(8).zip(frame.words()) {
-            if self.space.put(at, word).is_err() {
-                return Err(self.beyond("a stack that is not there", at));
-            }
+        if self.space.put_words(place, frame.words()).is_err() {
+            return Err(self.beyond("a stack that is not there", place));
         }
         self.vcpu.general[register::RSP] = place;
         (self.vcpu.rip, self.vcpu.rflags, self.vcpu.user) = (gate.address, FLAGS, false);

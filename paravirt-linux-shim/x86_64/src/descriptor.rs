@@ -19,10 +19,18 @@ use crate::run::Runner;
 const USER32: u64 = 4;
 /// 32-bit code, flat, privilege 3, accessed.
 const CODE32: u64 = 0x00cf_fb00_0000_ffff;
+/// The segment whose limit is the processor's number, for `getcpu`.
+const NUMBER: u64 = 15;
+/// Data, expand-down, privilege 3, accessed; a limit in bytes.
+const DATA: u64 = 0x0040_f500_0000_0000;
+/// A descriptor that is there.
+const PRESENT: u64 = 1 << 47;
 /// The first of the guest's own segments.
 const OWN: u64 = 12;
 /// Entries of the LDT count from here.
 const LDT: u64 = 1 << 16;
+/// The most that an LDT can have.
+const LDT_ENTRIES_MAX: u64 = 8192;
 /// The most that the kernel takes.
 const LDT_ENTRIES: u64 = parzelle_abi::x86_64::LDT_ENTRIES;
 
@@ -72,7 +80,12 @@ impl Runner {
 
     /// Hands one of the guest's own segments to the kernel, if that has another. One that it does
     /// not take is none, and whoever loads it faults.
+    ///
+    /// From 5.14 on Linux forgets the number's segment on all but its first processor when it is a guest of
+    /// Xen's, and tells programs that they are on processor 123: then it is made here.
     fn copy_segment(&mut self, index: u64, descriptor: u64) {
+        let is_forgotten = index == NUMBER && descriptor & PRESENT == 0;
+        let descriptor = if is_forgotten { DATA | u64::from(self.vcpu.index) } else { descriptor };
         let slot = index.checked_sub(OWN).and_then(|slot| self.vcpu.segments.get_mut(slot as usize));
         if let Some(slot) = slot
             && *slot != descriptor
@@ -88,10 +101,13 @@ impl Runner {
     ///
     /// # Errors
     /// [`Errno::Fault`]; [`Errno::Invalid`]: more entries than there can be.
+    ///
+    /// The kernel has room for the first 512 of 8192: who loads another faults.
     pub fn set_ldt(&mut self, address: u64, entries: u64) -> Result<(), Errno> {
-        if entries > LDT_ENTRIES {
+        if entries > LDT_ENTRIES_MAX {
             return Err(Errno::Invalid);
         }
+        let entries = entries.min(LDT_ENTRIES);
         for index in 0..entries {
             let descriptor: u64 = self.space.get(address.wrapping_add(index * 8))?;
             if !set_descriptor(LDT + index, descriptor) {

@@ -22,9 +22,29 @@ mod routines {
     unsafe extern "C" {
         pub(super) fn guarded_copy(to: u64, from: u64, bytes: u64) -> u64;
         pub(super) fn guarded_load(from: u64) -> Answer;
+        fn guarded_pair();
         pub(super) fn guarded_store(to: u64, value: u64) -> u64;
         pub(super) fn guarded_exchange(at: u64, expected: u64, new: u64) -> Answer;
         pub(super) fn guarded_gs(selector: u64) -> u64;
+    }
+
+    /// Failure, and both values.
+    #[inline(always)]
+    pub(super) unsafe fn pair(from: u64) -> (u64, [u64; 2]) {
+        let (failed, first, second);
+        // SAFETY: the routine changes no other register, and memory not at all; it uses no stack but for its return.
+        unsafe {
+            core::arch::asm!(
+                "call {routine}",
+                routine = sym guarded_pair,
+                in("rdi") from,
+                out("rax") failed,
+                out("rdx") first,
+                out("rcx") second,
+                options(readonly),
+            );
+        }
+        (failed, [first, second])
     }
 }
 
@@ -40,6 +60,9 @@ mod routines {
     }
     pub(super) unsafe fn guarded_load(_: u64) -> Answer {
         Answer { failed: 1, value: 0 }
+    }
+    pub(super) unsafe fn pair(_: u64) -> (u64, [u64; 2]) {
+        (1, [0; 2])
     }
     pub(super) unsafe fn guarded_store(_: u64, _: u64) -> u64 {
         1
@@ -88,6 +111,20 @@ pub unsafe fn load(from: u64) -> Result<u64, Missing> {
     value(unsafe { routines::guarded_load(from) })
 }
 
+/// Reads two words.
+///
+/// # Errors
+/// [`Missing`].
+///
+/// # Safety
+/// As for [`read`].
+#[inline(always)]
+pub unsafe fn pair(from: u64) -> Result<[u64; 2], Missing> {
+    // SAFETY: reads only; the caller answers for what lies there; a fault returns.
+    let (failed, values) = unsafe { routines::pair(from) };
+    done(failed).map(|()| values)
+}
+
 /// Writes a word, at once if it is aligned.
 ///
 /// # Errors
@@ -121,6 +158,7 @@ pub fn load_gs(selector: u16) -> Result<(), Missing> {
     done(unsafe { routines::guarded_gs(selector.into()) })
 }
 
+#[inline(always)]
 fn done(failed: u64) -> Result<(), Missing> {
     if failed == 0 { Ok(()) } else { Err(Missing) }
 }

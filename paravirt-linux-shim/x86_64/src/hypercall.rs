@@ -10,12 +10,11 @@
 //!                        └─▶ everything else                     Domain
 //! ```
 
-use parzelle_xen::abi::mmu::{MmuUpdate, MmuextOp};
 use parzelle_xen::abi::trap::{Callback, SegmentBase};
 use parzelle_xen::abi::{Errno, Hypercall};
-use parzelle_xen::decode::{Batch, Call, Flush, MulticallBatch, Refusal, Request, VcpuRequest};
+use parzelle_xen::decode::{Call, Flush, MulticallBatch, Refusal, Request, VcpuRequest};
 use parzelle_xen::domain::{Answer, Next};
-use parzelle_xen::mmu::{Extended, Turn};
+use parzelle_xen::mmu::Turn;
 
 use crate::failure::Failure;
 use crate::instructions::{is_canonical, set_fs_base};
@@ -50,8 +49,16 @@ impl Runner {
     }
 
     /// Makes changes of tables hold.
-    fn commit(&mut self) -> Result<(), Errno> {
-        if self.space.is_due() { self.space.turn(|turn| turn.commit()).unwrap_or(Ok(())) } else { Ok(()) }
+    #[inline]
+    pub(crate) fn commit(&mut self) -> Result<(), Errno> {
+        if self.space.is_due() { self.commit_what_is_due() } else { Ok(()) }
+    }
+
+    #[inline(never)]
+    fn commit_what_is_due(&mut self) -> Result<(), Errno> {
+        let result = self.space.turn(|turn| turn.commit()).unwrap_or(Ok(()));
+        self.find_root();
+        result
     }
 
     /// Several calls. What one of them waits for is waited for at the end.
@@ -81,7 +88,7 @@ impl Runner {
     }
 
     /// One request.
-    fn request(&mut self, request: &Request) -> Answer {
+    pub(crate) fn request(&mut self, request: &Request) -> Answer {
         let result = match *request {
             Request::MmuUpdate(ref batch) => self.mmu_update(batch),
             Request::MmuextOp(ref batch) => self.mmuext_op(batch),
@@ -132,43 +139,7 @@ impl Runner {
         answer.unwrap_or_else(|| Errno::NoSystem.into())
     }
 
-    fn mmu_update(&mut self, batch: &Batch<MmuUpdate>) -> Result<u64, Errno> {
-        let mut done = 0;
-        let mut result = Ok(());
-        while done < batch.len() {
-            result = batch
-                .entry(&self.space, done)
-                .and_then(|update| self.space.turn(|turn| turn.update(&update)).unwrap_or(Err(Errno::Busy)));
-            if result.is_err() {
-                break;
-            }
-            done += 1;
-        }
-        batch.report(&self.space, done)?;
-        result.map(|()| 0)
-    }
-
-    fn mmuext_op(&mut self, batch: &Batch<MmuextOp>) -> Result<u64, Errno> {
-        let mut done = 0;
-        let mut result = Ok(());
-        while done < batch.len() {
-            result = batch.entry(&self.space, done).and_then(|operation| {
-                let space = &self.space;
-                match space.turn(|turn| turn.extended(&operation, space)).unwrap_or(Err(Errno::Busy))? {
-                    Extended::Done => Ok(()),
-                    Extended::Ldt { address, entries } => self.set_ldt(address, entries),
-                }
-            });
-            if result.is_err() {
-                break;
-            }
-            done += 1;
-        }
-        batch.report(&self.space, done)?;
-        result.map(|()| 0)
-    }
-
-    fn update_va_mapping(&mut self, address: u64, entry: u64, flush: Flush) -> Result<u64, Errno> {
+    pub(crate) fn update_va_mapping(&mut self, address: u64, entry: u64, flush: Flush) -> Result<u64, Errno> {
         let space = &self.space;
         let change = |turn: &mut Turn<'_, 'static, _, _>| {
             turn.update_address(address, entry)?;
@@ -177,7 +148,8 @@ impl Runner {
         space.turn(change).unwrap_or(Err(Errno::Busy)).map(|()| 0)
     }
 
-    fn stack_switch(&mut self, rsp: u64) -> Result<u64, Errno> {
+    #[inline]
+    pub(crate) fn stack_switch(&mut self, rsp: u64) -> Result<u64, Errno> {
         if !is_canonical(rsp) {
             return Err(Errno::Invalid);
         }
@@ -205,7 +177,7 @@ impl Runner {
         Ok(0)
     }
 
-    fn set_segment_base(&mut self, which: SegmentBase, value: u64) -> Result<u64, Errno> {
+    pub(crate) fn set_segment_base(&mut self, which: SegmentBase, value: u64) -> Result<u64, Errno> {
         if which == SegmentBase::GsUserSelector {
             self.vcpu.load_user_gs(value as u16);
             return Ok(0);

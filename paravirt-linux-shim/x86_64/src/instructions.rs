@@ -48,6 +48,33 @@ pub fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
     [found.eax, found.ebx, found.ecx, found.edx]
 }
 
+/// What is set in any of 8 words.
+///
+/// # Safety
+/// 64 bytes are mapped there, which anybody may write at any time; the address is aligned to 8.
+#[must_use]
+#[inline(always)]
+pub unsafe fn any8(at: u64) -> u64 {
+    let all;
+    // SAFETY: it only reads, what the caller answers for.
+    unsafe {
+        asm!(
+            "mov {all}, [{at}]",
+            "or {all}, [{at} + 8]",
+            "or {all}, [{at} + 16]",
+            "or {all}, [{at} + 24]",
+            "or {all}, [{at} + 32]",
+            "or {all}, [{at} + 40]",
+            "or {all}, [{at} + 48]",
+            "or {all}, [{at} + 56]",
+            all = out(reg) all,
+            at = in(reg) at,
+            options(nostack, readonly),
+        );
+    }
+    all
+}
+
 /// Whether bits 47 and up are alike.
 #[must_use]
 pub const fn is_canonical(address: u64) -> bool {

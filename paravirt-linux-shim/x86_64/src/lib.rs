@@ -41,6 +41,8 @@ pub mod ram;
 pub mod relax;
 pub mod returns;
 pub mod run;
+mod short;
+mod shortfault;
 pub mod space;
 pub mod trap;
 pub mod vcpu;

@@ -3,6 +3,7 @@
 
 //! Puts the kernel, the initrd and a first set of page tables into the guest's memory.
 
+use heapless::String;
 use parzelle_xen::abi::Hypercall;
 use parzelle_xen::abi::PAGE;
 use parzelle_xen::abi::hypercall::PAGE_STRIDE;
@@ -22,11 +23,30 @@ const CALL_NUMBER: usize = 4;
 /// See [`CALL_NUMBER`].
 const RETURN_NUMBER: usize = 5;
 
+/// What Linux is told besides: when it has panicked, to say that rather than to begin again.
+const SAYS_CRASH: &str = "xen_legacy_crash";
+/// Room for a command line that is too long by as much.
+const COMMAND_LINE: usize = 1024 + 1 + SAYS_CRASH.len();
+
 /// A guest that is laid out, and not yet written.
 #[derive(Debug)]
 pub struct Plan<'a> {
     description: Description<'a>,
     layout: Layout,
+}
+
+/// The command line for a guest whose description has this one. One that is too long stays too long.
+#[must_use]
+pub fn command_line(described: &str) -> String<COMMAND_LINE> {
+    let mut whole = String::new();
+    // What follows `--` is the first process's: ours goes first.
+    let parts = [SAYS_CRASH, if described.is_empty() { "" } else { " " }, described];
+    if parts.into_iter().try_for_each(|part| whole.push_str(part)).is_err() {
+        // More than any guest takes: it is refused with a message.
+        whole.clear();
+        (0..COMMAND_LINE).for_each(|_| _ = whole.push(' '));
+    }
+    whole
 }
 
 impl<'a> Plan<'a> {

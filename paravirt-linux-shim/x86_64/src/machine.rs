@@ -8,6 +8,8 @@
 //!                                                           vCPU n: when the guest brings it up
 //! ```
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use parzelle_rt::abi::health::{Condition, ErrorId, Mode};
 use parzelle_rt::health::{self, End};
 use parzelle_rt::once::Once as Place;
@@ -28,7 +30,7 @@ use spin::Once;
 
 use crate::failure::Failure;
 use crate::files::Files;
-use crate::loading::Plan;
+use crate::loading::{self, Plan};
 use crate::lock::Lock;
 use crate::ram::{Frame, GuestRam};
 use crate::relax::GiveWay;
@@ -57,6 +59,8 @@ pub struct Shared {
     pub input: Lock<Input>,
     /// The events that say that there is input, as a mask; they come to vCPU 0.
     pub input_events: u64,
+    /// The pool for tables was used up: that was said.
+    exhausted: AtomicBool,
 }
 
 static SHARED: Once<Shared> = Once::new();
@@ -75,6 +79,7 @@ pub fn start() -> Result<(), Failure> {
     let Files { ram, kernel, initrd, command_line, cores } = Files::take().ok_or(Failure::NoGuest)?;
     let vcpus = me.vcpus().clamp(1, VCPUS as u32);
     let kernel = Kernel::parse(kernel)?;
+    let command_line = loading::command_line(command_line);
     let plan = Plan::of(&kernel, initrd, command_line.as_bytes(), &ram)?;
     let (frequency, zero, _) = VcpuPage::first().counter();
     let scale = Scale::of_frequency(frequency).ok_or(Failure::NoGuest)?;
@@ -115,6 +120,7 @@ pub fn start() -> Result<(), Failure> {
         facts,
         vcpus,
         output: Lock::new(Output::new()),
+        exhausted: AtomicBool::new(false),
         input_events: input.events,
         input: Lock::new(input),
     });
@@ -164,15 +170,19 @@ fn prepare(shared: &'static Shared, index: u32) -> Result<&'static mut Runner, F
     Ok(runner)
 }
 
-/// The pool for tables is used up: the guest will not get far.
+/// The pool for tables is used up, which is said once: the guest will not get far. If the health
+/// monitor lets it go on, the guest is told that there is no memory.
 #[cold]
 pub(crate) fn tables_are_exhausted(shared: &Shared) {
-    let (now, most) = shared.mmu.lock().tables();
+    if shared.exhausted.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let (tables, _) = shared.mmu.lock().tables();
     let mut output = shared.output.lock();
-    output.say(format_args!("the pool for page tables is used up: {now} tables, at most {most} (`page-tables`)"));
+    output.say(format_args!("the guest's {tables} page tables fill their pool: raise `page-tables`"));
     drop(output);
-    // Whether or not that is refused: the guest is told as well.
-    let _ = health::raise(ErrorId::ApplicationError, b"the pool for page tables is used up");
+    // Without an error for a message of this length.
+    let _ = health::raise(ErrorId::ApplicationError, b"the guest's page tables fill their pool: raise `page-tables`");
 }
 
 /// The guest has ended itself.

@@ -88,6 +88,7 @@ impl<M: Fn() -> bool> Arguments for Memory<M> {
 ///
 /// # Errors
 /// [`Errno::Fault`].
+#[inline]
 pub fn is_the_guests(address: u64, bytes: u64) -> Result<(), Errno> {
     const LOWER_END: u64 = 1 << 47;
     let end = address.checked_add(bytes).ok_or(Errno::Fault)?;

@@ -25,6 +25,19 @@ pub const GS_KERNEL: usize = 6;
 /// The base of GS in the guest's user programs, while they do not run.
 pub const GS_USER: usize = 7;
 
+/// What handles exceptions of user programs: `trap_short`, or `trap_slow`.
+pub const TRAP: usize = 8;
+/// The guest's entry for page faults.
+pub const FAULT: usize = 9;
+/// Where the shim finds the root of the guest's user programs.
+pub const ROOT: usize = 10;
+/// Where the shim finds the guest's memory.
+pub const RAM: usize = 11;
+/// How much of it there is.
+pub const RAM_BYTES: usize = 12;
+/// While `fault` writes to the guest's stack: the error code, and bit 63.
+pub const KEPT: usize = 13;
+
 /// Where the words begin in [`Guest`].
 pub const OWN: usize = offset_of!(Guest, own);
 /// How far the stack pointer is moved aside in the way back from `iret`, so that a fault there is

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!   0 ─────────────── told to the guest ───────────────┬─ kept ────────────────────────── frames
-//!   kernel, initrd, tables, everything that it does    │ book │ m2p │ shared_info
+//!   kernel, initrd, tables, everything that it does    │ m2p │ shared_info │ book
 //!   ───────────────────────────────────────────────────┴──────────────────────────────────────
 //! ```
 //! The frames at the end belong to the guest like all others (its tables may map them), but it is
@@ -17,6 +17,8 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use parzelle_xen::abi::PAGE;
 use parzelle_xen::memory::{Frames, Page};
 
+use crate::instructions::any8;
+
 /// The book was handed out.
 static BOOK_TAKEN: AtomicBool = AtomicBool::new(false);
 
@@ -25,6 +27,9 @@ static BOOK_TAKEN: AtomicBool = AtomicBool::new(false);
 pub struct GuestRam {
     address: u64,
     frames: u64,
+    /// How many the guest is told of, and where the book begins, which is nobody's page.
+    told: u64,
+    book: u64,
 }
 
 impl GuestRam {
@@ -35,7 +40,16 @@ impl GuestRam {
     /// to what lies in it.
     #[must_use]
     pub const unsafe fn new(address: u64, frames: u64) -> Self {
-        Self { address, frames }
+        let book_frames = (frames * 2).div_ceil(PAGE);
+        let book = frames.saturating_sub(book_frames);
+        let told = book.saturating_sub(1 + (frames * 8).div_ceil(PAGE));
+        Self { address, frames, told, book }
+    }
+
+    /// Where the memory begins for the shim.
+    #[must_use]
+    pub const fn address(&self) -> u64 {
+        self.address
     }
 
     /// How many frames there are.
@@ -47,7 +61,7 @@ impl GuestRam {
     /// How many of them the guest is told of.
     #[must_use]
     pub const fn told(&self) -> u64 {
-        self.frames.saturating_sub(1 + self.table_frames() + self.book_frames())
+        self.told
     }
 
     /// A word for each frame, for `mmu`. All zero; empty the second time.
@@ -56,8 +70,8 @@ impl GuestRam {
         if BOOK_TAKEN.swap(true, Ordering::Relaxed) || self.told() == 0 {
             return &mut [];
         }
-        let at = self.told() * PAGE;
-        self.zero(at, self.book_frames() * PAGE);
+        let at = self.book * PAGE;
+        self.zero(at, (self.frames - self.book) * PAGE);
         // SAFETY: in the guest's memory, mapped for good, aligned; `page` and all that go through
         // it keep away from these frames, and there is no second slice.
         unsafe { core::slice::from_raw_parts_mut((self.address + at) as *mut u16, self.frames as usize) }
@@ -66,32 +80,19 @@ impl GuestRam {
     /// The frame of the page that both share.
     #[must_use]
     pub const fn shared_info(&self) -> u64 {
-        self.frames.saturating_sub(1)
+        self.book.saturating_sub(1)
     }
 
     /// The pseudo-physical address of the machine-to-physical table.
     #[must_use]
     pub const fn machine_to_physical(&self) -> u64 {
-        (self.told() + self.book_frames()) * PAGE
+        self.told * PAGE
     }
 
     /// Where the guest's kernel finds that.
     #[must_use]
     pub const fn machine_to_physical_address(&self) -> u64 {
         self.address + self.machine_to_physical()
-    }
-
-    const fn table_frames(&self) -> u64 {
-        (self.frames * 8).div_ceil(PAGE)
-    }
-
-    const fn book_frames(&self) -> u64 {
-        (self.frames * 2).div_ceil(PAGE)
-    }
-
-    /// Whether a frame holds the book.
-    fn is_book(&self, frame: u64) -> bool {
-        frame.wrapping_sub(self.told()) < self.book_frames()
     }
 
     /// Copies bytes there, as far as it goes.
@@ -125,7 +126,7 @@ impl Frames for GuestRam {
 
     #[inline]
     fn page(&self, frame: u64) -> Option<Frame> {
-        (frame < self.frames && !self.is_book(frame)).then(|| Frame(self.address + frame * PAGE))
+        (frame < self.book).then(|| Frame(self.address + frame * PAGE))
     }
 }
 
@@ -196,7 +197,11 @@ impl Page for Frame {
     }
     #[inline]
     fn any64(&self, at: usize, words: usize) -> u64 {
-        (0..words).fold(0, |all, word| all | self.word64(at + word * 8).load(Ordering::Relaxed))
+        let at = at as u64 % PAGE & !63;
+        let blocks = (words / 8).min(((PAGE - at) / 64) as usize);
+        // SAFETY: in a frame of the guest's memory, up to its end; aligned. What others write there
+        // meanwhile is seen or not.
+        (0..blocks as u64).fold(0, |all, block| all | unsafe { any8(self.0 + at + block * 64) })
     }
     #[inline]
     fn store64(&self, at: usize, value: u64) {

@@ -3,17 +3,14 @@
 
 //! The hypercall `iret`, where the short way in assembly does not go.
 
-use parzelle_xen::abi::trap::{IretContext, selector};
+use parzelle_xen::abi::trap::IretContext;
 use parzelle_xen::memory::Arguments;
 use parzelle_xen::traps::Return;
 
 use crate::deliver::vector;
 use crate::failure::Failure;
 use crate::run::Runner;
-use crate::vcpu::{USER_CODE, USER_DATA, register};
-
-/// 32-bit code.
-const USER_CODE32: u16 = 0x23;
+use crate::vcpu::register;
 
 impl Runner {
     /// Returns from a trap.
@@ -32,27 +29,11 @@ impl Runner {
         vcpu.general[register::R11] = frame.r11;
         vcpu.general[register::RSP] = to.rsp;
         (vcpu.rip, vcpu.rflags, vcpu.user) = (to.rip, to.rflags, to.user);
-        (vcpu.cs, vcpu.ss) = (code(to.cs), data(to.ss));
+        // Those of its kernel are always the same.
+        (vcpu.cs, vcpu.ss) = (to.cs, to.ss);
         self.mask(to.masked);
         // What the processor would say, in the place that the guest wants to go to: Linux sends the
         // program a signal.
         if to.is_possible() { Ok(()) } else { self.raise(vector::PROTECTION, Some(0)) }
-    }
-}
-
-/// Xen's selectors are ours.
-pub(crate) const fn code(selector: u16) -> u16 {
-    match selector {
-        selector::CODE64 => USER_CODE,
-        selector::CODE32 => USER_CODE32,
-        other => other | 3,
-    }
-}
-
-/// See [`code`].
-pub(crate) const fn data(selector: u16) -> u16 {
-    match selector | 3 {
-        selector::DATA | 3 => USER_DATA,
-        other => other,
     }
 }

@@ -15,9 +15,11 @@ use parzelle_abi::vcpu_page::VcpuHead;
 use parzelle_abi::x86_64::SHIM;
 use parzelle_abi::{Call, Error};
 use parzelle_rt::{VcpuPage, time};
+use parzelle_xen::abi::PAGE;
 use parzelle_xen::domain::{Next, Turn};
 
 use crate::calls::Calls;
+use crate::deliver::vector;
 use crate::failure::Failure;
 use crate::host::VcpuHost;
 use crate::machine::Shared;
@@ -58,6 +60,11 @@ mod places {
         handler as *const () as u64
     }
 
+    pub(super) fn trap(short: bool) -> u64 {
+        let handler = if short { vectors::trap_short } else { vectors::trap_slow };
+        handler as *const () as u64
+    }
+
     pub(super) fn enter(runner: &'static mut super::Runner) -> ! {
         // SAFETY: the runner is complete, begins with its vCPU, and nobody else has it.
         unsafe { vectors::enter((&raw mut *runner).cast()) }
@@ -73,6 +80,9 @@ mod places {
     pub(super) fn call(_: bool) -> u64 {
         0
     }
+    pub(super) fn trap(_: bool) -> u64 {
+        0
+    }
     pub(super) fn enter(_: &'static mut super::Runner) -> ! {
         parzelle_rt::time::idle()
     }
@@ -86,6 +96,11 @@ pub(crate) fn exit(user: bool, fast: bool) -> u64 {
 /// What handles system calls: in assembly, or here.
 pub(crate) fn call(short: bool) -> u64 {
     places::call(short)
+}
+
+/// What handles exceptions of user programs: likewise.
+pub(crate) fn trap(short: bool) -> u64 {
+    places::trap(short)
 }
 
 impl Runner {
@@ -119,6 +134,9 @@ impl Runner {
     pub fn live(&'static mut self) -> ! {
         self.vcpu.settle();
         self.find_info();
+        *self.vcpu.own(own::RAM) = self.shared.ram.address();
+        *self.vcpu.own(own::RAM_BYTES) = self.shared.ram.frames() * PAGE;
+        self.find_root();
         let turn = self.shared.domain.before_guest(self.vcpu.index, &self.space, &self.host);
         let result = self.go_on(turn);
         self.conclude(result);
@@ -137,6 +155,11 @@ impl Runner {
         if let Some((page, at)) = self.info() {
             *self.vcpu.own(own::INFO) = page.address(at);
         }
+    }
+
+    /// Tells the assembly where the root of the guest's user programs is.
+    pub fn find_root(&mut self) {
+        *self.vcpu.own(own::ROOT) = self.space.user_root();
     }
 
     /// One turn.
@@ -218,8 +241,12 @@ impl Runner {
     fn finish(&mut self) {
         let callbacks = self.vcpu.callbacks;
         let can = callbacks.syscall != 0 && callbacks.syscall_masks && *self.vcpu.own(own::KERNEL_SP) != 0;
-        let short = can && !(self.vcpu.user && self.is_masked());
-        *self.vcpu.own(own::CALL) = call(short);
+        let open = !(self.vcpu.user && self.is_masked());
+        *self.vcpu.own(own::CALL) = call(can && open);
+        let gate = self.vcpu.traps.gate(vector::PAGE).filter(|gate| gate.masks_events);
+        let can = gate.is_some() && *self.vcpu.own(own::KERNEL_SP) != 0;
+        *self.vcpu.own(own::FAULT) = gate.map_or(0, |gate| gate.address);
+        *self.vcpu.own(own::TRAP) = trap(can && open);
         self.vcpu.finish();
     }
 }
@@ -228,6 +255,9 @@ impl Runner {
 #[cfg_attr(not(target_os = "none"), allow(dead_code))]
 pub(crate) extern "C" fn turn(runner: &mut Runner, cause: u64) {
     let cause = Cause::ALL.get(cause as usize).copied().unwrap_or(Cause::ExitFault);
+    if matches!(cause, Cause::GuestTrap | Cause::HostTrap) && runner.quick_fault(cause.is_user()) {
+        return;
+    }
     runner.vcpu.begin(cause);
     let result = runner.turn(cause);
     runner.conclude(result);

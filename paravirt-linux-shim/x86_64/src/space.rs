@@ -16,8 +16,10 @@ use core::cell::RefCell;
 use parzelle_xen::abi::Errno;
 use parzelle_xen::memory::{Arguments, Frames};
 use parzelle_xen::mmu::{self, Fault, Mode, Turn};
+use zerocopy::IntoBytes;
 
 use crate::calls::Calls;
+use crate::guarded;
 use crate::machine::Shared;
 use crate::memory;
 use crate::ram::{Frame, GuestRam};
@@ -55,6 +57,55 @@ impl Space {
             crate::machine::tables_are_exhausted(self.shared);
         }
         Some(result)
+    }
+
+    /// Two words of the guest's memory, if they are there just so.
+    #[inline]
+    #[must_use]
+    pub fn pair(&self, address: u64) -> Option<[u64; 2]> {
+        memory::is_the_guests(address, 16).ok()?;
+        // SAFETY: the guest's memory.
+        unsafe { guarded::pair(address) }.ok()
+    }
+
+    /// Writes a word of the guest's memory.
+    ///
+    /// # Errors
+    /// [`Errno::Fault`].
+    #[inline]
+    pub fn put_word(&self, address: u64, word: u64) -> Result<(), Errno> {
+        memory::is_the_guests(address, 8)?;
+        // SAFETY: the guest's memory.
+        match unsafe { guarded::store(address, word) } {
+            Ok(()) => Ok(()),
+            Err(_) => self.put(address, &word),
+        }
+    }
+
+    /// Writes words of the guest's memory.
+    ///
+    /// # Errors
+    /// [`Errno::Fault`]; some may have been written.
+    pub fn put_words(&self, address: u64, words: &[u64]) -> Result<(), Errno> {
+        self.memory().write(address, words.as_bytes())
+    }
+
+    /// Where the shim finds the root of the guest's user programs, or an empty one.
+    #[must_use]
+    pub fn user_root(&self) -> u64 {
+        /// Entries for the lower half, where user programs are.
+        static EMPTY: [u64; 256] = [0; 256];
+        let root = self.tables.try_borrow().ok().and_then(|tables| tables.0.root(Mode::User));
+        let page = root.and_then(|root| self.shared.ram.page(root));
+        page.map_or_else(|| EMPTY.as_ptr() as u64, |page| page.address(0))
+    }
+
+    /// As [`Self::turn`], for what uses no tables up.
+    #[inline(always)]
+    pub fn quick<T>(&self, work: impl FnOnce(&mut Turn<'_, 'static, Calls, GuestRam>) -> T) -> Option<T> {
+        let mut tables = self.tables.try_borrow_mut().ok()?;
+        let (vcpu, calls) = &mut *tables;
+        Some(work(&mut self.shared.mmu.lock().turn(vcpu, calls, &self.shared.ram)))
     }
 
     /// Whether something waits for the end of the hypercall.

@@ -39,6 +39,9 @@ impl Runner {
         let (number, error, address) = (page.vector as u8, page.error, page.address);
         match number {
             vector::PAGE => self.page_fault(address, error),
+            vector::PROTECTION if self.is_breakpoint() => self.interrupt(vector::BREAKPOINT, 1),
+            // The only one of those that is more in a user program is Xen's `cpuid`.
+            vector::INVALID if self.vcpu.user && self.is_not_forced() => self.raise(number, None),
             vector::PROTECTION | vector::INVALID => self.privileged(number, error as u32),
             vector::DEBUG => {
                 self.vcpu.debug[6] = address;
@@ -49,6 +52,17 @@ impl Runner {
                 self.raise(number, has_error.then_some(error as u32))
             }
         }
+    }
+
+    /// Whether the instruction is `int3`.
+    fn is_breakpoint(&self) -> bool {
+        self.space.pair(self.vcpu.rip).is_some_and(|[bytes, _]| bytes & 0xff == 0xcc)
+    }
+
+    /// Whether the instruction is certainly not one behind Xen's prefix: `ud2`, "xen".
+    fn is_not_forced(&self) -> bool {
+        const PREFIX: u64 = 0x6e_6578_0b0f;
+        self.space.pair(self.vcpu.rip).is_some_and(|[bytes, _]| bytes & 0xff_ffff_ffff != PREFIX)
     }
 
     /// The processor refused to go where the guest's kernel was to go on: it is as if that had

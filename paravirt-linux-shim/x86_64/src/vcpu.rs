@@ -167,6 +167,7 @@ impl Vcpu {
     pub fn settle(&mut self) {
         *self.own(own::SAVE) = (&raw mut self.general) as u64 + size_of_val(&self.general) as u64;
         *self.own(own::CALL) = crate::run::call(false);
+        *self.own(own::TRAP) = crate::run::trap(false);
     }
 
     /// Whether an event of interest came since this was asked last; then poll.
@@ -202,6 +203,12 @@ impl Vcpu {
         if self.gs_is_users {
             *self.own(own::GS_USER) = gs_base();
         }
+    }
+
+    /// The guest's kernel runs, as the assembly knows.
+    #[inline]
+    pub const fn is_in_kernel(&mut self) {
+        (self.user, self.gs_is_users) = (false, false);
     }
 
     /// Hands the registers to the exit.
@@ -268,7 +275,7 @@ impl Vcpu {
     pub fn report(&mut self, output: &mut Output) {
         let (rip, rflags, cs, user) = (self.rip, self.rflags, self.cs, self.user);
         let place = if user { "a user program" } else { "its kernel" };
-        output.say(format_args!("the guest is in {place}: rip {rip:#x} rflags {rflags:#x} cs {cs:#x}"));
+        output.say(format_args!("crash of the guest, in {place}: rip {rip:#x} rflags {rflags:#x} cs {cs:#x}"));
         let page = self.page();
         let (vector, error, address) = (page.vector, page.error, page.address);
         output.say(format_args!("the last exception: {vector}, error code {error:#x}, address {address:#x}"));

@@ -4,10 +4,12 @@
 # The ways between the guest and the shim (parzelle_abi::x86_64::vector).
 #
 #   guest user ── call ──► bounce ─────────────────────────► EXIT_CALL ──► guest kernel
+#              ── page fault of its own ► fault ───────────► EXIT_FAULT ─►
 #              ── trap, event ──┐                         ┌► EXIT_KERNEL ─►
 #   guest kernel ── call ──┬────┴► save ─► turn ─► leave ─┼► EXIT_FAST ──► guest user
 #                ── trap ──┘         (Rust)               └► EXIT_FULL ──►
 #                ── call 23 (iret) ► back ────────────────── EXIT_FAST, EXIT_FULL
+#                ── frequent calls ► quick ─► short (Rust) ─ EXIT_BACK ───► guest kernel
 #
 # On arrival rsp leads to Guest; rcx and r11 are free. `save` writes all general registers to the
 # Vcpu, by number; those that are in Guest (rsp, and for traps rax, rcx, r11) Rust takes from there.
@@ -25,15 +27,20 @@ vectors:
     jmp qword ptr [rsp + {OWN} + 8 * {CALL}]
 .org 0x080
 # Guest context: trap
-    CAUSE {GUEST_TRAP}
+    jmp qword ptr [rsp + {OWN} + 8 * {TRAP}]
 .org 0x100
 # Guest context: event
     CAUSE {GUEST_EVENT}
 .org 0x200
 # Host context: call
-    cmp eax, {IRET}
+    cmp rax, {IRET}
     je back
-    CAUSE {HOST_CALL}
+    cmp rax, 31
+    ja 1f
+    mov ecx, {QUICK}
+    bt ecx, eax
+    jc quick
+1:  CAUSE {HOST_CALL}
 .org 0x280
 # Host context: trap
     CAUSE {HOST_TRAP}
@@ -60,13 +67,23 @@ vectors:
 # Routines for Rust: 0 in rax is success, what was read is in rdx.
 .global guarded_copy
 guarded_copy:
-    mov rcx, rdx
+    mov ecx, edx
+    shr ecx, 3
+    rep movsq
+    mov ecx, edx
+    and ecx, 7
     rep movsb
     xor eax, eax
     ret
 .global guarded_load
 guarded_load:
     mov rdx, [rdi]
+    xor eax, eax
+    ret
+.global guarded_pair
+guarded_pair:
+    mov rdx, [rdi]
+    mov rcx, [rdi + 8]
     xor eax, eax
     ret
 .global guarded_store
@@ -105,6 +122,24 @@ bounce_guarded:
     wrgsbase r11
     jmp exit_call
 
+# A page fault: the same, with all that a trap has; r11 leads to vcpu_info.
+fault_guarded:
+    push qword ptr [rcx + {SS}]
+    push qword ptr [rcx + {RSP}]
+    push qword ptr [rcx + {RFLAGS}]
+    push qword ptr [rcx + {CS}]
+    push qword ptr [rcx + {RIP}]
+    push qword ptr [rcx + {ERROR}]
+    push qword ptr [rcx + {R11}]
+    push qword ptr [rcx + {RCX}]
+    mov qword ptr [rcx + {OWN} + 8 * {KEPT}], 0
+    mov byte ptr [r11 + {MASK}], 1
+    rdgsbase r11
+    mov [rcx + {OWN} + 8 * {GS_USER}], r11
+    mov r11, [rcx + {OWN} + 8 * {GS_KERNEL}]
+    wrgsbase r11
+    jmp exit_fault
+
 # `iret` to a user program: r11 leads to the frame, rsp to Guest + ASIDE; rax and rcx are free.
 # What is overwritten of Guest before the last word of the frame was read is not needed by who
 # does it again (the Rust way): that reads the frame at Guest.rsp.
@@ -118,6 +153,8 @@ back_guarded:
     mov [rsp - {ASIDE} + {RFLAGS}], rcx
     mov rax, [r11 + 32]
     mov [rsp - {ASIDE} + {RIP}], rax
+    cmp word ptr [r11 + 64], {USER_DATA}
+    jne back_full
     sub rax, [r11 + 16]
     sub rcx, [r11 + 8]
     or rax, rcx
@@ -187,6 +224,20 @@ exit_call:
     cmp qword ptr [rcx + {PENDING}], 0
     jne pending_call
     jmp qword ptr [rcx + {OWN} + 8 * {SYSCALL}]
+.org 0x700
+# A page fault of a user program: likewise.
+exit_fault:
+    cmp qword ptr [rcx + {PENDING}], 0
+    jne pending_fault
+    mov rax, [rcx + {RAX}]
+    jmp qword ptr [rcx + {OWN} + 8 * {FAULT}]
+.org 0x740
+# The end of a call: rax is the result, rcx leads to Guest, which tells where the guest goes on.
+exit_back:
+    cmp qword ptr [rcx + {PENDING}], 0
+    jne pending_back
+    mov rsp, [rcx + {RSP}]
+    jmp qword ptr [rcx + {RIP}]
 .org 0x800
 .global vectors_end
 vectors_end:
@@ -195,6 +246,7 @@ vectors_end:
 .balign 8
 shim_first: .quad {SHIM}
 shim_last: .quad {SHIM_LAST}
+table: .quad 0x000ffffffffff000
 
 .section .text.vectors, "ax", @progbits
 # GUEST_CALL, when nothing is in the way.
@@ -205,10 +257,164 @@ bounce:
     jmp bounce_guarded
 repair_bounce:
     mov rsp, rcx
+    mov rcx, [rsp + {OWN} + 8 * {KEPT}]
+    test rcx, rcx
+    jnz repair_fault
 # GUEST_CALL, when something is.
 .global bounce_slow
 bounce_slow:
     CAUSE {GUEST_CALL}
+
+# GUEST_TRAP: a page fault for which the guest's tables have no entry, or a write to what they say
+# is read-only, is the guest's own. (Nothing that is queued is missing: the kernel has taken it before the program
+# went on.) rax, rcx, r11 are in Guest. Of everything else Rust knows more.
+.global trap_short
+trap_short:
+    cmp dword ptr [rsp + {VECTOR}], 14
+    jne trap_slow
+    mov rcx, [rsp + {ADDRESS}]
+    mov r11, rcx
+    shr r11, 39
+    cmp r11d, 256
+    jae trap_slow
+    mov rax, [rsp + {OWN} + 8 * {ROOT}]
+    mov rax, [rax + 8 * r11]
+    .irp shift, 30, 21, 12
+    test al, 1
+    jz fault
+    and rax, [rip + table]
+    cmp rax, [rsp + {OWN} + 8 * {RAM_BYTES}]
+    jae trap_slow
+    add rax, [rsp + {OWN} + 8 * {RAM}]
+    mov r11, rcx
+    shr r11, \shift
+    and r11d, 511
+    mov rax, [rax + 8 * r11]
+    .endr
+    test al, 1
+    jz fault
+    test al, 2
+    jnz trap_slow
+    test byte ptr [rsp + {ERROR}], 2
+    jz trap_slow
+fault:
+    mov eax, [rsp + {ERROR}]
+    bts rax, 63
+    mov [rsp + {OWN} + 8 * {KEPT}], rax
+    mov r11, [rsp + {OWN} + 8 * {INFO}]
+    mov [r11 + {CR2}], rcx
+    mov rcx, rsp
+    mov rsp, [rcx + {OWN} + 8 * {KERNEL_SP}]
+    jmp fault_guarded
+# The stack was not there: the shim's own fault has taken the place of the program's.
+repair_fault:
+    mov qword ptr [rsp + {OWN} + 8 * {KEPT}], 0
+    mov ecx, ecx
+    mov [rsp + {ERROR}], rcx
+    mov qword ptr [rsp + {VECTOR}], 14
+    mov rcx, [rsp + {OWN} + 8 * {INFO}]
+    mov rcx, [rcx + {CR2}]
+    mov [rsp + {ADDRESS}], rcx
+.global trap_slow
+trap_slow:
+    CAUSE {GUEST_TRAP}
+
+# HOST_CALL, of those that are frequent and quickly done. Who is single-stepped goes the long way.
+quick:
+    test dword ptr [rsp + {RFLAGS}], 0x100
+    jnz quick_not
+    cmp eax, {MMU_UPDATE}
+    je quick_update
+    cmp eax, {STACK_SWITCH}
+    je quick_stack
+    cmp eax, {TASK_SWITCH}
+    je quick_task
+quick_other:
+    mov r11, rsp
+    mov rcx, [r11 + {OWN} + 8 * {SAVE}]
+    mov rsp, [rcx + {STACK} - 128]
+    push r9
+    push r8
+    push r10
+    push rdx
+    push rsi
+    push rdi
+    push r11
+    push rax
+    lea rdi, [rcx - 128]
+    lea rsi, [rsp + 16]
+    mov edx, eax
+    call {short}
+    test edx, edx
+    mov rdx, rax
+    pop rax
+    pop rcx
+    pop rdi
+    pop rsi
+    jnz quick_rest
+    mov rax, rdx
+    pop rdx
+    pop r10
+    pop r8
+    pop r9
+    jmp exit_back
+# One entry of a table, of one's own. The arguments need not be kept.
+quick_update:
+    cmp r10w, {SELF}
+    jne quick_other
+    cmp rsi, 1
+    jne quick_other
+    test rdx, rdx
+    jnz quick_other
+    mov r11, rsp
+    mov rcx, [rsp + {OWN} + 8 * {SAVE}]
+    mov rsp, [rcx + {STACK} - 128]
+    push r11
+    push rdi
+    push r8
+    push r9
+    lea rsi, [rcx - 128]
+    call {single}
+    pop r9
+    pop r8
+    pop rdi
+    pop rcx
+    test eax, eax
+    jz exit_back
+    mov rsp, rcx
+    mov eax, {MMU_UPDATE}
+    mov esi, 1
+    xor edx, edx
+    mov r10d, {SELF}
+    jmp quick_other
+# The stack of the guest's kernel.
+quick_stack:
+    mov rcx, rsi
+    shl rcx, 16
+    sar rcx, 16
+    cmp rcx, rsi
+    jne quick_other
+    and rcx, -16
+    mov [rsp + {OWN} + 8 * {KERNEL_SP}], rcx
+    mov rcx, rsp
+    xor eax, eax
+    jmp exit_back
+quick_task:
+    mov rcx, [rsp + {OWN} + 8 * {SAVE}]
+    test rdi, rdi
+    setnz byte ptr [rcx + {SWITCHED} - 128]
+    mov rcx, rsp
+    xor eax, eax
+    jmp exit_back
+# What is left is done the long way.
+quick_rest:
+    pop rdx
+    pop r10
+    pop r8
+    pop r9
+    mov rsp, rcx
+quick_not:
+    CAUSE {HOST_CALL}
 
 # HOST_CALL 23.
 back:
@@ -251,9 +457,21 @@ pending_call:
     mov [rcx + {RSP}], rsp
     mov rsp, rcx
     mov rcx, [rsp + {OWN} + 8 * {SYSCALL}]
+pending_entry:
     mov [rsp + {RIP}], rcx
     mov qword ptr [rsp + {CS}], {USER_CODE}
     mov qword ptr [rsp + {RFLAGS}], 0x202
+    mov qword ptr [rsp + {SS}], {USER_DATA}
+    jmp pending_kernel
+pending_fault:
+    mov [rcx + {RSP}], rsp
+    mov rsp, rcx
+    mov rax, [rsp + {RAX}]
+    mov rcx, [rsp + {OWN} + 8 * {FAULT}]
+    jmp pending_entry
+pending_back:
+    mov rsp, rcx
+    mov qword ptr [rsp + {CS}], {USER_CODE}
     mov qword ptr [rsp + {SS}], {USER_DATA}
     jmp pending_kernel
 # The processor refused to go where the guest's kernel wants to.

@@ -8,10 +8,14 @@ use core::mem::offset_of;
 
 use parzelle_abi::info::layout;
 use parzelle_abi::x86_64::{Guest, RESUME_FAST, RESUME_FULL, SHIM, SHIM_END};
-use parzelle_xen::abi::Hypercall;
 use parzelle_xen::abi::shared::at;
+use parzelle_xen::abi::{DOMID_SELF, Hypercall};
 
-use crate::own::{ASIDE, CALL, Cause, EXIT, GS_KERNEL, GS_USER, INFO, KERNEL_SP, OWN, SAVE, SYSCALL};
+use crate::own::{
+    ASIDE, CALL, Cause, EXIT, FAULT, GS_KERNEL, GS_USER, INFO, KEPT, KERNEL_SP, OWN, RAM, RAM_BYTES, ROOT, SAVE,
+    SYSCALL, TRAP,
+};
+use crate::short::QUICK;
 use crate::vcpu::{USER_CODE, USER_DATA, Vcpu};
 
 global_asm!(
@@ -25,7 +29,15 @@ global_asm!(
     INFO = const INFO,
     GS_KERNEL = const GS_KERNEL,
     GS_USER = const GS_USER,
+    TRAP = const TRAP,
+    FAULT = const FAULT,
+    ROOT = const ROOT,
+    RAM = const RAM,
+    RAM_BYTES = const RAM_BYTES,
+    KEPT = const KEPT,
+    QUICK = const QUICK,
     ASIDE = const ASIDE,
+    CR2 = const at::CR2,
     MASK = const at::UPCALL_MASK,
     RIP = const offset_of!(Guest, rip),
     CS = const offset_of!(Guest, cs),
@@ -35,6 +47,9 @@ global_asm!(
     RAX = const offset_of!(Guest, rax),
     RCX = const offset_of!(Guest, rcx),
     R11 = const offset_of!(Guest, r11),
+    VECTOR = const offset_of!(Guest, vector),
+    ERROR = const offset_of!(Guest, error),
+    ADDRESS = const offset_of!(Guest, address),
     PENDING = const offset_of!(Guest, pending),
     STACK = const offset_of!(Vcpu, stack),
     GUEST = const offset_of!(Vcpu, guest),
@@ -58,6 +73,13 @@ global_asm!(
     // Stacks of the shim lie above the vCPU pages, both in the first 4 GiB.
     STACKS = const layout::LOADER,
     turn = sym crate::run::turn,
+    short = sym crate::short::short,
+    single = sym crate::short::single,
+    SELF = const DOMID_SELF,
+    MMU_UPDATE = const Hypercall::MmuUpdate as u32,
+    STACK_SWITCH = const Hypercall::StackSwitch as u32,
+    TASK_SWITCH = const Hypercall::FpuTaskSwitch as u32,
+    SWITCHED = const offset_of!(Vcpu, task_switched),
 );
 
 unsafe extern "C" {
@@ -69,4 +91,6 @@ unsafe extern "C" {
     pub(crate) fn exit_full();
     pub(crate) fn bounce();
     pub(crate) fn bounce_slow();
+    pub(crate) fn trap_short();
+    pub(crate) fn trap_slow();
 }

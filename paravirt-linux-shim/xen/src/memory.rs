@@ -92,7 +92,8 @@ pub trait Page: Clone {
     /// Reads 64 bits.
     fn load64(&self, at: usize) -> u64;
     /// Reads words of 64 bits and gives what is set in any of them. Each is one access, in any order:
-    /// an implementation that looks through memory faster than word by word says how.
+    /// an implementation that looks through memory faster than word by word says how. `at` is a
+    /// multiple of 64, `words` of 8.
     #[inline]
     fn any64(&self, at: usize, words: usize) -> u64 {
         (0..words).fold(0, |all, word| all | self.load64(at + word * 8))

@@ -97,6 +97,7 @@ impl<'a> Mmu<'a> {
     }
 
     /// Begins a vCPU's turn.
+    #[inline]
     pub fn turn<'t, S: Service, F: Frames>(
         &'t mut self,
         vcpu: &'t mut Vcpu,

@@ -22,6 +22,8 @@ pub struct Expectation {
     pub slow: bool,
     /// Whether it is run with every stock kernel, one after the other; only if all tests are asked for.
     pub versions: bool,
+    /// Whether only `--all` runs it.
+    pub all: bool,
     /// The description file, relative to the directory of this file.
     pub system: PathBuf,
     /// The board-independent part.
@@ -83,6 +85,8 @@ struct Terms {
     verdicts: Option<usize>,
     twice: Option<bool>,
     measure: Option<bool>,
+    audit: Option<bool>,
+    shim: Option<PathBuf>,
     same_paths: Option<PathBuf>,
     bench: Option<BTreeMap<String, i64>>,
     report: Option<BTreeMap<String, Bounds>>,
@@ -99,6 +103,11 @@ pub struct Demand {
     pub twice: bool,
     /// Whether the kernel has to be one that measures its masked paths.
     pub measure: bool,
+    /// Whether the kernel has to be one that audits page tables of guests when it ends, and finds nothing
+    /// (x86-64; nothing elsewhere).
+    pub audit: bool,
+    /// A crate that runs in place of the shim of guests, relative to the directory of this file.
+    pub shim: Option<PathBuf>,
     /// Another description, relative to the directory of this file, with which the paths from
     /// interrupts on core 0 have to have the same lengths, see [`crate::paths`].
     pub same_paths: Option<PathBuf>,
@@ -135,6 +144,7 @@ impl Expectation {
         let boards: Vec<String> = take("boards").map_or(Ok(Vec::new()), toml::Value::try_into)?;
         let slow = take("slow").map_or(Ok(false), toml::Value::try_into)?;
         let versions = take("versions").map_or(Ok(false), toml::Value::try_into)?;
+        let all = take("all").map_or(Ok(false), toml::Value::try_into)?;
         let system = take("system").map_or(Ok("system.toml".into()), toml::Value::try_into)?;
         let board: BTreeMap<String, Terms> = take("board").map_or(Ok(BTreeMap::new()), toml::Value::try_into)?;
         let common: Terms = toml::Value::Table(file).try_into()?;
@@ -142,7 +152,7 @@ impl Expectation {
             name.parse::<Board>()?;
         }
         let boards = boards.iter().map(|name| name.parse()).collect::<Result<_>>()?;
-        let expectation = Self { boards, slow, versions, system, common, board };
+        let expectation = Self { boards, slow, versions, all, system, common, board };
         for board in Board::ALL {
             expectation.options(board)?;
         }
@@ -178,6 +188,8 @@ impl Expectation {
             exit: self.pick(board, |terms| &terms.exit).unwrap_or_default(),
             twice: self.pick(board, |terms| &terms.twice).unwrap_or_default(),
             measure: self.pick(board, |terms| &terms.measure).unwrap_or_default(),
+            audit: board == Board::QemuQ35X86_64 && self.pick(board, |terms| &terms.audit).unwrap_or_default(),
+            shim: self.pick(board, |terms| &terms.shim),
             same_paths: self.pick(board, |terms| &terms.same_paths),
             bench: self.pick(board, |terms| &terms.bench).unwrap_or_default(),
             report: self.pick(board, |terms| &terms.report).unwrap_or_default(),

@@ -25,6 +25,9 @@ pub fn judge(demand: &Demand, run: &Run) -> Vec<String> {
     for (partition, texts) in &demand.says {
         faults.extend(missing(partition, texts, &run.console));
     }
+    if demand.audit {
+        faults.extend(audit(&run.console));
+    }
     for text in &demand.never {
         let found = run.console.raw().lines().find(|line| line.contains(text));
         faults.extend(found.map(|line| format!("`{text}` must not be printed: {line}")));
@@ -79,6 +82,15 @@ fn accounts(partition: &str, bounds: &Bounds, console: &Transcript) -> Vec<Strin
     demand("jitter in ns", jitter, bounds.jitter_ns, |is, bound| is <= bound);
     demand("restarts", number("restarts"), bounds.restarts, |is, bound| is == bound);
     faults
+}
+
+/// What the kernel's audit of page tables has to show: it was made, and nothing was found.
+fn audit(console: &Transcript) -> Vec<String> {
+    let mut lines = console.raw().lines().filter(|line| line.contains("tables: audit ")).peekable();
+    if lines.peek().is_none() {
+        return vec!["the page tables of guests were not audited".to_owned()];
+    }
+    lines.filter(|line| !line.contains(", 0 findings")).map(|line| format!("the audit: {line}")).collect()
 }
 
 /// Whether a figure is missing, or more than it may be. Zero is what nobody has measured.

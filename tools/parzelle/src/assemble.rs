@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use parzelle_resolve::lower::{self, GuestFiles, Inputs};
 use parzelle_resolve::model::{Arch, Partition, Program, System};
 
+use crate::build::KernelOptions;
 use crate::cargo::{Builder, Job, Kind};
 use crate::house;
 use crate::image::{self, KernelFile};
@@ -21,8 +22,8 @@ pub(crate) enum Outcome {
     Findings(Vec<parzelle_schema::diagnostic::Diagnostic>),
 }
 
-/// Builds the image of a system in folder `target`, with these features of the kernel.
-pub(crate) fn assemble(system: &System, target: &Path, kernel: &[&str]) -> Result<Outcome> {
+/// Builds the image of a system in folder `target`, with such a kernel.
+pub(crate) fn assemble(system: &System, target: &Path, kernel: &KernelOptions) -> Result<Outcome> {
     let built = build(system, target, kernel)?;
     let arch = system.board.arch;
     let file = KernelFile::parse(&built.kernel, system.board.kernel_load)?;
@@ -54,7 +55,7 @@ struct Built {
     programs: Vec<Vec<u8>>,
 }
 
-fn build(system: &System, target: &Path, kernel: &[&str]) -> Result<Built> {
+fn build(system: &System, target: &Path, kernel: &KernelOptions) -> Result<Built> {
     let root = house::root();
     let board = &system.board;
     let package = format!("bsp-{}", board.name);
@@ -63,7 +64,7 @@ fn build(system: &System, target: &Path, kernel: &[&str]) -> Result<Built> {
             kind: Kind::Kernel,
             bin: package.clone(),
             package,
-            features: kernel.iter().map(|feature| (*feature).to_owned()).collect(),
+            features: kernel.features(),
             manifest: board.folder.join("Cargo.toml"),
         },
         Job {
@@ -74,7 +75,14 @@ fn build(system: &System, target: &Path, kernel: &[&str]) -> Result<Built> {
             manifest: root.join("partitions/loader/Cargo.toml"),
         },
     ];
-    jobs.extend(system.partitions.iter().filter_map(|partition| job(partition, board.arch)));
+    let shim = kernel.shim().map(package_in).transpose()?;
+    jobs.extend(system.partitions.iter().filter_map(|partition| {
+        let mut job = job(partition, board.arch)?;
+        if let Some((package, manifest)) = shim.clone().filter(|_| job.kind == Kind::Shim) {
+            (job.bin, job.package, job.manifest) = (package.clone(), package, manifest);
+        }
+        Some(job)
+    }));
     let mut built = Builder { arch: board.arch, target: target.to_owned() }.build(&jobs)?.into_iter();
     let mut next = || built.next().context("a program was not built");
     let (kernel, loader) = (next()?, next()?);
@@ -87,6 +95,15 @@ fn build(system: &System, target: &Path, kernel: &[&str]) -> Result<Built> {
         })
         .collect::<Result<Vec<_>>>()?;
     Ok(Built { kernel, loader, programs })
+}
+
+/// The package whose `Cargo.toml` lies in a folder: its name, and where.
+fn package_in(folder: &Path) -> Result<(String, PathBuf)> {
+    let manifest = folder.join("Cargo.toml");
+    let manifest = manifest.canonicalize().with_context(|| manifest.display().to_string())?;
+    let text = std::fs::read_to_string(&manifest)?;
+    let name = text.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    Ok((name.with_context(|| format!("{} has no name", manifest.display()))?.to_owned(), manifest))
 }
 
 fn job(partition: &Partition, arch: Arch) -> Option<Job> {

@@ -31,25 +31,37 @@ pub(crate) struct Build {
 }
 
 /// How the kernel is built.
-#[derive(Clone, Copy, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct KernelOptions {
     /// With a kernel that measures its longest stretch with interrupts masked; it is a little
     /// slower for it.
     #[arg(long)]
     measure: bool,
+    /// With a kernel that audits the page tables of all guests when the module ends (x86-64).
+    #[arg(long)]
+    audit: bool,
+    /// For tests: runs the crate in this folder in place of the shim of guests (x86-64).
+    #[arg(long, value_name = "FOLDER", hide = true)]
+    shim: Option<PathBuf>,
 }
 
 impl KernelOptions {
     /// As features of the board's crate.
-    fn features(self) -> &'static [&'static str] {
-        if self.measure { &["measure"] } else { &[] }
+    pub(crate) fn features(&self) -> Vec<String> {
+        let all = [(self.measure, "measure"), (self.audit, "audit")];
+        all.into_iter().filter(|(is, _)| *is).map(|(_, feature)| feature.to_owned()).collect()
+    }
+
+    /// What runs in place of the shim.
+    pub(crate) fn shim(&self) -> Option<&Path> {
+        self.shim.as_deref()
     }
 }
 
 /// Builds and says where.
 pub(crate) fn run(args: &Build) -> Result<ExitCode> {
     let path =
-        image_of(&args.file, args.board.as_deref(), args.output.as_deref(), args.kernel_elf.as_deref(), args.kernel)?;
+        image_of(&args.file, args.board.as_deref(), args.output.as_deref(), args.kernel_elf.as_deref(), &args.kernel)?;
     let Some(path) = path else {
         return Ok(ExitCode::FAILURE);
     };
@@ -63,14 +75,14 @@ pub(crate) fn image_of(
     board: Option<&str>,
     output: Option<&Path>,
     elf: Option<&Path>,
-    kernel: KernelOptions,
+    kernel: &KernelOptions,
 ) -> Result<Option<PathBuf>> {
     let target = house::target(file);
     let Some(checked) = crate::describe::system(file, board)? else {
         return Ok(None);
     };
     let system = &checked.system;
-    let (image, kernel) = match assemble(system, &target, kernel.features())? {
+    let (image, kernel) = match assemble(system, &target, kernel)? {
         Outcome::Image(image, kernel) => (image, kernel),
         Outcome::Findings(findings) => {
             checked.print(&findings);

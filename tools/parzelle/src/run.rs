@@ -40,7 +40,7 @@ pub(crate) struct Run {
 /// Builds the image, unless it is one, and runs it.
 pub(crate) fn run(args: &Run) -> Result<ExitCode> {
     let path = if args.file.extension().is_some_and(|extension| extension == "toml") {
-        match crate::build::image_of(&args.file, args.board.as_deref(), None, None, args.kernel)? {
+        match crate::build::image_of(&args.file, args.board.as_deref(), None, None, &args.kernel)? {
             Some(path) => path,
             None => return Ok(ExitCode::FAILURE),
         }

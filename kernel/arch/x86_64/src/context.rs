@@ -99,22 +99,20 @@ pub const FP: u64 = 512;
 /// FP registers as after FNINIT and with the reset value of MXCSR (SDM Vol. 1, table 10-2: FCW at
 /// 0, MXCSR at 24).
 #[repr(C, align(16))]
-pub struct FpArea(pub [u8; 512]);
+pub struct FpArea(pub [u64; 64]);
 
 /// The FP registers of a vCPU that starts.
 pub static FP_CLEAN: FpArea = {
-    let mut area = [0; 512];
-    area[0] = 0x7f;
-    area[1] = 0x03;
-    area[24] = 0x80;
-    area[25] = 0x1f;
+    let mut area = [0; 64];
+    area[0] = 0x37f;
+    area[24 / 8] = 0x1f80;
     FpArea(area)
 };
 
 impl Context {
     /// Makes the context of a vCPU that starts.
     pub fn fresh(entry: u64, stack: u64, arguments: [u64; 2]) -> Context {
-        let mut context = Context { cs: u64::from(USER_CODE), ss: u64::from(USER_DATA), ..Context::default() };
+        let mut context = Context::default();
         context.enter(entry, stack, arguments);
         context
     }
@@ -139,6 +137,7 @@ impl Context {
         self.rip = target(pc);
         self.rsp = sp;
         self.rflags = sanitised(flags);
+        (self.cs, self.ss) = (u64::from(USER_CODE), u64::from(USER_DATA));
         self.vector = MADE;
     }
 }

@@ -9,8 +9,8 @@
 //!   0x60–0x78 a guest's
 //! ```
 //! The order is what `syscall` (CS, CS+8) and `sysret` (base+8 stack, base+16 code) want, and what
-//! Linux has in user mode. What is a guest's is null while another partition runs: so nobody else runs
-//! 32-bit code.
+//! Linux has in user mode. What is a guest's (`guest::segments`) is null while another partition runs: so
+//! nobody else runs 32-bit code.
 
 use core::mem::{offset_of, size_of};
 use zerocopy::FromZeros;
@@ -23,67 +23,48 @@ pub const SYSRET_BASE: u16 = 0x20 | 3;
 pub const USER_DATA: u16 = 0x28 | 3;
 /// A partition's code.
 pub const USER_CODE: u16 = 0x30 | 3;
+/// A guest's programs' 32-bit code, where Linux has it.
+pub const USER_CODE_32: u16 = 0x20 | 3;
 /// The task segment.
 pub const TASK: u16 = 0x38;
-/// A guest's local descriptor table.
-pub const LOCAL: u16 = 0x48;
 /// IA32_STAR.
 pub const STAR: u64 = (SYSRET_BASE as u64) << 48 | (KERNEL_CODE as u64) << 32;
 
 /// Accessed: set from the start, so that the processor never writes to the table.
-const ACCESSED: u64 = 1 << 40;
+pub(crate) const ACCESSED: u64 = 1 << 40;
 /// Readable code, writable data.
-const READ_WRITE: u64 = 1 << 41;
+pub(crate) const READ_WRITE: u64 = 1 << 41;
 /// Code.
-const CODE: u64 = 1 << 43;
+pub(crate) const CODE: u64 = 1 << 43;
 /// Not a system segment.
-const SEGMENT: u64 = 1 << 44;
+pub(crate) const SEGMENT: u64 = 1 << 44;
 /// Privilege level 3.
-const USER: u64 = 3 << 45;
+pub(crate) const USER: u64 = 3 << 45;
 /// Present.
-const PRESENT: u64 = 1 << 47;
+pub(crate) const PRESENT: u64 = 1 << 47;
 /// 64-bit code.
 const LONG: u64 = 1 << 53;
 /// System segment of type 9: a task segment, available.
 const TASK_AVAILABLE: u64 = 9 << 40;
-/// System segment of type 2: a local descriptor table.
-const LOCAL_TABLE: u64 = 2 << 40;
 
 const DATA: u64 = PRESENT | SEGMENT | READ_WRITE | ACCESSED;
 const TEXT: u64 = DATA | CODE | LONG;
+/// Flat for 32-bit code, too: 4 GiB in pages, a stack of 32 bits.
+const USER_DATA_FLAT: u64 = DATA | USER | 0x00cf_0000_0000_ffff;
 /// Without `READ_WRITE`: executable only, so that it can't be loaded into a data segment register.
 const USER_TEXT: u64 = PRESENT | SEGMENT | ACCESSED | CODE | LONG | USER;
 
 /// A global descriptor table.
 pub type Gdt = [u64; 16];
-/// The entries of it that are a guest's.
-pub const GUESTS: [usize; 5] = [4, 12, 13, 14, 15];
 
 /// Makes the table of a core whose task segment lies at `task`.
 pub const fn gdt(task: u64) -> Gdt {
     let [low, high] = system(task, size_of::<Tss>() as u64 - 1, TASK_AVAILABLE);
-    [0, TEXT, DATA, DATA | USER, 0, DATA | USER, USER_TEXT, low, high, 0, 0, 0, 0, 0, 0, 0]
+    [0, TEXT, DATA, USER_DATA_FLAT, 0, USER_DATA_FLAT, USER_TEXT, low, high, 0, 0, 0, 0, 0, 0, 0]
 }
 
-/// Describes a guest's local table at `base`.
-pub const fn local(base: u64, bytes: u64) -> [u64; 2] {
-    system(base, bytes - 1, LOCAL_TABLE)
-}
-
-/// What a guest may have for a segment: one of ring 3, marked accessed, or none. `None`: not that.
-pub const fn checked(asked: u64) -> Option<u64> {
-    if asked & PRESENT == 0 {
-        return Some(0);
-    }
-    if asked & (SEGMENT | USER) == SEGMENT | USER { Some(asked | ACCESSED) } else { None }
-}
-
-/// Whether DS, ES, FS or GS take a segment: of data, or of code that may be read.
-pub const fn is_readable(descriptor: u64) -> bool {
-    descriptor & PRESENT != 0 && descriptor & USER == USER && descriptor & (CODE | READ_WRITE) != CODE
-}
-
-const fn system(base: u64, limit: u64, kind: u64) -> [u64; 2] {
+/// A system segment of 64-bit mode: of a kind, as it stands in bits 43:40.
+pub(crate) const fn system(base: u64, limit: u64, kind: u64) -> [u64; 2] {
     let low = (limit & 0xffff)
         | (base & 0xff_ffff) << 16
         | kind
@@ -170,9 +151,8 @@ mod tests {
         let table = gdt(0);
         assert_eq!(table[1] >> 40, 0x20_9b, "kernel code");
         assert_eq!(table[2] >> 40, 0x93, "kernel data");
-        assert_eq!([table[3] >> 40, table[5] >> 40], [0xf3; 2], "user data");
+        assert_eq!([table[3], table[5]], [0x00cf_f300_0000_ffff; 2], "user data");
         assert_eq!(table[6] >> 40, 0x20_f9, "user code, not readable as data");
-        assert!(GUESTS.iter().all(|&slot| table[slot] == 0));
         assert_eq!((STAR >> 48) + 16, u64::from(USER_CODE));
         assert_eq!((STAR >> 48) + 8, u64::from(USER_DATA));
         assert_eq!((STAR >> 32) as u16 + 8, KERNEL_DATA);
@@ -189,20 +169,6 @@ mod tests {
         let [low, high] = system(0xffff_8123_4567_89ab, 0x2068, TASK_AVAILABLE);
         assert_eq!(high, 0xffff_8123);
         assert_eq!(low, 0x4500_8967_89ab_2068);
-        assert_eq!(local(0x1000, 0x1000)[0] >> 40 & 0xff, 0x82);
-    }
-
-    #[test]
-    fn a_guest_gets_segments_of_ring_3_and_nothing_else() {
-        const CODE_32: u64 = 0x00cf_fb00_0000_ffff;
-        assert_eq!(checked(CODE_32), Some(CODE_32));
-        assert_eq!(checked(CODE_32 & !ACCESSED), Some(CODE_32));
-        assert_eq!(checked(0x00cf_7b00_0000_ffff), Some(0), "absent");
-        for refused in [0x00cf_9b00_0000_ffff, 0x0000_e900_0000_0000, 0x0000_ec00_0008_0000, 0x00cf_bb00_0000_ffff] {
-            assert_eq!(checked(refused), None, "{refused:#x}");
-        }
-        assert!(is_readable(CODE_32) && is_readable(0x00cf_f300_0000_ffff) && is_readable(0x00cf_f100_0000_ffff));
-        assert!(!is_readable(USER_TEXT) && !is_readable(0) && !is_readable(DATA));
     }
 
     #[test]

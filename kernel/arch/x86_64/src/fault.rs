@@ -12,10 +12,10 @@ pub const DE: u64 = 0;
 pub const DB: u64 = 1;
 /// Non-maskable interrupt.
 pub const NMI: u64 = 2;
+/// Invalid opcode.
+pub const UD: u64 = 6;
 /// Double fault.
 pub const DF: u64 = 8;
-/// General protection.
-pub const GP: u64 = 13;
 /// Page fault.
 pub const PF: u64 = 14;
 /// x87 error.

@@ -6,8 +6,9 @@
 
 use crate::descriptors::TablePointer;
 #[cfg(target_os = "none")]
-use core::arch::{asm, x86_64::__cpuid_count};
+use core::arch::{asm, x86_64::__cpuid_count, x86_64::_rdtsc};
 
+/// Declares functions whose bodies are instructions.
 macro_rules! instructions {
     ($($(#[$doc:meta])* $vis:vis unsafe fn $name:ident($($arg:ident: $kind:ty),*) $(-> $result:ty)? { $($body:tt)* })+) => {$(
         $(#[$doc])*
@@ -26,6 +27,7 @@ macro_rules! instructions {
         }
     )+};
 }
+pub(crate) use instructions;
 
 instructions! {
     /// Reads an I/O port.
@@ -141,6 +143,14 @@ instructions! {
         asm!("mov cr4, {}", in(reg) value, options(nostack, preserves_flags))
     }
 
+    /// Clears DR6.
+    ///
+    /// # Safety
+    /// What it tells of the last debug exception must have been read, or be of no use.
+    pub(crate) unsafe fn clear_dr6() {
+        asm!("mov dr6, {}", in(reg) 0u64, options(nomem, nostack, preserves_flags))
+    }
+
     /// Writes DR7.
     ///
     /// # Safety
@@ -170,39 +180,6 @@ instructions! {
             "mov ds, {0:e}", "mov es, {0:e}", "mov fs, {0:e}", "swapgs", "mov gs, {0:e}", "swapgs",
             in(reg) 0, options(nostack, preserves_flags)
         )
-    }
-
-    /// Reads DS, ES, FS and the user's GS.
-    ///
-    /// # Safety
-    /// It only reads.
-    pub(crate) unsafe fn segments() -> [u16; 4] {
-        let (ds, es, fs, gs): (u32, u32, u32, u32);
-        asm!(
-            "mov {:e}, ds", "mov {:e}, es", "mov {:e}, fs", "mov {:e}, gs",
-            out(reg) ds, out(reg) es, out(reg) fs, out(reg) gs, options(nomem, nostack, preserves_flags)
-        );
-        [ds as u16, es as u16, fs as u16, gs as u16]
-    }
-
-    /// Loads DS, ES, FS and GS, as [`null_segments`].
-    ///
-    /// # Safety
-    /// As there; and the selectors must be null, or of segments that can be read in ring 3.
-    pub(crate) unsafe fn load_segments(ds: u16, es: u16, fs: u16, gs: u16) {
-        asm!(
-            "mov ds, {:e}", "mov es, {:e}", "mov fs, {:e}", "swapgs", "mov gs, {:e}", "swapgs",
-            in(reg) u32::from(ds), in(reg) u32::from(es), in(reg) u32::from(fs), in(reg) u32::from(gs),
-            options(nostack, preserves_flags)
-        )
-    }
-
-    /// Loads a local descriptor table; 0: none.
-    ///
-    /// # Safety
-    /// The selector must be that of one, which stays.
-    pub(crate) unsafe fn load_local(selector: u16) {
-        asm!("lldt {:x}", in(reg) selector, options(nostack, preserves_flags))
     }
 
     /// Saves FP and SIMD registers.
@@ -288,9 +265,7 @@ instructions! {
     /// # Safety
     /// It only reads.
     pub(crate) unsafe fn rdtsc() -> u64 {
-        let (low, high): (u32, u32);
-        asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags));
-        u64::from(high) << 32 | u64::from(low)
+        _rdtsc()
     }
 
     /// Asks the processor what it is: EAX, EBX, ECX, EDX.

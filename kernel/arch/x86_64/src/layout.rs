@@ -17,8 +17,6 @@ pub const COMMON: u64 = 0xffff_8000_0000_0000;
 pub const PRIVATE: u64 = 0xffff_8080_0000_0000;
 /// Root entry of the common window.
 pub const COMMON_SLOT: usize = 256;
-/// Root entry of a shim's regions.
-pub const SHIM_SLOT: usize = parzelle_paging::LongMode::SHIM_SLOT;
 /// Bytes of a window: physical memory above is refused.
 pub const WINDOW: u64 = 1 << 39;
 /// What the boot root shows: device registers and tables of the firmware lie below.
@@ -56,7 +54,7 @@ mod tests {
         assert_eq!(slot(PRIVATE), COMMON_SLOT + 1);
         assert_eq!(slot(private(WINDOW - 1)), COMMON_SLOT + 1);
         assert!(LongMode::KERNEL_SLOTS.contains(&slot(PRIVATE)));
-        assert_eq!(slot(parzelle_abi::x86_64::SHIM), SHIM_SLOT);
+        assert_eq!(slot(parzelle_abi::x86_64::SHIM), LongMode::SHIM_SLOT);
         assert_eq!(physical(common(0x20_0000)), 0x20_0000);
     }
 }

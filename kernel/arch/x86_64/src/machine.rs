@@ -5,7 +5,7 @@
 
 use crate::boot::Features;
 use crate::context::{Context, FP, FP_CLEAN, SAVED};
-use crate::guest::{Guest, reset};
+use crate::guest::Guest;
 use crate::instructions as cpu;
 use crate::irqchip::{IoApic, KICK};
 use crate::layout::private;
@@ -191,7 +191,7 @@ impl Processor {
         let load = || unsafe { cpu::write_cr3(space.root) };
         match (self.space.guest, space.guest) {
             (None, None) => load(),
-            (before, next) => self.change(before, next, load),
+            (before, next) => self.change_root(before, next, load),
         }
         // SAFETY: the bases that this changes are loaded next.
         unsafe { cpu::null_segments() };
@@ -199,26 +199,10 @@ impl Processor {
         self.ports.open(&mut self.block.tss, space.ports);
     }
 
-    /// Loads another partition's root, with the knowledge of guests.
-    #[cold]
-    fn change(&self, before: Option<&Guest>, next: Option<&Guest>, load: impl FnOnce()) {
-        let core = self.number as usize;
-        let load = || match next {
-            Some(guest) => guest.tlb.enter(core, load),
-            None => load(),
-        };
-        match before {
-            Some(guest) => guest.tlb.leave(core, load),
-            None => load(),
-        }
-    }
-
-    /// An interrupt of another core: is something to be forgotten?
+    /// Takes another core's interrupt.
     pub(crate) fn kicked(&mut self) {
         self.timer.local.end();
-        if let Some(guest) = self.space.guest {
-            self.pass(guest);
-        }
+        self.forget();
     }
 
     /// Loads the FP registers of the loaded vCPU, if it has some. If not, it finds the unit closed, and
@@ -234,7 +218,7 @@ impl Processor {
         } else {
             // SAFETY: the constant is what FXSAVE would write after a reset of the unit, which is
             // still open.
-            unsafe { cpu::fxrstor(FP_CLEAN.0.as_ptr()) };
+            unsafe { cpu::fxrstor(FP_CLEAN.0.as_ptr().cast()) };
             // SAFETY: only TS differs from what the kernel runs with.
             unsafe { cpu::write_cr0(cr0::KERNEL | cr0::TS) };
         }
@@ -294,7 +278,7 @@ impl Machine for Processor {
         self.set_bases([0; 2]);
         if self.flags & VCPU_FP != 0 {
             // SAFETY: the constant is what FXSAVE would write after a reset of the unit.
-            unsafe { cpu::fxrstor(FP_CLEAN.0.as_ptr()) };
+            unsafe { cpu::fxrstor(FP_CLEAN.0.as_ptr().cast()) };
         }
         let clock = self.timer.clock;
         let head = VcpuHead {
@@ -353,14 +337,11 @@ impl Machine for Processor {
     fn leave_guest(&mut self, _exit: GuestExit) {}
 
     fn stopped(&mut self, vcpu: &VcpuRecord) {
-        if let Some(guest) = self.space.guest.filter(|_| self.context == private(vcpu.context)) {
-            self.leave_tables(guest);
-        }
+        self.leave_tables(vcpu);
     }
 
     fn reset(&mut self, partition: u32) -> bool {
-        let space = self.module.spaces.get(partition as usize);
-        space.and_then(|space| Some((space.guest?, space.root))).is_some_and(|(guest, root)| reset(self, guest, root))
+        self.reset_guest(partition)
     }
 
     fn copy(&mut self, to: u64, from: u64, bytes: u32) {
@@ -408,6 +389,8 @@ impl Machine for Processor {
     }
 
     fn halt(&mut self, how: Halt) {
+        #[cfg(feature = "audit")]
+        crate::guest::audit::all(self.module);
         power::halt(how);
     }
 }

@@ -9,10 +9,9 @@ use crate::context::{Context, GENERAL, SYSCALL, base};
 use crate::instructions as cpu;
 use core::mem::offset_of;
 use parzelle_abi::PAGE;
-use parzelle_abi::vcpu_page::{FRAME, GUEST, HEAD, VcpuHead};
-use parzelle_abi::x86_64::{Frame, Guest};
+use parzelle_abi::vcpu_page::{FRAME, HEAD, VcpuHead};
+use parzelle_abi::x86_64::Frame;
 use parzelle_core::machine::Upcall;
-use parzelle_tables::{QUEUE, Queue};
 use zerocopy::IntoBytes;
 
 /// The page.
@@ -34,30 +33,22 @@ impl VcpuPage {
         self.0.wrapping_byte_add((offset & (PAGE - 8)) as usize)
     }
 
-    fn read(self, offset: u64) -> u64 {
+    /// Reads the word at `offset`.
+    pub(crate) fn read(self, offset: u64) -> u64 {
         // SAFETY: in the page, by the contract of `new`.
         unsafe { self.word(offset).read_volatile() }
     }
 
-    fn write(self, offset: u64, value: u64) {
+    /// Writes it.
+    pub(crate) fn write(self, offset: u64, value: u64) {
         // SAFETY: in the page, by the contract of `new`.
         unsafe { self.word(offset).write_volatile(value) };
     }
 
-    /// Zeroes head, frame and a guest's context.
+    /// Zeroes head and frame.
     pub(crate) fn clear(self) {
         // SAFETY: the page, by the contract of `new`; a part of it.
-        unsafe { cpu::zero(self.0, (GUEST as usize + offset_of!(Guest, queue)) / 8) };
-    }
-
-    /// Reads the word at offset `field` of a guest's context.
-    pub(crate) fn guest(self, field: usize) -> u64 {
-        self.read(GUEST + field as u64)
-    }
-
-    /// Writes it.
-    pub(crate) fn set_guest(self, field: usize, value: u64) {
-        self.write(GUEST + field as u64, value);
+        unsafe { cpu::zero(self.0, (FRAME as usize + size_of::<Frame>()) / 8) };
     }
 
     /// Writes the head.
@@ -119,27 +110,6 @@ impl VcpuPage {
     }
 }
 
-// The queue lies behind all else that the page has of a guest.
-const _: () = assert!(size_of::<Guest>() - offset_of!(Guest, queue) == QUEUE * 8);
-
-impl Queue for VcpuPage {
-    fn count(&self) -> u64 {
-        self.guest(offset_of!(Guest, queued))
-    }
-
-    fn set_count(&mut self, count: u64) {
-        self.set_guest(offset_of!(Guest, queued), count);
-    }
-
-    fn element(&self, slot: usize) -> u64 {
-        self.guest(offset_of!(Guest, queue) + 8 * slot)
-    }
-
-    fn set_element(&mut self, slot: usize, element: u64) {
-        self.set_guest(offset_of!(Guest, queue) + 8 * slot, element);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,10 +136,9 @@ mod tests {
         page.set_frame(&registers, [8, 9]);
         let mut back = Context { ss: 5, ..Context::default() };
         assert_eq!(page.frame(&mut back), [8, 9]);
-        assert_eq!((back.rip, back.rsp, back.ss), (7, 3, 5));
+        assert_eq!((back.rip, back.rsp, back.ss), (7, 3, 0x2b));
         assert_eq!(&memory[..6], [0, 1, 5, 5, 14, 99]);
         assert_eq!(memory[FRAME as usize / 8 + size_of::<Frame>() / 8 - 1], 9);
-        let queue = (GUEST as usize + offset_of!(Guest, queue)) / 8;
-        assert_eq!(memory[queue], 0xff, "what nobody counts stays");
+        assert_eq!(memory[FRAME as usize / 8 + size_of::<Frame>() / 8], 0xff, "not the kernel's");
     }
 }

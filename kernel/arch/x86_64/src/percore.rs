@@ -59,6 +59,10 @@ pub(crate) struct PerCore {
     pub(crate) tss: Tss,
 }
 
+/// Where the block says where the current vCPU's registers are saved.
+#[cfg(target_os = "none")]
+pub(crate) const SAVE: usize = offset_of!(PerCore, tss) + offset_of!(Tss, stack);
+
 impl PerCore {
     /// Makes zeros the block of the core whose stacks begin at `base`: fills in addresses, also the
     /// block's own, so it must not move any more.

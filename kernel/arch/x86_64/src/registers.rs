@@ -112,10 +112,8 @@ pub mod flags {
     pub const ARITHMETIC: u64 = 0x8d5;
     /// What a partition decides itself.
     pub const USER: u64 = ARITHMETIC | DF | AC;
-    /// RF and ID.
-    pub const RESUME_ID: u64 = 1 << 16 | 1 << 21;
-    /// What a guest's program decides itself.
-    pub const GUEST: u64 = USER | TF | RESUME_ID;
+    /// The next instruction does not trap.
+    pub const RF: u64 = 1 << 16;
     /// What `syscall` clears.
     pub const SYSCALL_MASK: u64 = TF | IF | DF | IOPL | NT | AC;
 }

@@ -12,7 +12,7 @@
 //!             common maps
 //! ```
 
-use crate::boot::Refusal;
+use crate::boot::{Refusal, ensure};
 use crate::layout::{COMMON_SLOT, PAGE, WINDOW, common, private};
 use crate::percore::{self, STACKS_BYTES};
 use core::ops::Range;
@@ -47,9 +47,7 @@ const REGISTERS: Rights = (Access::READ_WRITE, Memory::Device);
 
 /// Maps a physical range at `va`.
 fn put(t: &mut impl Tables, root: Pa, what: Name, va: u64, pa: Range<u64>, rights: Rights) -> Result<(), Refusal> {
-    if pa.end > WINDOW {
-        return Err(Refusal::reach(what, pa.start));
-    }
+    ensure(pa.end <= WINDOW, Refusal::reach(what, pa.start))?;
     let (access, memory) = rights;
     let mapping = Mapping { va, pa: Pa(pa.start), len: pa.end.saturating_sub(pa.start), access, memory };
     if mapping.len == 0 {
@@ -107,9 +105,8 @@ pub fn kernel(plan: &Plan<'_>, image: &Image, tables: &mut impl Tables) -> Resul
     // What silences a device must be reachable whoever is current.
     for write in plan.quiesces() {
         let port = write.width & crate::power::QUIESCE_PORT != 0;
-        if !port && translate::<LongMode>(tables, root, common(write.address)).is_none() {
-            return Err(Refusal::Named(name("a quiesce write"), write.address, "has no common kernel map"));
-        }
+        let is_there = port || translate::<LongMode>(tables, root, common(write.address)).is_some();
+        ensure(is_there, Refusal::Named(name("a quiesce write"), write.address, "has no common kernel map"))?;
     }
     Ok(root)
 }
@@ -132,15 +129,13 @@ pub fn partition(plan: &Plan<'_>, index: usize, kernel: Subtree, tables: &mut im
     let Some(record) = plan.partitions().get(index) else {
         return Ok(root);
     };
-    let regions = plan.regions().get(record.regions.range()).unwrap_or(&[]);
     let base = if record.tables_bytes == 0 { 0 } else { SHIM };
-    for region in regions.iter().filter(|region| region.space == SPACE_HOST) {
-        if region.address < base || range(region.address, region.bytes).end > base + END {
-            return Err(Refusal::reach(region.name, region.address));
-        }
+    for region in record.regions.of(plan.regions()).iter().filter(|region| region.space == SPACE_HOST) {
+        let inside = base <= region.address && range(region.address, region.bytes).end <= base + END;
+        ensure(inside, Refusal::reach(region.name, region.address))?;
         let (access, memory) = rights(region.access);
         let physical = range(region.physical, region.bytes);
-        put(tables, root, region.name, region.address, physical, (access.for_user(), memory))?;
+        put(tables, root, region.name, region.address, physical, (Access { user: true, ..access }, memory))?;
     }
     put_kernel_maps(tables, root, plan, index as u32)?;
     Ok(root)

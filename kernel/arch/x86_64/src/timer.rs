@@ -112,11 +112,8 @@ pub(crate) const fn rounded(measured: u64) -> u64 {
 pub(crate) const ACPI_TIMER: u64 = 3_579_545;
 
 /// The frequency of a counter that advanced by `ticks` while the ACPI timer advanced by `reference`.
-pub(crate) const fn frequency(ticks: u64, reference: u64) -> u64 {
-    if reference == 0 {
-        return 0;
-    }
-    (ticks as u128 * ACPI_TIMER as u128 / reference as u128) as u64
+pub(crate) fn frequency(ticks: u64, reference: u64) -> u64 {
+    (u128::from(ticks) * u128::from(ACPI_TIMER)).checked_div(u128::from(reference)).unwrap_or(0) as u64
 }
 
 #[cfg(test)]

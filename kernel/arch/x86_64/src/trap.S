@@ -7,13 +7,14 @@
 #   interrupt, fault ► stub ─► entry_trap ──► parzelle_trap ──┼─► parzelle_leave: rax = context
 #   NMI #MC #DB #DF ─► stub ─► entry_any ──► entry_save (#DB and NMI below the kernel), or the end
 #
-#   syscall or exception of foreign code ───► reflect_… ─► to_shim        (offsets: `Sides`, abi `Guest`)
-#   syscall of the shim, rax < 0 ───────────► resume ─► guest context
+#   syscall or exception of foreign code ───► …_reflect_…, in guest/foreign.S
+#   syscall of the shim, rax < 0 ───────────► …_resume, there as well
 #
 # Whether to swap GS depends on where an entry came from; an lfence on both ways keeps the processor
 # from going on by guess with the wrong one (CVE-2019-1125).
 
 .section .text.trap, "ax"
+.global parzelle_save_call, parzelle_iret, parzelle_entry_user, parzelle_entry_end
 
 # The general registers, so that they lie as in `Context`.
 .macro push_registers
@@ -46,11 +47,11 @@ parzelle_entry_call:
     mov gs:[{USER_SP}], rsp
     mov rsp, gs:[{SAVE}]
     cmp rcx, [rsp + {OWN_END} - {SAVED}]
-    jge reflect_call
+    jge parzelle_reflect_call
     mov [rsp + {RIP} - {SAVED}], rcx
     test rax, rax
-    js resume
-save_call:
+    js parzelle_resume
+parzelle_save_call:
     mov [rsp + {RFLAGS} - {SAVED}], r11
     mov rcx, gs:[{USER_SP}]
     mov [rsp + {RSP} - {SAVED}], rcx
@@ -102,13 +103,13 @@ entry_trap:
     jz entry_kernel
     swapgs
     lfence
-entry_user:
+parzelle_entry_user:
     cmp qword ptr [rsp], {EXCEPTIONS}
     jae entry_save
     push rax
     mov rax, [rsp + 8 + {RIP} - {VECTOR}]
     cmp rax, [rsp + 8 + {OWN_END} - {VECTOR}]
-    jge reflect_trap
+    jge parzelle_reflect_trap
     pop rax
 entry_save:
     push_registers
@@ -124,34 +125,19 @@ enter_trap:
 entry_kernel:
     lfence
     cmp qword ptr [rsp], {EXCEPTIONS}
-    jb entry_fault
+    jb parzelle_entry_fault
     mov rsi, [rsp]
     jmp enter_trap
-
-# The kernel faults at one instruction only: the return to a guest that has asked for the impossible. It is
-# told as if it had gone there and faulted at once.
-entry_fault:
-    push rax
-    lea rax, [rip + parzelle_iret]
-    cmp rax, [rsp + 8 + 16]
-    pop rax
-    jne entry_end
-    swapgs
-    # Where the return has found its frame, which begins with the program counter.
-    mov rsp, [rsp + 40]
-    push 0
-    push {GP}
-    jmp entry_user
 
 # On a stack of its own.
 entry_any:
     test byte ptr [rsp + 24], 3
-    jz entry_end
+    jz parzelle_entry_end
     # A partition's #DB, whose number is below NMI's, goes the way of its other faults: over to the
     # context page. So does an NMI that comes while a partition runs; the next iret, whosever it is,
     # lets NMIs in again.
     cmp qword ptr [rsp], {NMI}
-    ja entry_end
+    ja parzelle_entry_end
     swapgs
     lfence
     push rax
@@ -167,10 +153,10 @@ entry_any:
     xchg rax, [rsp]
     pop rsp
     je entry_save
-    jmp entry_user
+    jmp parzelle_entry_user
 
 # The kernel's last words: all registers go on the stack, wherever that is.
-entry_end:
+parzelle_entry_end:
     lfence
     push_registers
     mov rdi, rsp
@@ -178,14 +164,6 @@ entry_end:
     cld
     call parzelle_end
     ud2
-
-# A 32-bit syscall (AMD only): back at once, with an error; nothing was touched. sysretl would
-# load the missing 32-bit segment; so the caller is made to fault by a 64-bit return to nowhere.
-.global parzelle_entry_compat
-parzelle_entry_compat:
-    mov ecx, 1
-    shl rcx, 46
-    sysretq
 
 # --- Stubs: one for each vector, 16 bytes apart ----------------------------------------------
 .balign 16

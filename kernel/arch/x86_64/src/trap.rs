@@ -10,71 +10,37 @@ use crate::context::{Context, WAITING};
 use crate::descriptors::Gate;
 use crate::fault;
 use crate::guest;
-#[cfg(target_os = "none")]
-use crate::guest::sides::{SIDES, Sides};
-use crate::instructions::cr2;
-use crate::irqchip::{KICK, LINES, SPURIOUS, TIMER};
+use crate::instructions::{clear_dr6, cr2};
+use crate::irqchip::{KICK, LINES, TIMER};
 use crate::machine::Core;
-#[cfg(target_os = "none")]
-use crate::percore::PerCore;
-#[cfg(target_os = "none")]
-use crate::registers::{flags, sanitised};
-#[cfg(target_os = "none")]
-use core::mem::offset_of;
-#[cfg(target_os = "none")]
-use parzelle_abi::x86_64::{Guest, RESUME_FULL, SHIM_END, vector};
 use spin::Once;
 
+/// The assembly, with what it goes by: where things lie in the context page and in the core's block.
 #[cfg(target_os = "none")]
-core::arch::global_asm!(
-    include_str!("trap.S"),
-    include_str!("guest/foreign.S"),
-    USER_SP = const core::mem::offset_of!(PerCore, user_sp),
-    SAVE = const core::mem::offset_of!(PerCore, tss) + core::mem::offset_of!(crate::descriptors::Tss, stack),
-    CORE = const core::mem::offset_of!(PerCore, core),
-    STACK_TOP = const core::mem::offset_of!(PerCore, stack_top),
-    SAVED = const crate::context::SAVED,
-    SYSCALL = const crate::context::SYSCALL,
-    EXCEPTIONS = const fault::EXCEPTIONS,
-    NMI = const fault::NMI,
-    GP = const fault::GP,
-    DB = const fault::DB,
-    VECTOR = const offset_of!(Context, vector),
-    ERROR = const offset_of!(Context, error),
-    RIP = const offset_of!(Context, rip),
-    CS = const offset_of!(Context, cs),
-    RFLAGS = const offset_of!(Context, rflags),
-    RSP = const offset_of!(Context, rsp),
-    SS = const offset_of!(Context, ss),
-    OWN_END = const SIDES + offset_of!(Sides, own_end) as u64,
-    VECTORS = const SIDES + offset_of!(Sides, vectors) as u64,
-    PAGE = const SIDES + offset_of!(Sides, page) as u64,
-    PAGE_USER = const SIDES + offset_of!(Sides, page_user) as u64,
-    HOST_ROOT = const SIDES + offset_of!(Sides, roots) as u64,
-    GUEST_ROOT = const SIDES + offset_of!(Sides, roots) as u64 + 8,
-    G_RIP = const offset_of!(Guest, rip),
-    G_CS = const offset_of!(Guest, cs),
-    G_RFLAGS = const offset_of!(Guest, rflags),
-    G_RSP = const offset_of!(Guest, rsp),
-    G_SS = const offset_of!(Guest, ss),
-    G_RAX = const offset_of!(Guest, rax),
-    G_RCX = const offset_of!(Guest, rcx),
-    G_R11 = const offset_of!(Guest, r11),
-    G_VECTOR = const offset_of!(Guest, vector),
-    G_ERROR = const offset_of!(Guest, error),
-    G_ADDRESS = const offset_of!(Guest, address),
-    G_QUEUED = const offset_of!(Guest, queued),
-    HOST = const vector::HOST,
-    TRAP = const vector::GUEST_TRAP,
-    FULL = const RESUME_FULL.cast_signed(),
-    SHIM_END = const SHIM_END,
-    GUEST_END = const i64::MIN,
-    FLAGS = const flags::GUEST,
-    CLEAN = const sanitised(0),
-);
+mod assembly {
+    use crate::context::{Context, SAVED, SYSCALL};
+    use crate::fault::{EXCEPTIONS, NMI};
+    use crate::guest::sides::OWN_END;
+    use crate::percore::{PerCore, SAVE};
+    use core::mem::offset_of;
 
-/// Calls from here on are those of guest partitions.
-const FIRST_GUEST_CALL: u64 = parzelle_abi::x86_64::GuestCall::Create as u64;
+    core::arch::global_asm!(
+        include_str!("trap.S"),
+        USER_SP = const offset_of!(PerCore, user_sp),
+        SAVE = const SAVE,
+        CORE = const offset_of!(PerCore, core),
+        STACK_TOP = const offset_of!(PerCore, stack_top),
+        SAVED = const SAVED,
+        SYSCALL = const SYSCALL,
+        EXCEPTIONS = const EXCEPTIONS,
+        NMI = const NMI,
+        VECTOR = const offset_of!(Context, vector),
+        RIP = const offset_of!(Context, rip),
+        RFLAGS = const offset_of!(Context, rflags),
+        RSP = const offset_of!(Context, rsp),
+        OWN_END = const OWN_END,
+    );
+}
 
 /// The gates, the same for all cores.
 static GATES: Once<[Gate; 256]> = Once::new();
@@ -115,7 +81,7 @@ unsafe extern "C" fn parzelle_call(core: *mut Core, number: u64) -> *const Conte
     let core = unsafe { &mut *core };
     core.machine.begin();
     let arguments = core.machine.arguments();
-    if number < FIRST_GUEST_CALL || !guest::call(core, number, arguments) {
+    if number < guest::FIRST_CALL || !guest::call(core, number, arguments) {
         core.on_call(number, arguments);
     }
     exit(core)
@@ -140,25 +106,24 @@ unsafe extern "C" fn parzelle_trap(core: *mut Core, vector: u64) -> *const Conte
             if vector != fault::NMI && core.machine.repair(fault.address) {
                 return exit(core);
             }
+            if vector == fault::DB {
+                // SAFETY: what it says is this vCPU's, and of no use to anybody.
+                unsafe { clear_dr6() };
+            }
             // An NMI is no partition's doing: what comes of it the module's health table says.
             if vector == fault::NMI { core.on_module_error(fault) } else { core.on_fault(fault) }
         }
-        TIMER => {
-            let due = core.machine.timer_due();
-            if due {
-                core.on_timer();
-            }
-        }
+        TIMER if core.machine.timer_due() => core.on_timer(),
         KICK => {
             core.machine.kicked();
             core.on_kick();
         }
-        SPURIOUS => {}
-        LINES.. => {
+        LINES..KICK => {
             if let Some(line) = core.machine.acknowledge(vector) {
                 core.on_line(line);
             }
         }
+        // Spurious, or the timer's came early.
         _ => {}
     }
     exit(core)

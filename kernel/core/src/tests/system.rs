@@ -100,6 +100,7 @@ impl System {
         for &vcpu in &order {
             let (partition, Cell { core, queue, priority, budget, .. }) = all[vcpu];
             let siblings = all[..vcpu].iter().filter(|other| other.0 == partition).count();
+            let number = plan.vcpus.len() as u64;
             plan.vcpus.push(VcpuRecord {
                 partition,
                 index: siblings as u32,
@@ -109,6 +110,8 @@ impl System {
                 budget: budget.0,
                 period: budget.1,
                 stack: 0x7000,
+                page: 0x1000_0000 + 0x2000 * number,
+                context: 0x1000_1000 + 0x2000 * number,
                 ..Default::default()
             });
         }

@@ -45,8 +45,6 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 /// Bit 63, XD.
 const EXECUTE_DISABLE: u64 = 1 << 63;
 
-/// PAT entry 2: UC-, uncached unless an MTRR says write-combining.
-const UNCACHED: u64 = CACHE_DISABLE;
 /// PAT entry 3: UC, uncached whatever the MTRRs say.
 const DEVICE: u64 = CACHE_DISABLE | WRITE_THROUGH;
 
@@ -82,14 +80,9 @@ impl Format for LongMode {
     }
 
     fn leaf(leaf: Leaf, level: Level) -> u64 {
-        let memory = match leaf.memory {
-            Memory::Normal => 0,
-            Memory::Uncached => UNCACHED,
-            Memory::Device => DEVICE,
-        };
         PRESENT
             | ACCESSED
-            | memory
+            | when(leaf.memory == Memory::Device, DEVICE)
             | (leaf.pa.0 & ADDRESS)
             | when(level != Level::Kib4, LARGE)
             | when(leaf.access.write, WRITE | DIRTY)
@@ -105,7 +98,6 @@ impl Format for LongMode {
         }
         let memory = match word & DEVICE {
             0 => Memory::Normal,
-            UNCACHED => Memory::Uncached,
             DEVICE => Memory::Device,
             _ => return Entry::Malformed,
         };

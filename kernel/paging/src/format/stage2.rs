@@ -34,9 +34,8 @@ pub type GuestStage2 = AnyStage2<true>;
 impl<const GUEST: bool> Vmsa for AnyStage2<GUEST> {
     const USER: bool = true;
     const MAY_WRITE_CODE: bool = GUEST;
-    /// Bits 5:2, MemAttr: write-back cacheable, non-cacheable (both inner and outer), Device-nGnRE.
-    const MEMORY: &'static [(Memory, u64)] =
-        &[(Memory::Normal, 0b1111 << 2), (Memory::Uncached, 0b0101 << 2), (Memory::Device, 0b0001 << 2)];
+    /// Bits 5:2, MemAttr: write-back cacheable (both inner and outer), Device-nGnRE.
+    const MEMORY: &'static [(Memory, u64)] = &[(Memory::Normal, 0b1111 << 2), (Memory::Device, 0b0001 << 2)];
     const ATTRIBUTES: u64 = 0b1111 << 2 | READ | WRITE;
 
     fn rights(read: bool, write: bool) -> Option<u64> {

@@ -43,7 +43,6 @@ fn stage_2() {
     assert_eq!(leaf(0x4000_0000, user(READ_EXECUTE), Memory::Normal, Level::Mib2), 0x4000_077d);
     assert_eq!(leaf(0x4000_0000, user(READ), Memory::Normal, Level::Gib1), 0x0040_0000_4000_077d);
     assert_eq!(leaf(0x900_0000, user(READ_WRITE), Memory::Device, Level::Kib4), 0x0040_0000_0900_07c7);
-    assert_eq!(leaf(0x4000_0000, user(READ_WRITE), Memory::Uncached, Level::Kib4), 0x0040_0000_4000_07d7);
     reads_back::<Stage2>(rw, Level::Kib4, 0x4000_0000, user(READ_WRITE), Memory::Normal);
 
     let everything = Access { execute: true, ..user(READ_WRITE) };
@@ -79,7 +78,6 @@ fn long_mode() {
     assert_eq!(leaf(0x20_0000, READ_EXECUTE.for_user(), Memory::Normal, Level::Kib4), 0x20_0025);
     assert_eq!(leaf(0x20_0000, READ_EXECUTE, Memory::Normal, Level::Kib4), 0x20_0021);
     assert_eq!(leaf(0xfee0_0000, READ_WRITE, Memory::Device, Level::Kib4), 0x8000_0000_fee0_007b);
-    assert_eq!(leaf(0x20_0000, READ_WRITE, Memory::Uncached, Level::Kib4), 0x8000_0000_0020_0073);
     reads_back::<LongMode>(rw, Level::Kib4, 0x20_0000, READ_WRITE.for_user(), Memory::Normal);
 
     let table = |user, shared| LongMode::table(Table { pa: Pa(0x5000), user, shared });

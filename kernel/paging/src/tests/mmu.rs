@@ -47,7 +47,6 @@ impl<const GUEST: bool> Mmu for AnyStage2<GUEST> {
         let (descriptor, pa) = arm(read, root, va)?;
         let memory = match descriptor >> 2 & 0xf {
             0xf => Memory::Normal,
-            0x5 => Memory::Uncached,
             0x1 => Memory::Device,
             _ => return None,
         };
@@ -101,7 +100,6 @@ impl Mmu for LongMode {
                 assert!(entry & 2 == 0 || entry & 0x40 != 0, "the hardware would set a dirty bit");
                 let memory = match entry & 0x18 {
                     0 => Memory::Normal,
-                    0x10 => Memory::Uncached,
                     0x18 => Memory::Device,
                     _ => return None,
                 };

@@ -76,14 +76,22 @@ impl Model {
 
     /// What a step of filling does, `guest` being the frame's content.
     pub(super) fn fill(&mut self, frame: u64, lines: u64, guest: &[u64; 512]) -> Result<bool, Error> {
-        let mut todo = self.live(frame)?.todo | lines;
+        let table = self.live(frame)?;
+        let mut todo = table.todo | lines;
+        let each = if table.level == 1 { 1 } else { 2 };
+        let mut budget = 22;
         let mut result = Ok(());
-        for _ in 0..1 {
+        while budget >= 2 + 8 * each && todo != 0 {
             let line = todo.trailing_zeros() as usize;
-            if line < 64 {
-                todo &= !(1 << line);
-                for (index, entry) in guest.iter().enumerate().skip(line * 8).take(8) {
-                    result = result.and(self.read(frame, index, *entry));
+            todo &= !(1 << line);
+            budget -= 2;
+            for (index, entry) in guest.iter().enumerate().skip(line * 8).take(8) {
+                result = result.and(self.read(frame, index, *entry));
+                let table = &self.tables[&frame];
+                let root = table.level == 4 && RESERVED.contains(&index);
+                let counts = if table.level == 1 { table.entries.contains_key(&index) } else { *entry & 1 != 0 };
+                if counts && !root || root && *entry & 1 != 0 {
+                    budget -= each;
                 }
             }
         }
@@ -142,7 +150,7 @@ impl Model {
             table.state = State::Dying;
             table.todo = table.lines;
         }
-        for _ in 0..4 {
+        for _ in 0..if table.level == 1 { 16 } else { 4 } {
             let line = table.todo.trailing_zeros() as usize;
             table.entries.retain(|index, _| index / 8 != line);
             table.todo &= table.todo.wrapping_sub(1);

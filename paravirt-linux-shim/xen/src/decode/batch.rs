@@ -44,7 +44,10 @@ pub struct Batch<T> {
 }
 
 impl<T> Batch<T> {
-    pub(super) const fn new(address: u64, count: u32, done: u64) -> Self {
+    /// An array at this address, as the arguments of the call say; `done`: where to write how many were done,
+    /// 0 for nowhere.
+    #[must_use]
+    pub const fn new(address: u64, count: u32, done: u64) -> Self {
         Self { address, count: count & !CONTINUED, done, continued: count & CONTINUED != 0, kind: PhantomData }
     }
 
@@ -64,6 +67,7 @@ impl<T> Batch<T> {
     ///
     /// # Errors
     /// [`Errno::Fault`].
+    #[inline]
     pub fn report(&self, memory: &impl Arguments, done: u32) -> Result<(), Errno> {
         if self.done == 0 {
             return Ok(());
@@ -99,7 +103,10 @@ impl<T: Entry> Batch<T> {
         Ok(call)
     }
 
-    fn at(&self, index: u32) -> u64 {
+    /// Where an entry is.
+    #[must_use]
+    #[inline]
+    pub fn at(&self, index: u32) -> u64 {
         self.address.wrapping_add(u64::from(index) * size_of::<T>() as u64)
     }
 }

@@ -142,9 +142,10 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
             own.up.store(false, Ordering::SeqCst);
         }
         if !(0..self.vcpu_count()).any(|any| self.is_up(any)) {
-            // Nobody is left who could bring one up.
+            // Nobody is left who could bring one up. Who wants to be switched off says so; this is how Linux
+            // stops that comes to grief before it can say anything.
             self.end(vcpu, host);
-            return Answer::of(Next::Shutdown(Shutdown::PowerOff));
+            return Answer::of(Next::Shutdown(Shutdown::Crash));
         }
         if which != vcpu {
             host.kick(which);

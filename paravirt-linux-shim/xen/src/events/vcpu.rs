@@ -54,7 +54,12 @@ impl VcpuSet {
 
     /// Its members, in order.
     pub fn iter(self) -> impl Iterator<Item = u32> {
-        (0..64).filter(move |vcpu| self.contains(*vcpu))
+        let mut bits = self.0;
+        core::iter::from_fn(move || {
+            let first = bits.trailing_zeros();
+            bits &= bits.wrapping_sub(1);
+            (first < u64::BITS).then_some(first)
+        })
     }
 }
 

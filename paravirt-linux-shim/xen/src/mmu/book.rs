@@ -36,10 +36,12 @@ impl<'a> Book<'a> {
     }
 
     /// How many frames the guest has.
+    #[inline]
     pub(super) const fn frames(&self) -> u64 {
         self.words.len() as u64
     }
 
+    #[inline]
     fn word(&self, frame: u64) -> u16 {
         self.words.get(frame as usize).copied().unwrap_or(0)
     }
@@ -51,6 +53,7 @@ impl<'a> Book<'a> {
     }
 
     /// The level of the table in a frame; 0: there is none.
+    #[inline]
     pub(super) fn level(&self, frame: u64) -> u8 {
         (self.word(frame) & LEVEL) as u8
     }
@@ -87,6 +90,7 @@ impl<'a> Book<'a> {
     }
 
     /// Whether nothing that is known keeps the table in a frame.
+    #[inline]
     pub(super) fn is_loose(&self, frame: u64) -> bool {
         let word = self.word(frame);
         word & LEVEL != 0 && word & PINNED == 0 && matches!(word / LINK, 0 | MANY)

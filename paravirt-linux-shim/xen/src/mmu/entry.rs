@@ -12,6 +12,8 @@ use crate::memory::Page;
 
 /// Entries of a table.
 pub(super) const ENTRIES: u64 = 512;
+/// Entries of a line.
+pub(super) const LINE: u64 = 8;
 /// The level of a root.
 pub(super) const ROOT: u8 = 4;
 /// Slots of a root that are the kernel's and the shim's: the guest's entries there mean nothing.

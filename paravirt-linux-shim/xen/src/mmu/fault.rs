@@ -51,6 +51,24 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
         self.look(mode, address, error).unwrap_or(Fault::Guest)
     }
 
+    /// The physical address behind one of the guest's kernel, if that is read-only: where a table may be.
+    #[inline]
+    pub(super) fn in_table(&self, address: u64) -> Option<u64> {
+        let mut table = self.vcpu.root(Mode::Kernel)?;
+        if is_reserved(4, index(address, 4)) {
+            return None;
+        }
+        for level in [4, 3, 2] {
+            let entry = load(&self.page(table).ok()?, index(address, level));
+            if entry & (PRESENT | LARGE) != PRESENT {
+                return None;
+            }
+            table = frame(entry);
+        }
+        let entry = load(&self.page(table).ok()?, index(address, 1));
+        (entry & (PRESENT | WRITE) == PRESENT).then_some(frame(entry) * PAGE + address % PAGE)
+    }
+
     /// None: the guest's own.
     fn look(&mut self, mode: Mode, address: u64, error: u64) -> Option<Fault> {
         let root = self.vcpu.root(mode)?;

@@ -5,7 +5,7 @@
 //!
 //! Recursion is by level, so four deep at most, whatever the guest's tables say.
 
-use super::entry::{ENTRIES, LARGE, PRESENT, ROOT, frame, is_reserved, lines, load};
+use super::entry::{ENTRIES, LARGE, LINE, PRESENT, RESERVED, ROOT, frame, lines, load};
 use super::service::{Calls, Error};
 use super::{Service, Turn};
 use crate::abi::Errno;
@@ -50,12 +50,14 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
     }
 
     /// Makes sure that the kernel has a table of this level for a frame.
+    #[inline]
     pub(super) fn ensure(&mut self, frame: u64, level: u8) -> Result<(), Errno> {
-        let is = self.mmu.book.level(frame);
-        if is == level {
-            return Ok(());
-        }
-        if is != 0 {
+        if self.mmu.book.level(frame) == level { Ok(()) } else { self.create(frame, level) }
+    }
+
+    #[inline(never)]
+    fn create(&mut self, frame: u64, level: u8) -> Result<(), Errno> {
+        if self.mmu.book.level(frame) != 0 {
             // Left over from another use, or still in that.
             self.release(frame);
         }
@@ -121,10 +123,13 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
     }
 
     /// Destroys a table that nothing keeps, then what only it has kept.
+    #[inline]
     pub(super) fn release(&mut self, frame: u64) -> bool {
-        if !self.mmu.book.is_loose(frame) {
-            return false;
-        }
+        self.mmu.book.is_loose(frame) && self.destroy(frame)
+    }
+
+    #[inline(never)]
+    fn destroy(&mut self, frame: u64) -> bool {
         let level = self.mmu.book.level(frame);
         // A root that is due to be set, or to be given up: then this is tried again.
         if self.vcpu.roots.contains(&Some(frame)) || self.vcpu.told.contains(&Some(frame)) {
@@ -134,7 +139,9 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
             return false;
         }
         self.mmu.book.destroyed(frame);
-        if let Ok(page) = self.page(frame) {
+        if level > 1
+            && let Ok(page) = self.page(frame)
+        {
             let lines = lines(&page);
             self.unlink_children(&page, level, lines, ENTRIES);
         }
@@ -162,15 +169,23 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
     }
 
     /// A frame of the guest's.
+    #[inline]
     pub(super) fn page(&self, frame: u64) -> Result<F::Page, Errno> {
-        self.memory.page(frame).filter(|_| frame < self.mmu.book.frames()).ok_or(Errno::Invalid)
+        self.memory.page(frame).ok_or(Errno::Invalid)
     }
 }
 
 /// The entries of the lines of a table above level 1 that are the guest's.
 fn entries(level: u8, lines: u64) -> impl Iterator<Item = u64> {
-    (0..64)
-        .filter(move |line| lines >> line & 1 != 0)
-        .flat_map(|line| line * 8..line * 8 + 8)
-        .filter(move |index| !is_reserved(level, *index))
+    let mut lines = lines;
+    if level == ROOT {
+        // Slots 256 to 271.
+        lines &= !(0b11 << (RESERVED.start / LINE));
+    }
+    core::iter::from_fn(move || {
+        let line = u64::from(lines.trailing_zeros());
+        lines &= lines.wrapping_sub(1);
+        (line < 64).then_some(line * LINE)
+    })
+    .flat_map(|first| first..first + LINE)
 }

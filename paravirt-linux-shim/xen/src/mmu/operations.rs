@@ -49,7 +49,9 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
             C::InvlpgAll => self.flush(Flush::Page(Where::Everywhere), arguments)?,
             // Memory is coherent, and no device is behind the kernel's back.
             C::FlushCache | C::FlushCacheGlobal => {}
-            C::SetLdt => return Ok(Extended::Ldt { address: arg1, entries: arg2 }),
+            // `nr_ents` is an `unsigned int`: what is beside it in the union means nothing, and Linux
+            // leaves there what was.
+            C::SetLdt => return Ok(Extended::Ldt { address: arg1, entries: arg2 & u64::from(u32::MAX) }),
             C::ClearPage => self.write_page(arg1, |_| 0)?,
             C::CopyPage => {
                 let from = self.page(arg2)?;

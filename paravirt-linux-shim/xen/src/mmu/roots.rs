@@ -43,7 +43,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
         let due = core::mem::take(&mut self.vcpu.due);
         if due.here || due.others != 0 {
             self.take_removed();
-            self.service.drain_all();
+            // The kernel takes what is queued first.
             self.service.flush_all(due.others | if due.here { self.service.here() } else { 0 });
         } else if due.drain && self.service.queued() > 0 {
             self.service.drain_all();

@@ -172,17 +172,17 @@ const STEPS: u32 = 1 << 16;
 /// What takes several calls.
 pub(super) trait Calls: Service {
     /// Notes that an entry has changed. What lies next to the element before becomes a part of it.
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, at: u64) {
         let mut count = self.queued();
         if let Some(last) = count.checked_sub(1) {
             let element = self.element(last);
             let (offset, bytes) = (at.wrapping_sub(element & ADDRESS), ((element >> COUNT) + 1) * 8);
-            if offset < bytes {
+            if offset <= bytes && (offset < bytes || !at.is_multiple_of(4096)) {
+                if offset == bytes {
+                    self.set_element(last, element + (1 << COUNT));
+                }
                 return;
-            }
-            if offset == bytes && !at.is_multiple_of(4096) {
-                return self.set_element(last, element + (1 << COUNT));
             }
             if count >= QUEUE {
                 self.drain_all();
@@ -194,6 +194,8 @@ pub(super) trait Calls: Service {
     }
 
     /// Empties the queue.
+    #[cold]
+    #[inline(never)]
     fn drain_all(&mut self) {
         for _ in 0..STEPS {
             match self.drain() {

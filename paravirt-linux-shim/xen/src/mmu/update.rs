@@ -33,7 +33,28 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
     /// # Errors
     /// [`Errno::Invalid`]: what was to be written can't be, and the old entry stays;
     /// [`Errno::NoMemory`]: the pool is used up.
+    #[inline(always)]
     pub fn update(&mut self, update: &MmuUpdate) -> Result<(), Errno> {
+        const NORMAL: u64 = UpdateKind::Normal as u64;
+        const PRESERVE: u64 = UpdateKind::PreserveAccessedDirty as u64;
+        let (at, kind) = (update.ptr & !7, update.ptr & UPDATE_KIND);
+        let level = self.mmu.book.level(at / PAGE);
+        // Nearly all of them.
+        if matches!(kind, NORMAL | PRESERVE) && level <= 1 {
+            let page = self.page(at / PAGE)?;
+            let old = page.load64((at % PAGE) as usize);
+            let new = update.val | if kind == PRESERVE { old & (ACCESSED | DIRTY) } else { 0 };
+            if level == 0 {
+                page.store64((at % PAGE) as usize, new);
+                return Ok(());
+            }
+            return self.put_leaf(&page, at, old, new);
+        }
+        self.update_otherwise(update)
+    }
+
+    #[inline(never)]
+    fn update_otherwise(&mut self, update: &MmuUpdate) -> Result<(), Errno> {
         let at = update.ptr & !7;
         match UpdateKind::from_number(update.ptr & UPDATE_KIND) {
             Some(UpdateKind::Normal | UpdateKind::NoTranslate) => self.write(at, update.val),
@@ -85,6 +106,22 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
         self.put(&page, entry, old, new)
     }
 
+    /// Exchanges an entry of a table, which one of the guest's kernel has at this address, read-only: a write there
+    /// faults for no other reason. What was there; none: it isn't so, and nothing is done.
+    #[inline]
+    pub fn exchange(&mut self, address: u64, new: u64) -> Option<u64> {
+        let at = self.in_table(address).filter(|at| at.is_multiple_of(8))?;
+        let page = self.page(at / PAGE).ok()?;
+        let old = page.load64((at % PAGE) as usize);
+        match self.mmu.book.level(at / PAGE) {
+            0 => return None,
+            1 => self.put_leaf(&page, at, old, new),
+            level => self.put_reference(&page, at, level, old, new),
+        }
+        .ok()?;
+        Some(old)
+    }
+
     /// Writes an entry at a physical address.
     fn write(&mut self, at: u64, new: u64) -> Result<(), Errno> {
         let page = self.page(at / PAGE)?;
@@ -103,10 +140,16 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
             page.store64(place, new);
             return Ok(());
         }
+        self.put_leaf(page, at, old, new)
+    }
+
+    /// The same on level 1.
+    #[inline(always)]
+    fn put_leaf(&mut self, page: &F::Page, at: u64, old: u64, new: u64) -> Result<(), Errno> {
         if new & PRESENT != 0 && frame(new) >= self.mmu.book.frames() {
             return Err(Errno::Invalid);
         }
-        page.store64(place, new);
+        page.store64((at % PAGE) as usize, new);
         let (had, has) = (is_installed(old), is_installed(new));
         if had || has {
             self.service.push(at);
@@ -119,6 +162,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
     }
 
     /// The same above level 1.
+    #[inline(never)]
     fn put_reference(&mut self, page: &F::Page, at: u64, level: u8, old: u64, new: u64) -> Result<(), Errno> {
         if is_reserved(level, at % PAGE / 8) {
             let absent = new & PRESENT == 0;
@@ -140,6 +184,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
     }
 
     /// Notes that an entry was taken away, for others that change their roots.
+    #[cold]
     fn remove(&mut self, at: u64) {
         if self.mmu.removed.count == REMOVED {
             self.take_removed();

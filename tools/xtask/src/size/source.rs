@@ -120,9 +120,17 @@ fn char_end(text: &[char], start: usize) -> usize {
 }
 
 /// The attributes before what is in no kernel image: tests, what hosts compile (no kernel enables a
-/// feature that stands beside `test`), and stand-ins for instructions that a host doesn't have.
-const MARKS: [&str; 5] =
-    ["#[cfg(test)]", "#[cfg(any(test", "#[cfg(all(test", "#[cfg(not(target_arch", "#[cfg(not(all(target_arch"];
+/// feature that stands beside `test`), stand-ins for instructions that a host doesn't have, and what a
+/// feature adds that no shipped kernel has (`measure`).
+const MARKS: [&str; 7] = [
+    "#[cfg(test)]",
+    "#[cfg(any(test",
+    "#[cfg(all(test",
+    "#[cfg(not(target_arch",
+    "#[cfg(not(all(target_arch",
+    "#[cfg(not(target_os",
+    "#[cfg(feature",
+];
 
 /// Cuts out every item behind one of [`MARKS`].
 fn without_tests(code: &str) -> String {
@@ -141,13 +149,6 @@ fn without_tests(code: &str) -> String {
 pub(super) fn test_modules(text: &str) -> Vec<String> {
     let code = blank(text);
     let mut names = Vec::new();
-    for (attribute, item) in code.lines().zip(code.lines().skip(1)) {
-        if attribute.starts_with("#[cfg(feature")
-            && let Some((_, name)) = item.strip_suffix(';').and_then(|item| item.split_once("mod "))
-        {
-            names.push(name.to_owned());
-        }
-    }
     let mut rest = code.as_str();
     while let Some((_, item, after)) = next_test(rest) {
         let mut words = item.trim_end_matches(';').split_whitespace().rev();
@@ -167,9 +168,11 @@ fn next_test(code: &str) -> Option<(&str, &str, &str)> {
     Some((before, item, after))
 }
 
-/// Where an item that begins with attributes ends: behind its braces, or behind its semicolon.
+/// Where an item that begins with attributes ends: behind its braces, behind its semicolon, or, if it is a
+/// field, behind its comma.
 fn item_end(item: &str) -> usize {
     let mut depth = 0_usize;
+    let is_field = |before: &str| !["fn ", "impl", "struct "].iter().any(|word| before.contains(word));
     for (index, c) in item.char_indices() {
         match c {
             '{' | '(' | '[' => depth += 1,
@@ -180,6 +183,7 @@ fn item_end(item: &str) -> usize {
                 }
             }
             ';' if depth == 0 => return index + 1,
+            ',' if depth == 0 && is_field(item.get(..index).unwrap_or(item)) => return index + 1,
             _ => {}
         }
     }
@@ -210,6 +214,15 @@ mod tests {
     fn what_only_a_host_compiles_does_not_count() {
         let text = "#[cfg(not(target_arch = \"aarch64\"))]\nfn a() {\n}\nfn b() {}\n# remark\n";
         assert_eq!(code_lines(text), 1);
+        let text = "{\n#[cfg(not(target_os = \"none\"))]\n{\n0\n}\n}\n";
+        assert_eq!(code_lines(text), 2);
+    }
+
+    #[test]
+    fn what_only_a_measured_kernel_has_does_not_count() {
+        let text = "struct A {\n#[cfg(feature = \"measure\")]\nmeasure: B<C>,\nrest: u64,\n}\n\
+                    fn a() {\n#[cfg(feature = \"measure\")]\nbegin(a, b);\nb();\n}\n";
+        assert_eq!(code_lines(text), 6);
     }
 
     #[test]
@@ -217,7 +230,7 @@ mod tests {
         let text = "#[cfg(any(test, feature = \"fake\"))]\npub mod fake;\nmod real;\n\
                     #[cfg(test)]\nmod tests {}\n#[cfg(test)]\nmod more;\n\
                     #[cfg(feature = \"measure\")]\nmod measure;\n#[cfg(feature = \"measure\")]\nuse measure::It;\n";
-        assert_eq!(test_modules(text), ["measure", "fake", "more"]);
+        assert_eq!(test_modules(text), ["fake", "more", "measure"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! interface the file puts around its unsafe code.
 
 /// File, and what it wraps.
-const LIST: [(&str, &str); 22] = [
+const LIST: [(&str, &str); 31] = [
     ("partitions/sys/", "the instruction of a kernel call, the counter"),
     ("partitions/rt/src/arch/", "entry and upcall stubs in assembly"),
     ("partitions/rt/src/call.rs", "kernel calls that take numbers only, so that safe code may make them"),
@@ -28,6 +28,21 @@ const LIST: [(&str, &str); 22] = [
     ("paravirt-linux-shim/aarch64/src/cache.rs", "cache maintenance by address, which faults where nothing is mapped"),
     ("paravirt-linux-shim/aarch64/src/files.rs", "the guest's memory and files that the tool mapped, as slices"),
     ("paravirt-linux-shim/aarch64/src/vcpu.rs", "the call that runs a guest, and its context in the vCPU page"),
+    (
+        "paravirt-linux-shim/x86_64/src/calls.rs",
+        "kernel calls on the guest's own tables, and its queue in the vCPU page",
+    ),
+    ("paravirt-linux-shim/x86_64/src/files.rs", "the guest's memory and files that the tool mapped, as ranges"),
+    ("paravirt-linux-shim/x86_64/src/guarded.rs", "copies by addresses of the guest's, where a fault is an error"),
+    ("paravirt-linux-shim/x86_64/src/instructions.rs", "bases of FS and GS, which the shim itself doesn't use"),
+    ("paravirt-linux-shim/x86_64/src/memory.rs", "the same copies, for addresses that are checked to be the guest's"),
+    ("paravirt-linux-shim/x86_64/src/ram.rs", "frames of the guest's memory as atomics, checked against its bounds"),
+    (
+        "paravirt-linux-shim/x86_64/src/run.rs",
+        "asking for events, and the way into the guest for a vCPU that is complete",
+    ),
+    ("paravirt-linux-shim/x86_64/src/vcpu.rs", "the guest's registers in the vCPU page"),
+    ("paravirt-linux-shim/x86_64/src/vectors.rs", "the symbols and the assembly between the guest and the shim"),
     // Tests do on purpose what a program should not be able to do.
     ("tests/partitions/", "attacks, faults on purpose, and threads on bare frames"),
     ("tests/guest/", "Linux's services, attacks and faults on purpose, from inside a guest"),

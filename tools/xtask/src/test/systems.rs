@@ -136,6 +136,10 @@ fn jobs<'a>(systems: &'a [System], arguments: &Arguments, versions: &Versions, t
         for &board in system.expect.boards.iter().filter(|&&board| arguments.board.is_none_or(|wanted| wanted == board))
         {
             let everyday = Job { system, board, version: None };
+            if system.expect.all && !arguments.all {
+                tally.skip(&everyday.name(), "`--all` runs it");
+                continue;
+            }
             if !system.expect.versions {
                 jobs.push(everyday);
                 continue;
@@ -187,15 +191,20 @@ fn build(house: &House, job: &Job) -> Result<Built> {
     let (file, demand) = (system.directory.join(&system.expect.system), system.expect.demand(*board));
     if let Some(version) = version {
         let variant = versions::describe(house, &system.name, &file, version)?;
-        return house.build_image(&variant, *board, &job.short(), &[]).map(Built::Plain);
+        let extra: &[&str] = if demand.audit { &["--audit"] } else { &[] };
+        return house.build_image(&variant, *board, &job.short(), extra).map(Built::Plain);
     }
     if let Some(other) = demand.same_paths {
         let own = house.build_traced(&file, *board, &system.name)?;
         let other = house.build_traced(&system.directory.join(other), *board, &format!("{}-other", system.name))?;
         return Ok(Built::Pair([own, other]));
     }
-    let extra: &[&str] = if demand.measure { &["--measure"] } else { &[] };
-    house.build_image(&file, *board, &system.name, extra).map(Built::Plain)
+    let shim = demand.shim.map(|shim| system.directory.join(shim).to_string_lossy().into_owned());
+    let mut extra = Vec::new();
+    extra.extend(demand.measure.then_some("--measure"));
+    extra.extend(demand.audit.then_some("--audit"));
+    extra.extend(shim.iter().flat_map(|shim| ["--shim", shim]));
+    house.build_image(&file, *board, &system.name, &extra).map(Built::Plain)
 }
 
 /// Runs an image, keeps its console and judges it.

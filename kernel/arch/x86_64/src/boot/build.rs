@@ -7,7 +7,7 @@ use super::acpi::Acpi;
 use super::features::Features;
 use super::image::{image, symbol};
 use super::physical::BootWindow;
-use super::{Refusal, find};
+use super::{Refusal, ensure, find};
 use crate::arena::Memory;
 use crate::context::Context;
 use crate::guest;
@@ -53,13 +53,9 @@ pub(crate) fn build(
     let (root, spaces) = spaces(plan, &mut arena, &features)?;
     // The core that runs this has number 0.
     let boot_apic = timer.local.id();
-    let mut others = acpi.apics().iter().copied().filter(|&apic| apic != boot_apic);
-    let apics = arena
-        .take(plan.cores().len(), |_, core| match core {
-            0 => Some(boot_apic),
-            _ => others.next(),
-        })
-        .ok_or(Refusal::room("cores"))?;
+    let others = acpi.apics().iter().copied().filter(|&apic| apic != boot_apic);
+    let mut apics = core::iter::once(boot_apic).chain(others);
+    let apics = arena.take(plan.cores().len(), |_, _| apics.next()).ok_or(Refusal::room("cores"))?;
     let io = io_apic(plan, apics, &mut arena)?;
     let module = Module { spaces, root, timer, io, apics, features };
     let module: &'static Module = arena.put(module).ok_or(Refusal::room("the module"))?;
@@ -86,9 +82,7 @@ fn spaces(plan: &Plan<'static>, arena: &mut Memory, features: &Features) -> Resu
     let system = plan.system;
     let count = (system.tables_bytes / PAGE) as usize;
     let first = common(system.tables) as *const Frame;
-    if !system.tables.is_multiple_of(PAGE) {
-        return Err(Refusal::room("page tables: it begins in the middle of a page"));
-    }
+    ensure(system.tables.is_multiple_of(PAGE), Refusal::room("page tables: it begins in the middle of a page"))?;
     // SAFETY: RAM that the plan gives to the kernel alone, aligned, mapped by the boot root. Any
     // bytes are a frame. The reference ends with boot; the roots stay.
     let frames = unsafe { core::slice::from_raw_parts(first, count) };
@@ -101,7 +95,9 @@ fn spaces(plan: &Plan<'static>, arena: &mut Memory, features: &Features) -> Resu
         let root = space::partition(plan, index, shared, &mut tables).map_err(|found| refusal = found).ok()?.0;
         let guest = guest::make(plan, record, features, [root, physical(symbol::root())], arena);
         let guest = guest.map_err(|found| refusal = found).ok()?;
-        Some(Space { root, ports: plan.io_ports().get(record.io_ports.range()).unwrap_or(&[]), guest })
+        // A guest's programs would have them, too.
+        let ports = if guest.is_some() { &[] } else { record.io_ports.of(plan.io_ports()) };
+        Some(Space { root, ports, guest })
     });
     Ok((kernel.0, spaces.ok_or(refusal)?))
 }

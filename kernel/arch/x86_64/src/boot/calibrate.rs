@@ -8,7 +8,7 @@
 
 use super::acpi::Acpi;
 use super::features::Features;
-use super::{FIRMWARE, Refusal};
+use super::{FIRMWARE, Refusal, ensure};
 use crate::instructions::{in32, read_tsc};
 use crate::irqchip::Local;
 use crate::layout::common;
@@ -65,8 +65,6 @@ pub(crate) fn measure(plan: &Plan<'_>, acpi: &Acpi, features: &Features) -> Resu
     let counter = rounded(frequency(ticks_end.wrapping_sub(ticks), passed));
     let local_timer = rounded(frequency(u64::from(count.wrapping_sub(count_end)), passed));
     let rate = if features.deadline { counter } else { local_timer };
-    if ![counter, rate].iter().all(|frequency| FREQUENCIES.contains(frequency)) {
-        return Err(ODD);
-    }
+    ensure([counter, rate].iter().all(|frequency| FREQUENCIES.contains(frequency)), ODD)?;
     Ok(Timer { clock: Clock::new(ticks, counter), rate: Rate::new(rate), deadline: features.deadline, local })
 }

@@ -3,7 +3,7 @@
 
 //! What the processor can do, and how the kernel sets it up (Intel SDM, Vol. 2A, CPUID).
 
-use super::Refusal;
+use super::{Refusal, ensure};
 use crate::instructions as cpu;
 use crate::registers::cr4;
 
@@ -42,20 +42,13 @@ fn decide(basic: [u32; 4], more: [u32; 4], extended: [u32; 4]) -> Result<Feature
         (extended_d, 20, "execute-disable bit"),
     ];
     for (word, bit, name) in needed {
-        if word >> bit & 1 == 0 {
-            return Err(Refusal::Sentence("the processor has no", name));
-        }
+        ensure(word >> bit & 1 != 0, Refusal::Sentence("the processor has no", name))?;
     }
-    let mut control = cr4::KERNEL;
-    for (word, bit, flag) in
-        [(basic_d, 7, cr4::MCE), (more_b, 0, cr4::FSGSBASE), (more_b, 7, cr4::SMEP), (more_c, 2, cr4::UMIP)]
-    {
-        if word >> bit & 1 != 0 {
-            control |= flag;
-        }
-    }
+    let optional = [(basic_d, 7, cr4::MCE), (more_b, 0, cr4::FSGSBASE), (more_b, 7, cr4::SMEP), (more_c, 2, cr4::UMIP)];
+    let there = optional.into_iter().filter(|(word, bit, _)| word >> bit & 1 != 0);
+    let cr4 = there.fold(cr4::KERNEL, |all, (.., flag)| all | flag);
     let [ibpb, l1d_flush] = [26, 28].map(|bit| more_d >> bit & 1 != 0);
-    Ok(Features { cr4: control, ibpb, l1d_flush, deadline: basic_c >> 24 & 1 != 0 })
+    Ok(Features { cr4, ibpb, l1d_flush, deadline: basic_c >> 24 & 1 != 0 })
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@
 use super::acpi::Acpi;
 use super::physical::Physical;
 use super::pvh::StartInfo;
-use super::{FIRMWARE, Refusal};
+use super::{FIRMWARE, Refusal, ensure, same};
 use crate::layout::{BOOT_WINDOW, PAGE};
 use crate::ports;
 use parzelle_abi::info::Name;
 use parzelle_abi::x86_64::IO_PORTS_MAX;
-use parzelle_plan::{ARCH_X86_64, LineRecord, NONE, Plan, PlanError, digest};
+use parzelle_plan::{ARCH_X86_64, LineRecord, NONE, PartitionRecord, Plan, PlanError, digest};
 
 const NO_RAM: &str = "has no RAM: build for a board with less, or start it with more";
 const CHANGED: &str = "has a wrong digest: the image was changed";
@@ -20,7 +20,7 @@ const CHANGED: &str = "has a wrong digest: the image was changed";
 pub(crate) fn plan(memory: &impl Physical, at: u64) -> Result<(Plan<'static>, u64), Refusal> {
     let head = memory.bytes(at, Plan::HEADER_BYTES as u64).ok_or(PlanError::Magic)?;
     let needed = Plan::total_bytes(head)?;
-    let plan = Plan::read(memory.bytes(at, needed).ok_or(PlanError::Truncated { needed, found: 0 })?)?;
+    let plan = Plan::read(memory.bytes(at, needed).ok_or(PlanError::Truncated(needed, 0))?)?;
     let (words, _) = head.as_chunks::<8>();
     let digest = words.get(1).map_or(0, |word| u64::from_le_bytes(*word));
     Ok((plan, digest))
@@ -28,13 +28,8 @@ pub(crate) fn plan(memory: &impl Physical, at: u64) -> Result<(Plan<'static>, u6
 
 /// Architecture and board.
 pub(crate) fn check_identity(plan: &Plan<'_>, board: &'static str) -> Result<(), Refusal> {
-    if plan.system.arch != ARCH_X86_64 {
-        return Err(Refusal::Differs("ELF machine", u64::from(plan.system.arch), u64::from(ARCH_X86_64)));
-    }
-    if plan.system.board.as_str() != board {
-        return Err(Refusal::Board(plan.system.board, board));
-    }
-    Ok(())
+    same("ELF machine", u64::from(plan.system.arch), u64::from(ARCH_X86_64))?;
+    ensure(plan.system.board.as_str() == board, Refusal::Board(plan.system.board, board))
 }
 
 /// All memory that the plan uses is RAM, and boot, which runs under a root with 4 GiB, reaches it.
@@ -48,56 +43,39 @@ pub(crate) fn check_memory(plan: &Plan<'_>, info: &StartInfo) -> Result<(), Refu
     ];
     let planned = plan.memory().iter().map(|record| (record.name, record.address, record.bytes));
     for (name, address, bytes) in own.into_iter().chain(planned) {
-        if address.saturating_add(bytes) > BOOT_WINDOW {
-            return Err(Refusal::reach(name, address));
-        }
-        if !info.is_ram(address, bytes) {
-            return Err(Refusal::Named(name, address, NO_RAM));
-        }
+        ensure(address.saturating_add(bytes) <= BOOT_WINDOW, Refusal::reach(name, address))?;
+        ensure(info.is_ram(address, bytes), Refusal::Named(name, address, NO_RAM))?;
     }
     Ok(())
 }
 
 /// No partition has more I/O ports than a switch may open.
 pub(crate) fn check_ports(plan: &Plan<'_>) -> Result<(), Refusal> {
-    for partition in plan.partitions() {
-        let ranges = plan.io_ports().get(partition.io_ports.range()).unwrap_or(&[]);
-        let count = ports::count(ranges);
-        if count > IO_PORTS_MAX {
-            return Err(Refusal::Differs("most I/O ports of a partition", count, IO_PORTS_MAX));
-        }
-    }
-    Ok(())
+    let count = |partition: &PartitionRecord| ports::count(partition.io_ports.of(plan.io_ports()));
+    let most = plan.partitions().iter().map(count).max().unwrap_or(0);
+    ensure(most <= IO_PORTS_MAX, Refusal::Differs("most I/O ports of a partition", most, IO_PORTS_MAX))
 }
 
 /// Every part of the image is as the tool wrote it.
 pub(crate) fn check_segments(plan: &Plan<'_>, memory: &impl Physical) -> Result<(), Refusal> {
     for segment in plan.segments() {
         let bytes = memory.bytes(segment.address, segment.bytes);
-        if bytes.map(digest) != Some(segment.digest) {
-            return Err(Refusal::Named(segment.name, segment.address, CHANGED));
-        }
+        let is_whole = bytes.map(digest) == Some(segment.digest);
+        ensure(is_whole, Refusal::Named(segment.name, segment.address, CHANGED))?;
     }
     Ok(())
 }
 
 /// Cores and interrupt controllers.
 pub(crate) fn check_controllers(plan: &Plan<'_>, acpi: &Acpi) -> Result<(), Refusal> {
-    let count = plan.cores().len();
-    if count > acpi.apics().len() || count == 0 {
-        return Err(Refusal::Differs("number of cores", count as u64, acpi.apics().len() as u64));
-    }
+    let (count, found) = (plan.cores().len(), acpi.apics().len());
+    ensure((1..=found).contains(&count), Refusal::Differs("number of cores", count as u64, found as u64))?;
     let io = acpi.io.ok_or(Refusal::Sentence(FIRMWARE, "MADT names no IO-APIC for line 0"))?;
     let system = plan.system;
-    for (what, plan, found) in [
-        ("address of the local APIC", system.irqchip_base, acpi.local),
-        ("address of the IO-APIC", system.irqchip_cpu, io),
-    ] {
-        if plan != found || plan % PAGE != 0 {
-            return Err(Refusal::Differs(what, plan, found));
-        }
-    }
-    Ok(())
+    same("address of the local APIC", system.irqchip_base, acpi.local)?;
+    same("address of the IO-APIC", system.irqchip_cpu, io)?;
+    let whole = (acpi.local | io).is_multiple_of(PAGE);
+    ensure(whole, Refusal::Sentence(FIRMWARE, "interrupt controllers begin in the middle of a page"))
 }
 
 /// What the plan says of an interrupt line, and the APIC of its owner's core, if it has one.
@@ -109,8 +87,6 @@ pub(crate) fn line<'p>(plan: &Plan<'p>, apics: &[u8], line: u32) -> Option<(&'p 
 
 /// Refuses lines that the IO-APIC doesn't have.
 pub(crate) fn check_lines(plan: &Plan<'_>, lines: u32) -> Result<(), Refusal> {
-    match plan.lines().iter().find(|record| record.line >= lines && record.line != NONE) {
-        Some(record) => Err(Refusal::Differs("interrupt line, of how many", u64::from(record.line), u64::from(lines))),
-        None => Ok(()),
-    }
+    let last = plan.lines().iter().map(|record| record.line).filter(|&line| line != NONE).max().unwrap_or(0);
+    ensure(last < lines, Refusal::Differs("interrupt line, of how many", u64::from(last), u64::from(lines)))
 }

@@ -27,6 +27,7 @@ pub(crate) use build::System;
 pub(crate) use features::Features;
 pub(crate) use image::symbol;
 pub use refusal::Refusal;
+pub(crate) use refusal::{ensure, same};
 
 use crate::console::{self, Printer, print};
 use crate::cores;

@@ -44,22 +44,17 @@ impl StartInfo {
             return false;
         };
         let mut at = address;
-        // Each round that goes on uses up an entry.
-        for _ in 0..=self.map.len() {
-            if at >= end {
-                return true;
-            }
+        // Each round uses up an entry: behind its end it does not hold anything.
+        while at < end {
             let here = |entry: &[u8]| {
                 let (address, bytes) = (number(entry, 0, 8), number(entry, 8, 8));
                 let holds = number(entry, 16, 4) == RAM && address <= at && at - address < bytes;
                 holds.then(|| address.saturating_add(bytes))
             };
-            match self.map.chunks_exact(ENTRY as usize).find_map(here) {
-                Some(end) => at = end,
-                None => return false,
-            }
+            let Some(stop) = self.map.chunks_exact(ENTRY as usize).find_map(here) else { return false };
+            at = stop;
         }
-        at >= end
+        true
     }
 }
 

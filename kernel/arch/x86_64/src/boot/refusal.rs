@@ -39,6 +39,16 @@ impl Refusal {
     }
 }
 
+/// Refuses what does not hold.
+pub(crate) fn ensure(holds: bool, otherwise: Refusal) -> Result<(), Refusal> {
+    if holds { Ok(()) } else { Err(otherwise) }
+}
+
+/// Refuses what is otherwise than the plan says.
+pub(crate) fn same(what: &'static str, plan: u64, found: u64) -> Result<(), Refusal> {
+    ensure(plan == found, Refusal::Differs(what, plan, found))
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -6,16 +6,19 @@
 //! Each does one step of the service, which is bounded, and says whether it has to be called again.
 
 use super::Guest;
+use super::segments::{Local, checked};
+use super::sides::FLAGS;
 use crate::context::MADE;
-use crate::descriptors::{USER_CODE, USER_DATA, checked};
+use crate::descriptors::{USER_CODE, USER_DATA};
 use crate::instructions as cpu;
-use crate::machine::{Core, Processor};
-use crate::registers::{flags, sanitised};
+use crate::machine::{Core, Processor, Space};
+use crate::registers::sanitised;
 use core::mem::offset_of;
+use core::sync::atomic::Ordering::{Relaxed, Release};
 use parzelle_abi::Error;
 use parzelle_abi::x86_64::{self as abi, GuestCall, NO_ROOT, RESUME_FAST, RESUME_FULL};
 use parzelle_core::machine::Machine;
-use parzelle_tables::{Error as Refused, Progress, Queue};
+use parzelle_tables::{Element, Error as Refused, Progress, Queue};
 
 /// Call again.
 const AGAIN: u64 = 1;
@@ -40,41 +43,87 @@ pub(crate) fn call(core: &mut Core, number: u64, arguments: [u64; 5]) -> bool {
     true
 }
 
+/// A shim resumes its guest with something in the queue: does a step of that; whether it was the last.
+///
+/// # Safety
+/// Only for the entry, as `parzelle_call`: `core` is this core's state, and nobody else uses it until this returns.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn parzelle_drain(core: *mut Core) -> bool {
+    // SAFETY: see above; interrupts are masked, so no other entry makes a second reference.
+    let machine = unsafe { &mut (*core).machine };
+    let page = &mut machine.vcpu_page();
+    let tables = machine.space.guest.and_then(|guest| guest.tables.try_lock());
+    tables.is_some_and(|mut tables| tables.drain(page) == Ok(Progress::Done))
+}
+
+/// A queue of one element, which was read once.
+struct One(u64, u64);
+
+impl Queue for One {
+    fn count(&self) -> u64 {
+        self.0
+    }
+
+    fn set_count(&mut self, count: u64) {
+        self.0 = count;
+    }
+
+    fn element(&self, _slot: usize) -> u64 {
+        self.1
+    }
+
+    fn set_element(&mut self, _slot: usize, _element: u64) {}
+}
+
 impl Processor {
     fn guest_call(&mut self, guest: &'static Guest, number: u64, [a, b, c, ..]: [u64; 5]) -> Reply {
-        // What is queued holds before anything else does. Both in one call would take too long.
+        // Who would have to wait for another core calls again: interrupts are masked here.
+        let Some(mut tables) = guest.tables.try_lock() else { return Ok(Some(LATER)) };
+        // What is queued holds before anything else does. Both in one call would take too long, but for one entry.
         let mut page = self.vcpu_page();
-        if page.count() != 0 {
-            let drained = guest.tables.lock().drain(&mut page).map_err(|error| error as u64)?;
-            match drained {
-                Progress::Done if number >= RESUME_FULL || number == GuestCall::Drain as u64 => {}
-                _ => return Ok(Some(if number == GuestCall::Drain as u64 { AGAIN } else { LATER })),
+        let (queued, first) = (page.count(), page.element(0));
+        if queued == 1 && Element(first).is_one() && number != GuestCall::Drain as u64 {
+            // An entry that is refused is absent; the caller of something else is not told.
+            let _ = tables.drain(&mut One(1, first));
+            page.set_count(0);
+        } else if queued != 0 {
+            let drained = tables.drain(&mut page);
+            match number {
+                _ if number == GuestCall::Drain as u64 => {
+                    let done = drained.map_err(|error| error as u64)? == Progress::Done;
+                    return Ok(Some(if done { 0 } else { AGAIN }));
+                }
+                RESUME_FAST | RESUME_FULL if drained == Ok(Progress::Done) => {}
+                _ => return Ok(Some(LATER)),
             }
         }
         let refuse = |error: Refused| error as u64;
         let progress = match number {
-            _ if number == GuestCall::Create as u64 => guest.tables.lock().create(a, b, c).map_err(refuse)?,
-            _ if number == GuestCall::Fill as u64 => guest.tables.lock().fill(a, b).map_err(refuse)?,
+            _ if number == GuestCall::Create as u64 => tables.create(a, b, c).map_err(refuse)?,
+            _ if number == GuestCall::Fill as u64 => tables.fill(a, b).map_err(refuse)?,
             _ if number == GuestCall::Write as u64 => {
-                guest.tables.lock().write(a, b, c).map_err(refuse)?;
+                tables.write(a, b, c).map_err(refuse)?;
                 Progress::Done
             }
-            _ if number == GuestCall::Destroy as u64 => guest.tables.lock().destroy(a).map_err(refuse)?,
+            _ if number == GuestCall::Destroy as u64 => tables.destroy(a).map_err(refuse)?,
             _ if number == GuestCall::Drain as u64 => Progress::Done,
             _ if number == GuestCall::SetRoots as u64 => {
                 let frames = [a, b].map(|frame| (frame != NO_ROOT).then_some(frame));
                 // They are loaded before the lock is given up, and the old ones with it.
-                let mut tables = guest.tables.lock();
                 self.sides().roots = tables.set_roots(self.index as usize, frames).map_err(refuse)?;
                 self.load_root();
                 Progress::Done
             }
-            _ if number == GuestCall::Flush as u64 && b != 0 => return Ok(Some(self.flushed(guest, b))),
-            _ if number == GuestCall::Flush as u64 => return Ok(Some(self.flush_tlbs(guest, guest.tlb.round()))),
+            _ if number == GuestCall::Flush as u64 => return Ok(Some(self.flush_vcpus(guest, a, b))),
             _ if number == GuestCall::SetDescriptor as u64 => {
                 let segment = checked(b).ok_or(Error::InvalidArgument as u64)?;
                 let known = self.set_segment(a, segment);
                 return if known { Ok(Some(0)) } else { Err(Error::InvalidArgument as u64) };
+            }
+            #[cfg(feature = "audit")]
+            super::audit::AUDIT => {
+                drop(tables);
+                return Ok(Some(Processor::audit_guest(guest)));
             }
             RESUME_FAST | RESUME_FULL => {
                 self.resume_guest(number == RESUME_FAST);
@@ -85,28 +134,36 @@ impl Processor {
         Ok(Some(match progress {
             Progress::Done => 0,
             Progress::Again => AGAIN,
-            Progress::Flush(generation) => match self.flush_tlbs(guest, generation) {
+            Progress::Flush(generation) => match self.flush_cores(guest, generation, u64::MAX) {
                 0 => AGAIN,
                 _ => LATER,
             },
         }))
     }
 
-    /// Has all cores pass a generation; 0 if all have.
-    fn flush_tlbs(&mut self, guest: &Guest, generation: u64) -> u64 {
-        self.pass(guest);
-        let behind = (0..self.module.apics.len()).filter(|&core| guest.tlb.is_behind(core));
-        behind.for_each(|core| self.kick(core as u32));
-        self.flushed(guest, generation)
+    /// Flushes the TLBs of vCPUs; or, for a generation, asks whether theirs have passed that: 0, or the generation.
+    fn flush_vcpus(&mut self, guest: &Guest, vcpus: u64, asked: u64) -> u64 {
+        let chosen = guest.vcpus.iter().enumerate().filter(|(index, _)| vcpus >> (index & 63) & 1 != 0);
+        let cores = chosen.fold(0, |cores, (_, (core, _))| cores | 1u64 << (core & 63));
+        if asked != 0 {
+            return guest.tlb.unpassed(asked, cores).map_or(0, |_| asked);
+        }
+        self.flush_cores(guest, guest.tlb.round(), cores)
     }
 
-    /// Whether all cores have passed a generation: 0, or that again.
-    fn flushed(&self, guest: &Guest, generation: u64) -> u64 {
-        if guest.tlb.all_passed(generation) { 0 } else { generation }
+    /// Has cores pass a generation; 0 if they have, else the generation.
+    fn flush_cores(&mut self, guest: &Guest, generation: u64, cores: u64) -> u64 {
+        self.pass(guest);
+        let mut left = cores;
+        while let Some(core) = guest.tlb.unpassed(generation, left) {
+            self.kick(core);
+            left &= !(1 << (core & 63));
+        }
+        guest.tlb.unpassed(generation, cores).map_or(0, |_| generation)
     }
 
     /// Empties this core's TLB, if somebody waits for that.
-    pub(crate) fn pass(&mut self, guest: &Guest) {
+    fn pass(&mut self, guest: &Guest) {
         if guest.tlb.is_behind(self.number as usize) {
             guest.tlb.pass(self.number as usize, || self.load_root());
         }
@@ -120,7 +177,7 @@ impl Processor {
         let registers = self.registers();
         registers.rax = get(offset_of!(abi::Guest, rax));
         (registers.rip, registers.rsp, registers.vector) = (rip, get(offset_of!(abi::Guest, rsp)), MADE);
-        registers.rflags = (rflags & flags::GUEST) | sanitised(0);
+        registers.rflags = (rflags & FLAGS) | sanitised(0);
         let [_, _, _, r11, ..] = &mut registers.r;
         if fast {
             (registers.rcx, *r11) = (rip, registers.rflags);
@@ -133,16 +190,39 @@ impl Processor {
         self.sides().set_guest();
         self.load_root();
     }
+
+    /// Empties this core's TLB, if another core waits for that.
+    pub(crate) fn forget(&mut self) {
+        if let Some(guest) = self.space.guest {
+            self.pass(guest);
+        }
+    }
+
+    /// Takes everything from the guest of a partition that restarts, one step at a time; `true`: there is more.
+    pub(crate) fn reset_guest(&mut self, partition: u32) -> bool {
+        let Some(&Space { root, guest: Some(guest), .. }) = self.module.spaces.get(partition as usize) else {
+            return false;
+        };
+        // Any partition may be loaded, whose context only its own root shows; and pool and LDTs only that of the guest.
+        let loaded = self.loaded_root();
+        // SAFETY: it maps the kernel as any root does.
+        unsafe { cpu::write_cr3(root) };
+        let cleared = guest.cleared.load(Relaxed);
+        guest.life.fetch_add(u64::from(cleared == 0), Release);
+        let more = match guest.vcpus.get(cleared) {
+            Some(&(_, context)) => {
+                // SAFETY: the second page of its context; the vCPU has stopped.
+                unsafe { Local::of(context) }.clear();
+                true
+            }
+            None => guest.tables.lock().reset() != Progress::Done,
+        };
+        guest.cleared.store(if more { (cleared + 1).min(guest.vcpus.len()) } else { 0 }, Relaxed);
+        // SAFETY: what was loaded.
+        unsafe { cpu::write_cr3(loaded) };
+        more
+    }
 }
 
-/// Takes everything from a guest whose partition restarts, one step at a time; `true`: there is more.
-pub(crate) fn reset(machine: &mut Processor, guest: &Guest, root: u64) -> bool {
-    // Any partition may be loaded, whose context only its own root shows; and the pool only that of the guest.
-    let loaded = machine.loaded_root();
-    // SAFETY: it maps the kernel as any root does.
-    unsafe { cpu::write_cr3(root) };
-    let more = guest.tables.lock().reset() != Progress::Done;
-    // SAFETY: what was loaded.
-    unsafe { cpu::write_cr3(loaded) };
-    more
-}
+#[cfg(test)]
+mod tests;

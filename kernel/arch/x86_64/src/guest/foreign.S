@@ -4,14 +4,15 @@
 # Between a guest and its shim: what trap.S turns over here. Offsets are those of `Sides` and of the
 # interface's `Guest`, which lies in the vCPU page: what is read there is read once.
 #
-#   guest user ── syscall ──► reflect_call ─┐                ┌─ resume ◄── syscall, rax < 0 ── shim
-#   guest kernel  exception ► reflect_trap ─┴► to_shim       └► resume_full ─► guest user
+#   guest user ── syscall ──► …_reflect_call ─┐              ┌─ …_resume ◄── syscall, rax < 0 ── shim
+#   guest kernel  exception ► …_reflect_trap ─┴► to_shim     └► resume_full ─► guest user
 
 .section .text.trap, "ax"
+.global parzelle_reflect_call, parzelle_reflect_trap, parzelle_resume, parzelle_entry_fault
 
 # --- Foreign code ------------------------------------------------------------------------------
 # rsp = end of the context, as above; rcx, r11: where it was, its flags. No other register changes.
-reflect_call:
+parzelle_reflect_call:
     mov rsp, [rsp + {PAGE} - {SAVED}]
     mov [rsp + {G_RIP}], rcx
     mov [rsp + {G_RFLAGS}], r11
@@ -35,7 +36,7 @@ to_shim:
     sysretq
 
 # rsp = the context's general registers but for rax, which is pushed already; rax = where it was.
-reflect_trap:
+parzelle_reflect_trap:
     push rcx
     mov rcx, [rsp + 16 + {PAGE} - {VECTOR}]
     mov [rcx + {G_RIP}], rax
@@ -50,8 +51,9 @@ reflect_trap:
     tell {G_ERROR}, {ERROR}
     tell {G_VECTOR}, {VECTOR}
     mov [rcx + {G_R11}], r11
-    cmp eax, {DB}
-    je 2f
+    # The address is this exception's or none: CR2 may hold another partition's.
+    cmp eax, {PF}
+    jne 2f
     mov rax, cr2
 1:  mov [rcx + {G_ADDRESS}], rax
     mov rax, [rsp]
@@ -62,18 +64,22 @@ reflect_trap:
     mov r11, [rsp + {VECTORS} - {SAVED}]
     add r11, {TRAP}
     jmp to_shim
-2:  mov rax, dr6
-    xor r11d, r11d
+2:  xor r11d, r11d
+    cmp eax, {DB}
+    mov eax, r11d
+    jne 1b
+    mov rax, dr6
     mov dr6, r11
     jmp 1b
 
-# The shim goes on in the guest context. Who has no guest, or something in the queue, goes the long way.
-resume:
+# The shim goes on in the guest context. Who has no guest goes the long way.
+parzelle_resume:
     mov r11, [rsp + {PAGE} - {SAVED}]
     test r11, r11
     jz resume_call
     cmp dword ptr [r11 + {G_QUEUED}], 0
-    jne resume_call
+    jne resume_drain
+resume_drained:
     cmp rax, {FULL}
     je resume_full
     jb resume_call
@@ -81,6 +87,9 @@ resume:
     mov rax, [r11 + {G_RIP}]
     mov rcx, rax
     shr rcx, 47
+    jnz resume_high
+    # With TF it would trap before the first instruction, and RF would be lost.
+    test dword ptr [r11 + {G_RFLAGS}], {STEP}
     jnz resume_high
     mov rcx, [rsp + {GUEST_ROOT} - {SAVED}]
     mov cr3, rcx
@@ -96,12 +105,36 @@ resume:
     swapgs
     sysretq
 
+# A step of what is queued, first: mostly it is one. Registers that Rust does not keep, go on the stack.
+resume_drain:
+    cmp rax, {FULL}
+    jb resume_call
+    mov rcx, rsp
+    mov rsp, gs:[{STACK_TOP}]
+    .irp register, rcx, rax, rdi, rsi, rdx, r8, r9, r10
+    push \register
+    .endr
+    mov rdi, gs:[{CORE}]
+    call parzelle_drain
+    test al, al
+    .irp register, r10, r9, r8, rdx, rsi, rdi, rax, rsp
+    pop \register
+    .endr
+    mov r11, [rsp + {PAGE} - {SAVED}]
+    jnz resume_drained
+    # There is more: the shim tries again.
+    mov rcx, [rsp + {RIP} - {SAVED}]
+    mov r11d, {CLEAN}
+    mov rsp, gs:[{USER_SP}]
+    swapgs
+    sysretq
+
 resume_high:
     mov rax, -1
     mov rcx, [rsp + {RIP} - {SAVED}]
 resume_call:
     mov r11d, {CLEAN}
-    jmp save_call
+    jmp parzelle_save_call
 
 resume_full:
     .macro take to, from
@@ -132,3 +165,35 @@ resume_full:
     lea rsp, [rsp + {RIP} - {SAVED}]
     swapgs
     jmp parzelle_iret
+
+# --- Exceptions of the kernel ------------------------------------------------------------------
+# The kernel faults at one instruction only: the return to a guest that has asked for the impossible. It is
+# told as if it had gone there and faulted at once.
+parzelle_entry_fault:
+    push rax
+    lea rax, [rip + parzelle_iret]
+    cmp rax, [rsp + 8 + 16]
+    pop rax
+    jne parzelle_entry_end
+    swapgs
+    # Where the return has found its frame, which begins with the program counter.
+    mov rsp, [rsp + 40]
+    push 0
+    push {GP}
+    jmp parzelle_entry_user
+
+# A 32-bit syscall (AMD only): told as the exception that Intel's processors raise, at its own address.
+.global parzelle_entry_compat
+parzelle_entry_compat:
+    swapgs
+    mov gs:[{USER_SP}], rsp
+    mov rsp, gs:[{SAVE}]
+    push {USER_DATA}
+    push qword ptr gs:[{USER_SP}]
+    push r11
+    push {USER_CODE_32}
+    sub rcx, 2
+    push rcx
+    push 0
+    push {UD}
+    jmp parzelle_entry_user

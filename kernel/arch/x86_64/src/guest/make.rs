@@ -6,12 +6,13 @@
 use super::Guest;
 use super::window::Window;
 use crate::arena::Memory;
-use crate::boot::{Features, Refusal};
+use crate::boot::{Features, Refusal, ensure};
 use crate::instructions as cpu;
-use crate::layout::{COMMON_SLOT, PAGE, SHIM_SLOT, common};
+use crate::layout::{COMMON_SLOT, PAGE, common, private};
 use crate::registers::cr4;
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU64, AtomicUsize};
 use parzelle_core::machine::Arena as _;
+use parzelle_paging::LongMode;
 use parzelle_plan::{EXECUTE, PartitionRecord, Plan, SPACE_GUEST, WRITE};
 use parzelle_tables::{Descriptor, KERNEL_SLOTS, Region, Setup, Tables, Tlb};
 use spin::mutex::TicketMutex;
@@ -30,12 +31,10 @@ pub(crate) fn make(
     if record.tables_bytes == 0 {
         return Ok(None);
     }
-    if features.cr4 & cr4::FSGSBASE == 0 {
-        return Err(Refusal::Sentence("for a guest partition", "the processor has no FSGSBASE"));
-    }
+    let is_able = features.cr4 & cr4::FSGSBASE != 0;
+    ensure(is_able, Refusal::Sentence("for a guest partition", "the processor has no FSGSBASE"))?;
     let room = || Refusal::room("a guest's page tables");
-    let regions = plan.regions().get(record.regions.range()).unwrap_or(&[]);
-    let mut memory = regions.iter().filter(|region| region.space == SPACE_GUEST);
+    let mut memory = record.regions.of(plan.regions()).iter().filter(|region| region.space == SPACE_GUEST);
     let end = memory.clone().map(|region| region.address.saturating_add(region.bytes)).max().unwrap_or(0);
     let regions = arena.take(memory.clone().count(), |_, _| {
         let region = memory.next()?;
@@ -46,7 +45,7 @@ pub(crate) fn make(
     let passed = arena.take(plan.cores().len(), |_, _| Some(AtomicU64::new(0))).ok_or_else(room)?;
     let tlb = arena.put(Tlb::new(passed)).ok_or_else(room)?;
     // What the kernel has in each root, and the shim in some.
-    let slots = [SHIM_SLOT + 1, SHIM_SLOT].map(|end| {
+    let slots = [LongMode::SHIM_SLOT + 1, LongMode::SHIM_SLOT].map(|end| {
         let mut slots = [0; KERNEL_SLOTS.end - KERNEL_SLOTS.start];
         for (word, slot) in slots.iter_mut().zip(COMMON_SLOT..end) {
             let entry = (common(host) as *const u64).wrapping_add(slot);
@@ -75,6 +74,18 @@ pub(crate) fn make(
     unsafe { cpu::write_cr3(boot) };
     let tables =
         tables.map_err(|_| Refusal::Sentence("a guest's page tables:", "pool and memory do not fit together"))?;
-    let guest = Guest { empty: tables.roots(usize::MAX)[1], tables: TicketMutex::new(tables), tlb };
+    let numbers = record.vcpus.of(plan.partition_vcpus());
+    let vcpus = arena.take(numbers.len(), |_, index| {
+        let vcpu = plan.vcpus().get(*numbers.get(index)? as usize)?;
+        Some((vcpu.core, private(vcpu.context)))
+    });
+    let guest = Guest {
+        empty: tables.roots(usize::MAX)[1],
+        tables: TicketMutex::new(tables),
+        tlb,
+        vcpus: vcpus.ok_or_else(room)?,
+        life: AtomicU64::new(1),
+        cleared: AtomicUsize::new(0),
+    };
     arena.put(guest).map(|guest| Some(&*guest)).ok_or_else(room)
 }

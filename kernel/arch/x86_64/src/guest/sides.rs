@@ -8,6 +8,7 @@
 //! ```
 
 use crate::context::{Context, FP};
+use crate::registers::flags;
 use parzelle_abi::vcpu_page::GUEST;
 use parzelle_abi::x86_64::{SHIM_END, VECTORS, vector};
 
@@ -31,10 +32,18 @@ pub(crate) struct Sides {
     pub(crate) segments: [u64; 5],
     /// DS, ES, FS, GS; here only while another vCPU is current.
     pub(crate) selectors: [u16; 4],
+    /// The guest's life ([`super::Guest`]) that all this is of.
+    pub(crate) life: u64,
 }
+
+/// The flags that a guest's program decides itself: beside those of all partitions TF, RF and ID.
+pub(super) const FLAGS: u64 = flags::USER | flags::TF | flags::RF | 1 << 21;
 
 /// Where it lies.
 pub(crate) const SIDES: u64 = size_of::<Context>() as u64;
+/// Where the entry finds what it decides by.
+#[cfg(target_os = "none")]
+pub(crate) const OWN_END: u64 = SIDES + core::mem::offset_of!(Sides, own_end) as u64;
 /// Where a guest's LDT lies.
 pub(crate) const LOCAL_TABLE: u64 = parzelle_abi::PAGE;
 const _: () = assert!(SIDES as usize + size_of::<Sides>() <= FP as usize);
@@ -49,11 +58,12 @@ impl Sides {
         roots: [0; 2],
         segments: [0; 5],
         selectors: [0; 4],
+        life: 0,
     };
 
     /// Of a shim that starts: its vCPU page is mapped at `page` for the kernel, at `page_user` for it.
-    pub(crate) const fn shim(page: u64, page_user: u64, roots: [u64; 2]) -> Sides {
-        let mut sides = Sides { page: page + GUEST, page_user: page_user + GUEST, roots, ..Sides::NONE };
+    pub(crate) const fn shim(page: u64, page_user: u64, roots: [u64; 2], life: u64) -> Sides {
+        let mut sides = Sides { page: page + GUEST, page_user: page_user + GUEST, roots, life, ..Sides::NONE };
         sides.set_host();
         sides
     }
@@ -90,7 +100,7 @@ mod tests {
         use parzelle_abi::x86_64::SHIM;
         let places = [0, 0x7fff_ffff_ffff, SHIM, SHIM_END - 1, SHIM_END, u64::MAX];
         assert_eq!(places.map(|rip| Sides::NONE.is_foreign(rip)), [false; 6]);
-        let mut sides = Sides::shim(0, 0, [1, 2]);
+        let mut sides = Sides::shim(0, 0, [1, 2], 1);
         assert_eq!(places.map(|rip| sides.is_foreign(rip)), [true, true, false, false, true, true]);
         assert_eq!((sides.root(), sides.set_guest(), sides.root()), (1, 2, 2));
         assert_eq!(places.map(|rip| sides.is_foreign(rip)), [true; 6]);

@@ -12,6 +12,7 @@
 //! A line has one owner on one core, so its word has one writer; the lock is for the pair of
 //! index and data register, which the cores share, and is held for two accesses.
 
+use super::local::SELF;
 use super::{LINES, LINES_MAX, Local};
 use crate::mmio::Registers;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -149,7 +150,7 @@ impl IoApic {
             self.write(line, open);
         }
         if old & STATE_NOTED != 0 {
-            local.interrupt_self((LINES as u32 + line) as u8);
+            local.send(0, SELF | (LINES as u32 + line));
         }
     }
 }

@@ -41,7 +41,7 @@ const BUSY: u32 = 1 << 12;
 /// takes to leave, and bounded, since interrupts are masked meanwhile.
 const PATIENCE: u32 = 1000;
 /// Interrupt command: to this core.
-const SELF: u32 = 1 << 18;
+pub(crate) const SELF: u32 = 1 << 18;
 /// Interrupt command: reset.
 pub(crate) const INIT: u32 = 5 << 8;
 /// Interrupt command: begin in real mode at page n; n is added.
@@ -116,16 +116,11 @@ impl Local {
     }
 
     /// Sends a command to the core whose APIC has this number: a vector, [`INIT`] or [`STARTUP`] (SDM
-    /// Vol. 3A, §9.4.4).
+    /// Vol. 3A, §9.4.4); [`SELF`] with a vector, to this one.
     pub(crate) fn send(self, apic: u8, command: u32) {
         self.settle();
         self.registers.write(COMMAND_HIGH, u32::from(apic) << 24);
         self.registers.write(COMMAND_LOW, ASSERT | command);
-    }
-
-    /// Interrupts this core with `vector`.
-    pub(crate) fn interrupt_self(self, vector: u8) {
-        self.send(0, SELF | u32::from(vector));
     }
 }
 

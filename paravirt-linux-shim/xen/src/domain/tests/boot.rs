@@ -188,6 +188,6 @@ fn the_last_one_that_goes_down_ends_the_guest() {
     let domain = house.domain();
     let host = FakeHost::new();
     let cpu = Cpu { house: &house, domain: &domain, index: 0, host: &host };
-    assert_eq!(cpu.call(Hypercall::VcpuOp, &[2, 0, 0]).next, Next::Shutdown(Shutdown::PowerOff));
+    assert_eq!(cpu.call(Hypercall::VcpuOp, &[2, 0, 0]).next, Next::Shutdown(Shutdown::Crash));
     assert!(domain.is_over());
 }

@@ -205,6 +205,7 @@ fn flushes_are_gathered() {
 fn other_operations_are_served_or_refused() {
     let mut world = started(6);
     assert_eq!(ext(&mut world, 13, 0x1000, 3), Ok(Extended::Ldt { address: 0x1000, entries: 3 }));
+    assert_eq!(ext(&mut world, 13, 0, 0xff3_0000_0000), Ok(Extended::Ldt { address: 0, entries: 0 }), "padding");
     assert_eq!(ext(&mut world, 19, 0, 0), Err(Errno::NoSystem), "large pages");
     world.set_entry(9, 5, 77);
     ext(&mut world, 17, 10, 9).unwrap();

@@ -7,6 +7,7 @@ mod hostile;
 mod legacy;
 mod privilege;
 mod segments;
+mod vsyscall;
 
 use std::arch::{asm, global_asm};
 
@@ -30,6 +31,7 @@ pub(crate) const CHECKS: &[(&str, Check)] = &[
     ("code32", legacy::code_32),
     ("code32-preempt", legacy::preempted),
     ("code32-fault", legacy::faults),
+    ("vsyscall", vsyscall::vsyscall),
 ];
 
 /// Where `/proc/cpuinfo` lists features, and some that are always there.
