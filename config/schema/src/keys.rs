@@ -81,6 +81,7 @@ kind! {
     /// `[partition.NAME.guest]`.
     GUEST "guest" "[partition.NAME.guest]" {
         "kernel" "\"vmlinuz\"" "initrd" "\"initrd.img\"" "cmdline" "\"quiet\"" "page-tables" "\"4MiB\""
+        "tune" "true"
     }
 }
 kind! {

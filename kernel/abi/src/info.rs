@@ -86,6 +86,8 @@ pub struct InfoHeader {
 
 /// Flag of [`InfoHeader::flags`]: FP/SIMD registers may be used.
 pub const FLAG_FP: u32 = 1;
+/// Flag of [`InfoHeader::flags`]: the shim may tune its guest's kernel.
+pub const FLAG_TUNE: u32 = 2;
 
 crate::call::numbered! {
     /// What an [`ObjectInfo`] describes; `number` is what the calls take.

@@ -9,6 +9,7 @@ use parzelle_xen::abi::PAGE;
 use parzelle_xen::abi::hypercall::PAGE_STRIDE;
 use parzelle_xen::notes::Kernel;
 use parzelle_xen::start::{Description, Entry, Layout, identity};
+use parzelle_xen::tune;
 use zerocopy::IntoBytes;
 
 use crate::failure::Failure;
@@ -77,7 +78,7 @@ impl<'a> Plan<'a> {
     ///
     /// # Errors
     /// The kernel's segments make no sense.
-    pub fn write(mut self, ram: &GuestRam, initrd: &[u8], console: Option<u32>) -> Result<Entry, Failure> {
+    pub fn write(&mut self, ram: &GuestRam, initrd: &[u8], console: Option<u32>) -> Result<Entry, Failure> {
         let mut memory = *ram;
         self.description.console = console;
         self.layout.write(&self.description, &mut memory)?;
@@ -90,6 +91,14 @@ impl<'a> Plan<'a> {
         let table = ram.machine_to_physical();
         identity(0, ram.frames(), |offset, words| ram.write(table + offset, words.as_bytes()));
         Ok(self.layout.entry())
+    }
+
+    /// Replaces what this kernel would compute for nothing ([`tune`]); false: it isn't known.
+    #[must_use]
+    pub fn tune(&self, ram: &GuestRam) -> bool {
+        let functions = tune::find(self.description.kernel);
+        functions.iter().flatten().for_each(|at| ram.write(*at, &tune::IDENTITY));
+        functions.is_some()
     }
 }
 

@@ -80,7 +80,7 @@ pub fn start() -> Result<(), Failure> {
     let vcpus = me.vcpus().clamp(1, VCPUS as u32);
     let kernel = Kernel::parse(kernel)?;
     let command_line = loading::command_line(command_line);
-    let plan = Plan::of(&kernel, initrd, command_line.as_bytes(), &ram)?;
+    let mut plan = Plan::of(&kernel, initrd, command_line.as_bytes(), &ram)?;
     let (frequency, zero, _) = VcpuPage::first().counter();
     let scale = Scale::of_frequency(frequency).ok_or(Failure::NoGuest)?;
     let clock = Clock { zero, offset: 0, scale, stable: true };
@@ -102,6 +102,9 @@ pub fn start() -> Result<(), Failure> {
     };
     let domain = Domain::new(setup).map_err(|_| Failure::NoGuest)?;
     let entry = plan.write(&ram, initrd, domain.console_port())?;
+    if me.may_tune() && !plan.tune(&ram) {
+        log::info!("shim: `tune` does not know this kernel, which stays as it is");
+    }
     // What was typed to the guest that was here before is not for this one.
     let input = Input::find(&me, VcpuPage::first().condition() != Condition::NormalStart);
     let facts = Facts {

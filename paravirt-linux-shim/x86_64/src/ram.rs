@@ -151,13 +151,13 @@ impl Frame {
     #[inline]
     fn word32(&self, at: usize) -> &AtomicU32 {
         // SAFETY: as above, and aligned.
-        unsafe { &*((self.0 + (at as u64 % PAGE) & !3) as *const AtomicU32) }
+        unsafe { &*(((self.0 + (at as u64 % PAGE)) & !3) as *const AtomicU32) }
     }
 
     #[inline]
     fn word64(&self, at: usize) -> &AtomicU64 {
         // SAFETY: as above, and aligned.
-        unsafe { &*((self.0 + (at as u64 % PAGE) & !7) as *const AtomicU64) }
+        unsafe { &*(((self.0 + (at as u64 % PAGE)) & !7) as *const AtomicU64) }
     }
 }
 
@@ -197,7 +197,7 @@ impl Page for Frame {
     }
     #[inline]
     fn any64(&self, at: usize, words: usize) -> u64 {
-        let at = at as u64 % PAGE & !63;
+        let at = (at as u64 % PAGE) & !63;
         let blocks = (words / 8).min(((PAGE - at) / 64) as usize);
         // SAFETY: in a frame of the guest's memory, up to its end; aligned. What others write there
         // meanwhile is seen or not.

@@ -38,3 +38,4 @@ pub mod notes;
 pub mod start;
 pub mod time;
 pub mod traps;
+pub mod tune;

@@ -5,7 +5,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use parzelle_abi::info::{FLAG_FP, GuestInfo, InfoHeader, LoadSegment, MAGIC, ObjectInfo, ObjectKind};
+use parzelle_abi::info::{FLAG_FP, FLAG_TUNE, GuestInfo, InfoHeader, LoadSegment, MAGIC, ObjectInfo, ObjectKind};
 use zerocopy::{FromBytes, FromZeros};
 
 use crate::config::Config;
@@ -94,6 +94,11 @@ impl Partition {
     /// What the loader does at a start.
     pub fn segments(&self) -> &'static [LoadSegment] {
         table(self.bytes, self.header.segments, self.header.segment_count)
+    }
+
+    /// Whether a shim may tune its guest's kernel.
+    pub fn may_tune(&self) -> bool {
+        self.header.flags & FLAG_TUNE != 0
     }
 
     /// What a shim needs to know of its guest; `None` in a native partition.

@@ -55,6 +55,7 @@ pub(super) fn derive(cx: &Ctx<'_>, order: &Order, at: usize, p: &Written) -> Opt
                 Some(at) => Derived::written(at.value),
                 None => Derived::from((p.memory.good()?.value / 64).max(1 << 20), "1/64 of `memory`"),
             },
+            tune: guest.tune.good().is_some_and(|tune| tune.value),
         }),
     };
     let time_partition = time_of(cx, order, at)?;

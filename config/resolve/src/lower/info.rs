@@ -4,7 +4,7 @@
 //! The information pages of a partition, as bytes of the payload.
 
 use parzelle_abi::PAGE;
-use parzelle_abi::info::{FLAG_FP, GuestInfo, InfoHeader, LoadSegment, MAGIC, ObjectInfo, layout};
+use parzelle_abi::info::{FLAG_FP, FLAG_TUNE, GuestInfo, InfoHeader, LoadSegment, MAGIC, ObjectInfo, layout};
 use std::mem::size_of;
 use zerocopy::IntoBytes;
 
@@ -36,7 +36,8 @@ pub(crate) fn pages(index: usize, partition: &Partition, cell: &Cell, guest: Opt
         partition: index as u32,
         name: name(&partition.name),
         vcpus: partition.vcpus.value.len() as u32,
-        flags: if partition.fp.value { FLAG_FP } else { 0 },
+        flags: if partition.fp.value { FLAG_FP } else { 0 }
+            | if partition.guest.as_ref().is_some_and(|guest| guest.tune) { FLAG_TUNE } else { 0 },
         vcpu_pages: cell.base + layout::VCPU_PAGES,
         entry: cell.entry,
         stack_top: cell.stack_top,

@@ -117,6 +117,8 @@ pub struct Guest {
     pub cmdline: String,
     /// x86-64: bytes of the pool for the guest's page tables.
     pub page_tables: Derived<u64>,
+    /// x86-64: the shim may replace what a Linux kernel computes for nothing.
+    pub tune: bool,
 }
 
 /// A virtual processor.

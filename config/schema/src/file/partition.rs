@@ -89,6 +89,8 @@ pub struct Guest {
     pub cmdline: Field<Text>,
     /// Bytes of the table pool.
     pub page_tables: Field<u64>,
+    /// Whether the shim may tune the kernel.
+    pub tune: Field<bool>,
 }
 
 impl Partition {
@@ -167,6 +169,7 @@ impl Guest {
             initrd: r.text("initrd"),
             cmdline: r.text("cmdline"),
             page_tables: r.size("page-tables"),
+            tune: r.truth("tune"),
             table: table.clone(),
         }
     }

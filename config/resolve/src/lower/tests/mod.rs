@@ -149,6 +149,7 @@ fn a_guest_has_its_memory_twice() {
         initrd: None,
         cmdline: "quiet".into(),
         page_tables: crate::model::Derived::default(0),
+        tune: false,
     });
     let plan = read(&lowered(&system).unwrap());
     let guest: Vec<_> = plan.regions().iter().filter(|region| region.space == SPACE_GUEST).collect();
@@ -176,6 +177,7 @@ fn a_guest_on_x86_64_leaves_the_lower_half_to_its_operating_system() {
         initrd: None,
         cmdline: "quiet".into(),
         page_tables: crate::model::Derived::default(1 << 20),
+        tune: false,
     });
     let programs = [program(0x40_0000), program(0x40_0000), program(VECTORS)];
     let plan = read(&with(&system, &programs).unwrap());

@@ -235,8 +235,7 @@ impl World {
                 let guarded = (abi::vector::GUARDED..abi::vector::END).contains(&(b % 0x1000));
                 assert_eq!(core.repair(c), guarded);
             }
-            60 => self.cores[here].forget(),
-            61 => _ = drain(&mut self.cores[here]),
+            60 | 61 => self.cores[here].forget(),
             62 => guest.tlb.enter(here, || {}),
             _ if a == 1 => {
                 // As at a restart: all vCPUs stop, all is taken from them, they start.
