@@ -77,6 +77,12 @@ impl Queue for One {
 
 impl Processor {
     fn guest_call(&mut self, guest: &'static Guest, number: u64, [a, b, c, ..]: [u64; 5]) -> Reply {
+        // Segments have nothing to do with tables.
+        if number == GuestCall::SetDescriptor as u64 {
+            let segment = checked(b).ok_or(Error::InvalidArgument as u64)?;
+            let known = self.set_segment(a, segment);
+            return if known { Ok(Some(0)) } else { Err(Error::InvalidArgument as u64) };
+        }
         // Who would have to wait for another core calls again: interrupts are masked here.
         let Some(mut tables) = guest.tables.try_lock() else { return Ok(Some(LATER)) };
         // What is queued holds before anything else does. Both in one call would take too long, but for one entry.
@@ -115,13 +121,9 @@ impl Processor {
                 Progress::Done
             }
             _ if number == GuestCall::Flush as u64 => return Ok(Some(self.flush_vcpus(guest, a, b))),
-            _ if number == GuestCall::SetDescriptor as u64 => {
-                let segment = checked(b).ok_or(Error::InvalidArgument as u64)?;
-                let known = self.set_segment(a, segment);
-                return if known { Ok(Some(0)) } else { Err(Error::InvalidArgument as u64) };
-            }
             #[cfg(feature = "audit")]
             super::audit::AUDIT => {
+                // It takes the lock itself.
                 drop(tables);
                 return Ok(Some(Processor::audit_guest(guest)));
             }

@@ -178,7 +178,7 @@ fn entry(c: u64) -> u64 {
     match c & 15 {
         0 => c >> 4,
         1 => (c >> 4 & 0xfff | 1 << 63) | (c >> 16 & 63) << 12,
-        _ => 0x67 | (c >> 16 & 63) % 50 << 12,
+        _ => 0x67 | ((c >> 16 & 63) % 50) << 12,
     }
 }
 
@@ -208,7 +208,10 @@ impl World {
             50..54 => {
                 let mut page = core.vcpu_page();
                 use parzelle_tables::Queue;
-                page.set_element(a as usize % QUEUE, if c & 1 == 0 { b } else { b % 48 << 12 | (c >> 8) % 512 << 3 });
+                page.set_element(
+                    a as usize % QUEUE,
+                    if c & 1 == 0 { b } else { (b % 48) << 12 | ((c >> 8) % 512) << 3 },
+                );
                 page.set_count(if c & 0x70 == 0 { c >> 8 } else { a % 66 });
             }
             // Anything in what the shim has of the guest.
