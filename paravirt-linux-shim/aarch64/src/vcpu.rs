@@ -90,16 +90,24 @@ impl Vcpu {
 
     #[inline(never)]
     fn fill_lists(&mut self, vmm: &mut Vmm) {
+        // Those behind are empty on both sides, and stay so.
+        let before = self.used;
         self.used = vmm.enter(self.index, &mut self.lists);
-        self.guest().interrupts = self.lists.map(VirtualInterrupt::from);
+        let (changed, lists) = (before.max(self.used), self.lists);
+        for (entry, list) in self.guest().interrupts.iter_mut().zip(lists).take(changed) {
+            *entry = list.into();
+        }
     }
 
     /// Takes back what has become of them.
     #[inline]
     pub fn fold(&mut self, vmm: &mut Vmm) {
         if self.used != 0 {
-            self.lists = self.guest().interrupts.map(ListRegister::from);
-            vmm.leave(self.index, &self.lists);
+            let entries = self.guest().interrupts;
+            for (list, entry) in self.lists.iter_mut().zip(entries).take(self.used) {
+                *list = entry.into();
+            }
+            vmm.leave(self.index, self.lists.get(..self.used).unwrap_or_default());
         }
     }
 

@@ -20,20 +20,16 @@ const MDE: u64 = 1 << 15;
 /// Bits of MDSCR_EL1 that a guest can have: SS, KDE, MDE.
 pub(crate) const CONTROL: u64 = 1 | 1 << 13 | MDE;
 
-/// Loads pairs of registers, value and control, of the given numbers, as far as there are so many.
+/// Loads the registers of a kind (DBGBVR 4, DBGBCR 5, DBGWVR 6, DBGWCR 7), as far as there are so many.
 macro_rules! load_points {
-    ($word:ident, $count:expr, $value:literal $control:literal: $($n:literal)+) => { $(
+    ($word:ident, $count:expr, $kind:literal: $($n:literal)+) => { $(
         if $n < $count {
-            let index = $n * 4 + $value - 4;
             // SAFETY: the register exists; what it does below EL2 is the guest's business.
-            unsafe {
-                assembly!(
-                    concat!("msr S2_0_C0_C", $n, "_", $value, ", {}\n msr S2_0_C0_C", $n, "_", $control, ", {}"),
-                    in(reg) $word(index),
-                    in(reg) $word(index + 1)
-                );
-            }
+            unsafe { assembly!(concat!("msr S2_0_C0_C", $n, "_", $kind, ", {}"), in(reg) $word($n * 4 + $kind - 4)) };
         }
+    )+ };
+    ($word:ident, $count:expr, $($kind:literal)+) => { $(
+        load_points!($word, $count, $kind: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
     )+ };
 }
 
@@ -43,8 +39,8 @@ macro_rules! load_points {
 pub(crate) fn load(control: u64, word: impl Fn(usize) -> u64) {
     if control & MDE != 0 {
         let features = ID_AA64DFR0_EL1.get();
-        load_points!(word, 1 + (features >> 12 & 0xf), 4 5: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-        load_points!(word, 1 + (features >> 20 & 0xf), 6 7: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        load_points!(word, 1 + (features >> 12 & 0xf), 4 5);
+        load_points!(word, 1 + (features >> 20 & 0xf), 6 7);
     }
     MDSCR_EL1.set(control);
 }

@@ -94,6 +94,10 @@ impl Gic {
             list.offer(bank, 0, bank.active, bank.deliverable() & gate);
         }
         for (shared, base) in self.shared.iter().zip((32..).step_by(32)) {
+            // Mostly: only the timer's interrupt is, which is private.
+            if shared.bank.busy() == 0 {
+                continue;
+            }
             let active = shared.active_on(vcpu);
             list.offer(&shared.bank, base, active, shared.deliverable_to(vcpu) & gate);
         }
