@@ -8,8 +8,8 @@
 
 use crate::descriptor::LINE;
 use crate::entry::{ADDRESS, PAGE_BITS};
-use crate::tables::{Memory, Tables};
 use crate::fill::PER_LINE;
+use crate::tables::{Memory, Tables};
 use crate::{Error, Progress, STEP};
 use parzelle_paging::ENTRIES;
 

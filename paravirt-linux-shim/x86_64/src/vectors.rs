@@ -8,8 +8,8 @@ use core::mem::offset_of;
 
 use parzelle_abi::info::layout;
 use parzelle_abi::x86_64::{Guest, RESUME_FAST, RESUME_FULL, SHIM, SHIM_END};
-use parzelle_xen::abi::{DOMID_SELF, Hypercall};
 use parzelle_xen::abi::shared::at;
+use parzelle_xen::abi::{DOMID_SELF, Hypercall};
 
 use crate::own::{
     ASIDE, CALL, Cause, EXIT, FAULT, GS_KERNEL, GS_USER, INFO, KEPT, KERNEL_SP, OWN, RAM, RAM_BYTES, ROOT, SAVE,
