@@ -197,7 +197,7 @@ impl Page for Frame {
     }
     #[inline]
     fn any64(&self, at: usize, words: usize) -> u64 {
-        let at = at as u64 % PAGE & !63;
+        let at = (at as u64 % PAGE) & !63;
         let blocks = (words / 8).min(((PAGE - at) / 64) as usize);
         // SAFETY: in a frame of the guest's memory, up to its end; aligned. What others write there
         // meanwhile is seen or not.
