@@ -5,8 +5,8 @@
 #![no_std]
 #![no_main]
 
-use core::fmt::Arguments;
-use parzelle_arch_aarch64::{Board, EarlyTable, boot, panicked, print_to};
+use core::fmt::{Arguments, Write};
+use parzelle_arch_aarch64::{Board, EarlyTable, boot, panicked};
 use parzelle_bsp_drivers::pl011::Pl011;
 
 /// Where the PL011 is; boot.S prints there, too (`__console` in kernel.ld).
@@ -21,8 +21,9 @@ static EARLY_TABLE: EarlyTable = EarlyTable::new(0x4020_0000);
 
 fn print(text: Arguments<'_>) {
     // SAFETY: there is a PL011 on this board, and the kernel's tables map it.
-    let uart = unsafe { Pl011::new(CONSOLE) };
-    print_to(uart, text);
+    let mut uart = unsafe { Pl011::new(CONSOLE) };
+    // A console that fails has nowhere to say so.
+    let _ = uart.write_fmt(text);
 }
 
 /// Where boot.S goes on.

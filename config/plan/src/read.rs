@@ -13,20 +13,10 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 pub enum PlanError {
     /// The blob does not begin with the plan's magic.
     Magic,
-    /// It is of another revision: of the format, or of the kernel interface.
-    Revision {
-        /// What was found.
-        found: u32,
-        /// What this reader knows.
-        known: u32,
-    },
-    /// It ends too early, or begins at an address that is not a multiple of 8.
-    Truncated {
-        /// Bytes there should be.
-        needed: u64,
-        /// Bytes there are.
-        found: u64,
-    },
+    /// It is of another revision, of the format or of the kernel interface: what was found, what this reader knows.
+    Revision(u32, u32),
+    /// It ends too early, or begins at an address that is not a multiple of 8: bytes there should be, bytes there are.
+    Truncated(u64, u64),
     /// Its bytes were changed.
     Digest,
     /// A table does not lie in the blob.
@@ -37,8 +27,8 @@ impl core::fmt::Display for PlanError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             PlanError::Magic => write!(f, "there is no plan where one should begin"),
-            PlanError::Revision { found, known } => write!(f, "the plan has revision {found} instead of {known}"),
-            PlanError::Truncated { needed, found } => write!(f, "the plan has {found} of {needed} bytes"),
+            PlanError::Revision(found, known) => write!(f, "the plan has revision {found} instead of {known}"),
+            PlanError::Truncated(needed, found) => write!(f, "the plan has {found} of {needed} bytes"),
             PlanError::Digest => write!(f, "the plan's digest is wrong: its bytes were changed"),
             PlanError::Table(name) => write!(f, "the plan's table `{name}` lies outside of it"),
         }
@@ -67,10 +57,10 @@ impl<'a> Plan<'a> {
         let header = Self::header(bytes)?;
         for (found, known) in [(header.revision, REVISION), (header.abi, parzelle_abi::REVISION)] {
             if found != known {
-                return Err(PlanError::Revision { found, known });
+                return Err(PlanError::Revision(found, known));
             }
         }
-        let truncated = PlanError::Truncated { needed: header.bytes, found: bytes.len() as u64 };
+        let truncated = PlanError::Truncated(header.bytes, bytes.len() as u64);
         let length = usize::try_from(header.bytes).map_err(|_| truncated)?;
         let bytes = bytes.get(..length).ok_or(truncated)?;
         let digested = bytes.get(offset_of!(Header, revision)..).ok_or(truncated)?;
@@ -81,7 +71,7 @@ impl<'a> Plan<'a> {
     }
 
     fn header(bytes: &'a [u8]) -> Result<&'a Header, PlanError> {
-        let short = PlanError::Truncated { needed: size_of::<Header>() as u64, found: bytes.len() as u64 };
+        let short = PlanError::Truncated(size_of::<Header>() as u64, bytes.len() as u64);
         let (header, _) = Header::ref_from_prefix(bytes).map_err(|_| short)?;
         if header.magic != MAGIC {
             return Err(PlanError::Magic);

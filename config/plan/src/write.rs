@@ -93,7 +93,7 @@ mod tests {
         for length in 0..good.len() {
             let words = aligned(&good);
             let error = Plan::read(&words.as_bytes()[..length]).err().unwrap();
-            assert!(matches!(error, PlanError::Truncated { .. }), "{length}: {error}");
+            assert!(matches!(error, PlanError::Truncated(..)), "{length}: {error}");
         }
     }
 }

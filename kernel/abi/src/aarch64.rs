@@ -70,7 +70,8 @@ pub struct Guest {
     pub translation: [u64; 3],
     /// VMPIDR_EL2 for this vCPU; read at entry when `reset` is 1.
     pub mpidr: u64,
-    /// Bit 0: exit on WFI. Read at entry. Further trap bits are the kernel's.
+    /// Bit 0: exit on WFI. Bit 1: the shim has given the guest the interrupt of its timer, so the
+    /// kernel sets CNTV_CTL.IMASK, as before [`GuestExit::Timer`], and clears the bit. Read at entry.
     pub traps: u64,
     /// MDSCR_EL1, of which the kernel takes SS, KDE and MDE. Read whenever the guest goes on: all its
     /// accesses to debug registers exit, so only the shim changes them.

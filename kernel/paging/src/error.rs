@@ -11,21 +11,13 @@ use core::fmt;
 pub enum MapError {
     /// The arena is too small. A beginning of the mapping is in place: such a root is not to be loaded.
     OutOfTables,
-    /// The field named is no multiple of 4 KiB, or the length is zero.
-    Unaligned {
-        /// The field: `va`, `pa` or `len`.
-        what: &'static str,
-    },
-    /// Something is mapped or linked already at this address.
-    Overlap {
-        /// The first address at which the two meet.
-        va: u64,
-    },
-    /// This address belongs to a subtree that the root was linked to: the mapping would show up in other roots.
-    Shared {
-        /// The first address that is not the root's own.
-        va: u64,
-    },
+    /// The field named (`va`, `pa` or `len`) is no multiple of 4 KiB, or the length is zero.
+    Unaligned(&'static str),
+    /// Something is mapped or linked already: the first address at which the two meet.
+    Overlap(u64),
+    /// The range reaches into a subtree that the root was linked to, so the mapping would show up in other roots: the
+    /// first address that is not the root's own.
+    Shared(u64),
     /// The range leaves the addresses that the format can translate, or can translate to.
     OutOfRange,
     /// Nothing may be both.
@@ -37,9 +29,9 @@ pub enum MapError {
 impl fmt::Display for MapError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
-            MapError::Unaligned { what } => return write!(out, "{what} is no multiple of 4 KiB, or zero"),
-            MapError::Overlap { va } => return write!(out, "{va:#x} is mapped already"),
-            MapError::Shared { va } => return write!(out, "{va:#x} belongs to shared tables"),
+            MapError::Unaligned(what) => return write!(out, "{what} is no multiple of 4 KiB, or zero"),
+            MapError::Overlap(va) => return write!(out, "{va:#x} is mapped already"),
+            MapError::Shared(va) => return write!(out, "{va:#x} belongs to shared tables"),
             MapError::OutOfTables => "no page-table frame is left",
             MapError::OutOfRange => "the range leaves the address space",
             MapError::WritableAndExecutable => "writable and executable",

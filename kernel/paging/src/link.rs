@@ -48,7 +48,7 @@ pub fn subtree<F: Format>(tables: &impl Tables, root: Pa, index: usize) -> Optio
 pub fn link<F: Format>(tables: &mut impl Tables, root: Pa, Subtree { index, table }: Subtree) -> Result<(), MapError> {
     if tables.read(root, index) != 0 {
         let va = address::<F>(index as u64 * F::ROOT.size());
-        return Err(MapError::Overlap { va });
+        return Err(MapError::Overlap(va));
     }
     let shared = true;
     tables.write(root, index, F::table(Table { shared, ..table }));

@@ -66,10 +66,10 @@ fn check<F: Format>(mapping: &Mapping) -> Result<u64, MapError> {
     let (va, pa, len) = (mapping.va, mapping.pa.0, mapping.len);
     for (value, what) in [(va, "va"), (pa, "pa"), (len, "len")] {
         if !value.is_multiple_of(Level::Kib4.size()) {
-            return Err(MapError::Unaligned { what });
+            return Err(MapError::Unaligned(what));
         }
     }
-    let beyond = len.checked_sub(1).ok_or(MapError::Unaligned { what: "len" })?;
+    let beyond = len.checked_sub(1).ok_or(MapError::Unaligned("len"))?;
     let last_va = va.checked_add(beyond).ok_or(MapError::OutOfRange)?;
     let last_pa = pa.checked_add(beyond).ok_or(MapError::OutOfRange)?;
     // Both ends can't lie in different halves of a sign-extended space: no physical range is that long.
@@ -95,10 +95,10 @@ fn check_free<F: Format>(tables: &impl Tables, root: Pa, mut va: u64, last: u64)
     loop {
         let end = walk::<F>(tables, root, va);
         if end.entry != Entry::Empty {
-            return Err(MapError::Overlap { va });
+            return Err(MapError::Overlap(va));
         }
         if end.shared {
-            return Err(MapError::Shared { va });
+            return Err(MapError::Shared(va));
         }
         // To the next entry of that level; there is none if this one reaches to the top of all addresses.
         let in_entry = va | (end.level.size() - 1);

@@ -18,6 +18,9 @@ use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 /// What a core that is elsewhere has passed.
 const ALL: u64 = u64::MAX;
 
+/// The first generation: no call answers so.
+const FIRST: u64 = 16;
+
 /// The generations of one partition.
 #[derive(Debug)]
 pub struct Tlb<'a> {
@@ -26,12 +29,12 @@ pub struct Tlb<'a> {
 }
 
 impl<'a> Tlb<'a> {
-    /// Begins with generation 2, so that none that is waited for looks like a call's "again"; `passed` has one word for each core that the partition's vCPUs
+    /// Begins with generation 16; `passed` has one word for each core that the partition's vCPUs
     /// are on, all of them elsewhere.
     #[must_use]
     pub fn new(passed: &'a [AtomicU64]) -> Tlb<'a> {
         passed.iter().for_each(|core| core.store(ALL, SeqCst));
-        Tlb { generation: AtomicU64::new(2), passed }
+        Tlb { generation: AtomicU64::new(FIRST), passed }
     }
 
     /// The current generation.

@@ -118,7 +118,7 @@ impl Runner {
     /// Runs the guest until it switches this vCPU off (`None`) or comes to an end.
     fn serve(&mut self) -> Result<Option<End>, Failure> {
         self.next_slice();
-        self.prepare();
+        self.prepare(false);
         loop {
             if let Err(refused) = self.vcpu.run(self.interest) {
                 self.look().output.end_line();
@@ -135,8 +135,9 @@ impl Runner {
                 Next::WaitForInterrupt { until } => {
                     let (zero, scale) = self.counter;
                     let until = until.map_or(NEVER, |ticks| deadline(ticks, zero, scale));
-                    self.news |= time::wait(until, self.interest & !event::TIMER);
-                    self.prepare();
+                    let events = time::wait(until, self.interest & !event::TIMER);
+                    self.news |= events;
+                    self.prepare(until != NEVER && events == 0);
                 }
                 Next::Stop => return Ok(None),
                 Next::PowerOff => return Ok(Some(End::PowerOff)),
@@ -175,11 +176,14 @@ impl Runner {
         next
     }
 
-    /// Gets the guest ready to be entered, with what has come meanwhile.
-    fn prepare(&mut self) {
+    /// Gets the guest ready to be entered, with what has come meanwhile. `expired`: its timer has.
+    fn prepare(&mut self, expired: bool) {
         let mut guard = self.look();
         let board = &mut *guard;
         board.input.deliver(|byte| board.vmm.console_input(byte));
+        if expired {
+            self.vcpu.timer_expired(&mut board.vmm);
+        }
         self.vcpu.fill(&mut board.vmm);
         let wake = board.vmm.wake(self.vcpu.index());
         drop(guard);

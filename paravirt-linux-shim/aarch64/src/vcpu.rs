@@ -15,6 +15,8 @@ use parzelle_shim_board::machine::Vmm;
 
 /// [`Guest::traps`]: WFI exits, so that the partition sleeps when its guest does.
 const EXIT_ON_WFI: u64 = 1;
+/// [`Guest::traps`]: the guest has been given its timer's interrupt; the timer itself shall not exit.
+const TIMER_GIVEN: u64 = 2;
 
 /// The vCPUs that were made, as a mask.
 static MADE: AtomicU32 = AtomicU32::new(0);
@@ -69,6 +71,13 @@ impl Vcpu {
         (guest.mpidr, guest.traps, guest.reset) = (mpidr, EXIT_ON_WFI, 1);
         guest.debug_control = 0;
         self.used = 0;
+    }
+
+    /// The guest's timer has expired while it waited: it is given the interrupt, without an exit for
+    /// that.
+    pub fn timer_expired(&mut self, vmm: &mut Vmm) {
+        self.guest().traps |= TIMER_GIVEN;
+        vmm.timer_fired(self.index, false);
     }
 
     /// Gives the guest the interrupts that it shall see next: mostly none.

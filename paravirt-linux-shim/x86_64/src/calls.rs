@@ -75,7 +75,7 @@ impl Calls {
         }
         loop {
             match call(which, arguments) {
-                // Another vCPU is at work on the tables, or has to flush first. (No generation is so low.)
+                // Another vCPU is at work on the tables, or has to flush first.
                 Ok(LATER) => core::hint::spin_loop(),
                 answer => return answer,
             }

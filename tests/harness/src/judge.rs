@@ -133,6 +133,22 @@ mod tests {
     }
 
     #[test]
+    fn an_audit_is_made_and_finds_nothing() {
+        let run = |console: &str| Run {
+            console: Transcript::new(console),
+            complaints: String::new(),
+            ending: Ending::Success,
+            took: Duration::ZERO,
+        };
+        let expect = Expectation::parse("audit = true").unwrap();
+        let demand = expect.demand(Board::QemuQ35X86_64);
+        assert!(judge(&demand, &run("parzelle: tables: audit 9 tables, 0 findings")).is_empty());
+        assert_eq!(judge(&demand, &run("")).len(), 1);
+        assert_eq!(judge(&demand, &run("parzelle: tables: audit 9 tables, 1 finding: …")).len(), 1);
+        assert!(!expect.demand(Board::QemuVirtAarch64).audit);
+    }
+
+    #[test]
     fn order_counts_within_a_partition_only() {
         let expect = "says.a = [\"one\", \"two\"]\nsays.b = [\"zero\"]";
         let good = "[a] one\n[a] two\n[b] zero\n";

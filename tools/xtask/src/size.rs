@@ -21,9 +21,10 @@ const LIMIT: usize = 6_000;
 /// The rooms that are trusted on every board.
 const COMMON: [&str; 5] = ["kernel/abi", "kernel/core", "kernel/paging", "config/plan", "bsp/drivers"];
 
-/// The page-table service of guests whose kernel runs in user mode, what wires it to the processor, and its
-/// interface: rooms of their own, which only such guests use.
-const SERVICE: [&str; 3] = ["kernel/tables", "kernel/arch/x86_64/src/guest", "kernel/abi/src/x86_64/"];
+/// The page-table service of guests whose kernel runs in user mode, what wires it to the processor, its interface,
+/// and the check of what the plan gives it: rooms of their own, which only such guests use.
+const SERVICE: [&str; 4] =
+    ["kernel/tables", "kernel/arch/x86_64/src/guest", "kernel/abi/src/x86_64/", "kernel/core/src/check/"];
 
 /// What is in these rooms for one board only, and so in no other's image.
 fn is_for_another(file: &Path, board: Board) -> bool {

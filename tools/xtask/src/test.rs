@@ -22,7 +22,7 @@ use crate::{setup, size};
 /// What to test.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Only what has this in its name: `format`, `lint`, `size`, `host`, `systems/NAME`.
+    /// Only what has this in its name: `format`, `lint`, `size`, `host`, `million`, `systems/NAME`.
     filter: Option<String>,
     /// Only systems on this board.
     #[arg(long)]
@@ -30,7 +30,8 @@ pub(crate) struct Arguments {
     /// Leave out formatting, lints and the systems that call themselves slow.
     #[arg(long)]
     quick: bool,
-    /// Also what takes long: guests with all of Debian's stock kernels, which are fetched for it.
+    /// Also what takes long: guests with all of Debian's stock kernels, which are fetched for it, and tests with
+    /// a million cases each.
     #[arg(long, conflicts_with = "quick")]
     all: bool,
 }
@@ -96,6 +97,9 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
     if arguments.wants("host") {
         host::test(house, &mut tally)?;
     }
+    if arguments.all && arguments.wants("million") {
+        host::million(house, &mut tally)?;
+    }
     systems::test(house, arguments, &mut versions, &mut tally)?;
     versions.print();
 
@@ -105,7 +109,7 @@ pub(crate) fn run(house: &House, arguments: &Arguments) -> Result<bool> {
     }
     if tally == Tally::default() {
         bail!(
-            "nothing has `{}` in its name; names are `format`, `lint`, `size`, `host` and, for the folders of \
+            "nothing has `{}` in its name; names are `format`, `lint`, `size`, `host`, `million` (with `--all`) and, for the folders of \
              tests/systems, `systems/NAME`",
             arguments.filter.as_deref().unwrap_or_default()
         );

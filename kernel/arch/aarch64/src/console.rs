@@ -7,7 +7,7 @@
 
 use crate::registers::{secure_monitor_call, wait_for_interrupt};
 use aarch64_cpu::registers::{ELR_EL2, ESR_EL2, FAR_EL2, MPIDR_EL1, Readable, SPSR_EL2};
-use core::fmt::{Arguments, Write};
+use core::fmt::Arguments;
 use core::panic::PanicInfo;
 use parzelle_core::machine::Halt;
 use spin::{Mutex, Once};
@@ -29,12 +29,6 @@ pub(crate) fn print(text: Arguments<'_>) {
     });
     printer(text);
     drop(guard);
-}
-
-/// Prints to anything that can be written to.
-pub fn print_to(mut out: impl Write, text: Arguments<'_>) {
-    // A console that fails has nowhere to say so.
-    let _ = out.write_fmt(text);
 }
 
 /// Switches off or resets. Should the firmware return, this core stops.

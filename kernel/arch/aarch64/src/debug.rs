@@ -20,10 +20,10 @@ const MDE: u64 = 1 << 15;
 /// Bits of MDSCR_EL1 that a guest can have: SS, KDE, MDE.
 pub(crate) const CONTROL: u64 = 1 | 1 << 13 | MDE;
 
-/// Loads the given pairs of registers, of whose numbers the processor has those up to the first.
+/// Loads pairs of registers, value and control, of the given numbers, as far as there are so many.
 macro_rules! load_points {
-    ($word:ident, $last:expr, $value:literal $control:literal: $($n:literal)+) => { $(
-        if $n <= $last {
+    ($word:ident, $count:expr, $value:literal $control:literal: $($n:literal)+) => { $(
+        if $n < $count {
             let index = $n * 4 + $value - 4;
             // SAFETY: the register exists; what it does below EL2 is the guest's business.
             unsafe {
@@ -43,8 +43,8 @@ macro_rules! load_points {
 pub(crate) fn load(control: u64, word: impl Fn(usize) -> u64) {
     if control & MDE != 0 {
         let features = ID_AA64DFR0_EL1.get();
-        load_points!(word, features >> 12 & 0xf, 4 5: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-        load_points!(word, features >> 20 & 0xf, 6 7: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        load_points!(word, 1 + (features >> 12 & 0xf), 4 5: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        load_points!(word, 1 + (features >> 20 & 0xf), 6 7: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
     }
     MDSCR_EL1.set(control);
 }

@@ -111,9 +111,8 @@ pub(crate) fn load_virtual(state: &Virtual) {
 }
 
 /// ICC_SGI1R_EL1 (§12.2.21) for SGI 0 to one core.
-pub(crate) const fn kick_word(mpidr: u64) -> u64 {
-    let [aff0, aff1, aff2] = [mpidr & 0xff, mpidr >> 8 & 0xff, mpidr >> 16 & 0xff];
-    let aff3 = mpidr >> 32 & 0xff;
+pub(crate) fn kick_word(mpidr: u64) -> u64 {
+    let [aff0, aff1, aff2, aff3] = [0, 8, 16, 32].map(|shift| mpidr >> shift & 0xff);
     aff3 << 48 | (aff0 / 16) << 44 | aff2 << 32 | aff1 << 16 | 1 << (aff0 % 16)
 }
 

@@ -136,7 +136,12 @@ pub(crate) fn enter(processor: &mut Processor) -> Result<(), Error> {
         parts.page.set(offset_of!(Guest, reset), 0);
         parts.page.set(offset_of!(Guest, frame.pstate), PSTATE_RESET);
     }
-    let exits_on_wait = parts.page.get(offset_of!(Guest, traps)) & 1 != 0;
+    let traps = parts.page.get(offset_of!(Guest, traps));
+    if traps & 2 != 0 {
+        parts.page.set(offset_of!(Guest, traps), traps & !2);
+        parts.guest.flip.timer_control |= 2;
+    }
+    let exits_on_wait = traps & 1 != 0;
     parts.guest.hcr = processor.features.hcr_guest | if exits_on_wait { control::TWI } else { 0 };
     parts.compose(&processor.chip);
     context::save_rest(&mut parts.context.frame);

@@ -41,7 +41,7 @@ mod timer;
 mod virtual_interrupt;
 
 pub use boot::{Board, EarlyTable, boot};
-pub use console::{panicked, print_to};
+pub use console::panicked;
 
 /// Flags of the image's header: little-endian, 4 KiB pages, near the start of RAM.
 const HEADER_FLAGS: u64 = 1 << 1;

@@ -41,6 +41,7 @@ pub(crate) struct Processor {
     /// CPTR_EL2 as it is loaded.
     cptr: u64,
     /// See [`Machine::longest_masked`].
+    #[cfg(feature = "measure")]
     pub(crate) longest: u64,
 }
 
@@ -55,6 +56,7 @@ impl Processor {
             features: control::Features::read(),
             exit: Exit::default(),
             cptr: control::CPTR_FP,
+            #[cfg(feature = "measure")]
             longest: 0,
         }
     }
@@ -264,6 +266,7 @@ impl Machine for Processor {
         memory::quiesce(write);
     }
 
+    #[cfg(feature = "measure")]
     fn longest_masked(&self) -> u64 {
         self.longest
     }

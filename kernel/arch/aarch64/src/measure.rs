@@ -5,7 +5,16 @@
 //! that is shipped has that.
 
 use crate::core_block::Core;
-use crate::registers::{Pmccfiltr, Pmccntr, Pmcntenset, Pmcr};
+use crate::registers::{Pmcr, assembly, system_registers};
+
+system_registers! {
+    /// The cycle counter.
+    Pmccntr "pmccntr_el0",
+    /// Where the cycle counter counts.
+    Pmccfiltr "pmccfiltr_el0",
+    /// Enable of counters.
+    Pmcntenset "pmcntenset_el0",
+}
 
 /// Instructions of entry and exit that lie outside of what is measured.
 const REST: u64 = 50;

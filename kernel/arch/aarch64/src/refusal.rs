@@ -18,24 +18,15 @@ pub(crate) enum Refusal {
     Board(&'static str),
     /// Something that is needed is missing, or can't be read: what would be right.
     Missing(&'static str),
-    /// Something is otherwise than it has to be.
-    Differs {
-        /// What.
-        what: &'static str,
-        /// Which one, where there are several.
-        index: Option<usize>,
-        /// As it has to be.
-        wanted: u64,
-        /// As it is.
-        found: u64,
-    },
+    /// Something is otherwise than it has to be: what, which one where there are several, as it has to be, as it is.
+    Differs(&'static str, Option<usize>, u64, u64),
     /// The arena of page tables does not suffice, or a mapping is wrong: what, where.
     Mapping { what: &'static str, address: u64, error: MapError },
 }
 
 /// Refuses what is otherwise than it has to be.
 pub(crate) fn same(what: &'static str, index: Option<usize>, wanted: u64, found: u64) -> Result<(), Refusal> {
-    if wanted == found { Ok(()) } else { Err(Refusal::Differs { what, index, wanted, found }) }
+    if wanted == found { Ok(()) } else { Err(Refusal::Differs(what, index, wanted, found)) }
 }
 
 impl fmt::Display for Refusal {
@@ -45,7 +36,7 @@ impl fmt::Display for Refusal {
             Refusal::Core(error) => write!(f, "{error}"),
             Refusal::Board(name) => write!(f, "the plan is for another board, this kernel is for {name}"),
             Refusal::Missing(what) => write!(f, "what is needed is missing: {what}"),
-            Refusal::Differs { what, index, wanted, found } => {
+            Refusal::Differs(what, index, wanted, found) => {
                 write!(f, "{what}")?;
                 if let Some(index) = index {
                     write!(f, " {index}")?;

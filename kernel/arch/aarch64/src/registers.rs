@@ -46,6 +46,9 @@ macro_rules! system_registers {
     )+ };
 }
 
+#[cfg(feature = "measure")]
+pub(crate) use system_registers;
+
 system_registers! {
     /// Interrupt acknowledge, group 1.
     IccIar1 "S3_0_C12_C12_0",
@@ -73,12 +76,6 @@ system_registers! {
     Amuserenr "S3_3_C13_C2_3",
     /// Control of the PMU.
     Pmcr "pmcr_el0",
-    /// The cycle counter.
-    Pmccntr "pmccntr_el0",
-    /// Where the cycle counter counts.
-    Pmccfiltr "pmccfiltr_el0",
-    /// Enable of counters.
-    Pmcntenset "pmcntenset_el0",
     /// Control of the CPU interface.
     IccCtlr "S3_0_C12_C12_4",
     /// Keys of pointer authentication, by number: the assembler wants the feature for their names.

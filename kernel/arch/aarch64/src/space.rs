@@ -9,8 +9,8 @@ use crate::refusal::{Refusal, same};
 use parzelle_abi::PAGE;
 use parzelle_paging::{Access, Arena, El2, GuestStage2, MapError, Mapping, Memory, Pa, Stage2, Tables, map};
 use parzelle_plan::{
-    DEVICE, EXECUTE, KernelMapRecord, PartitionRecord, Plan, READ, RegionRecord, SPACE_GUEST, SPACE_HOST, VCPU_FP,
-    VCPU_GUEST, VcpuRecord, WRITE,
+    DEVICE, EXECUTE, KernelMapRecord, Plan, READ, RegionRecord, SPACE_GUEST, SPACE_HOST, VCPU_FP, VCPU_GUEST,
+    VcpuRecord, WRITE,
 };
 
 /// Where the kernel's image lies, from the linker.
@@ -120,12 +120,11 @@ impl Vmids {
 pub(crate) unsafe fn partitions(tables: &mut Arena<'_>, plan: &Plan<'_>, wide_vmid: bool) -> Result<(), Refusal> {
     let vcpus = plan.vcpus();
     let mut space = 0;
-    let regions_of = |partition: &PartitionRecord| partition.regions.of(plan.regions());
     let with_guest = |regions: &[RegionRecord]| regions.iter().any(|region| region.space == SPACE_GUEST);
-    let guests = plan.partitions().iter().filter(|partition| with_guest(regions_of(partition))).count();
+    let guests = plan.partitions().iter().filter(|partition| with_guest(partition.regions.of(plan.regions()))).count();
     let vmids = Vmids::new((plan.partitions().len() + guests) as u64, wide_vmid);
     for partition in plan.partitions() {
-        let regions = regions_of(partition);
+        let regions = partition.regions.of(plan.regions());
         let has_guest = with_guest(regions);
         let mut root = |wanted: u32| -> Result<u64, Refusal> {
             let root = tables.alloc().ok_or(out_of_tables("a space"))?;

@@ -165,22 +165,6 @@ parzelle_entry_end:
     call parzelle_end
     ud2
 
-# A 32-bit syscall (AMD only): told as the exception that Intel's processors raise, at its own address.
-.global parzelle_entry_compat
-parzelle_entry_compat:
-    swapgs
-    mov gs:[{USER_SP}], rsp
-    mov rsp, gs:[{SAVE}]
-    push {USER_DATA}
-    push qword ptr gs:[{USER_SP}]
-    push r11
-    push {USER_CODE_32}
-    sub rcx, 2
-    push rcx
-    push 0
-    push {UD}
-    jmp parzelle_entry_user
-
 # --- Stubs: one for each vector, 16 bytes apart ----------------------------------------------
 .balign 16
 .global parzelle_stubs

@@ -19,8 +19,7 @@ use spin::Once;
 #[cfg(target_os = "none")]
 mod assembly {
     use crate::context::{Context, SAVED, SYSCALL};
-    use crate::descriptors::{USER_CODE_32, USER_DATA};
-    use crate::fault::{EXCEPTIONS, NMI, UD};
+    use crate::fault::{EXCEPTIONS, NMI};
     use crate::guest::sides::OWN_END;
     use crate::percore::{PerCore, SAVE};
     use core::mem::offset_of;
@@ -35,9 +34,6 @@ mod assembly {
         SYSCALL = const SYSCALL,
         EXCEPTIONS = const EXCEPTIONS,
         NMI = const NMI,
-        UD = const UD,
-        USER_DATA = const USER_DATA,
-        USER_CODE_32 = const USER_CODE_32,
         VECTOR = const offset_of!(Context, vector),
         RIP = const offset_of!(Context, rip),
         RFLAGS = const offset_of!(Context, rflags),
@@ -89,17 +85,6 @@ unsafe extern "C" fn parzelle_call(core: *mut Core, number: u64) -> *const Conte
         core.on_call(number, arguments);
     }
     exit(core)
-}
-
-/// A shim resumes its guest with something in the queue: does a step of that; whether it was the last.
-///
-/// # Safety
-/// As [`parzelle_call`].
-#[unsafe(no_mangle)]
-unsafe extern "C" fn parzelle_drain(core: *mut Core) -> bool {
-    // SAFETY: see there.
-    let core = unsafe { &mut *core };
-    guest::drain(&mut core.machine)
 }
 
 /// An interrupt, or an exception of the current vCPU: returns as [`parzelle_call`].

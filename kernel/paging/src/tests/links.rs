@@ -35,7 +35,7 @@ fn linked_roots_see_the_same_and_cannot_extend_it() -> Outcome {
     // Through the link nothing can be added, not even where nothing is mapped; through the owner it can.
     let steps = tables.steps.len();
     let refused = map::<LongMode>(&mut tables, other, &late);
-    assert_eq!(refused, Err(MapError::Shared { va: KERNEL + MIB2 }));
+    assert_eq!(refused, Err(MapError::Shared(KERNEL + MIB2)));
     assert_eq!(tables.steps.len(), steps);
     map::<LongMode>(&mut tables, owner, &late)?;
     assert_eq!(translate::<LongMode>(&tables, other, late.va), tables.asked(late.va));
@@ -56,6 +56,6 @@ fn a_link_needs_a_table_and_a_free_entry() -> Outcome {
     assert!(subtree::<LongMode>(&tables, owner, 255).is_none());
     assert!(subtree::<LongMode>(&tables, owner, 512).is_none());
     let half = subtree::<LongMode>(&tables, owner, 256).ok_or("no table")?;
-    assert_eq!(link::<LongMode>(&mut tables, owner, half).err(), Some(MapError::Overlap { va: KERNEL }));
+    assert_eq!(link::<LongMode>(&mut tables, owner, half).err(), Some(MapError::Overlap(KERNEL)));
     Ok(())
 }

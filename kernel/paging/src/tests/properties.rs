@@ -104,7 +104,7 @@ fn overlap<F: Mmu>(all: &[Mapping], which: usize, pages: i64, len: u64) -> Resul
     let new = Mapping { va: hit.va.wrapping_add_signed(pages * KIB4 as i64), len: len * KIB4, ..hit };
     if let Some(va) = first_clash(all, &new) {
         let steps = tables.steps.len();
-        prop_assert_eq!(map::<F>(&mut tables, root, &new), Err(MapError::Overlap { va }));
+        prop_assert_eq!(map::<F>(&mut tables, root, &new), Err(MapError::Overlap(va)));
         prop_assert_eq!(tables.steps.len(), steps);
     }
     Ok(())

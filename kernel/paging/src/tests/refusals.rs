@@ -38,7 +38,7 @@ fn writable_and_executable_only_behind_a_guests_fence() {
 #[test]
 fn unaligned() {
     let what = |mapping| match refusal::<Stage2>(mapping) {
-        Some(MapError::Unaligned { what }) => what,
+        Some(MapError::Unaligned(what)) => what,
         _ => "nothing",
     };
     assert_eq!(what(data(1, 0, KIB4)), "va");
@@ -127,7 +127,7 @@ fn large_leaves() {
     assert_eq!(tables_needed::<LongMode>(&[data(GIB1, GIB1, GIB1)]), Ok(3));
     assert_eq!(tables_needed::<LongMode>(&[data(GIB1, KIB4, MIB2 + KIB4)]), Ok(5));
     let twice = [data(GIB1, GIB1, GIB1), data(GIB1 + KIB4, 0, KIB4)];
-    assert_eq!(tables_needed::<Stage2>(&twice), Err(MapError::Overlap { va: GIB1 + KIB4 }));
+    assert_eq!(tables_needed::<Stage2>(&twice), Err(MapError::Overlap(GIB1 + KIB4)));
 }
 
 #[test]
@@ -153,6 +153,6 @@ fn an_audit_finds_what_does_not_belong() -> Result<(), MapError> {
     assert_eq!(found, [crate::Malformed { va: 7 * GIB1 }]);
     assert_eq!(translate::<Stage2>(&tables, root, 7 * GIB1), None);
     let taken = map::<Stage2>(&mut tables, root, &data(7 * GIB1, 0, KIB4));
-    assert_eq!(taken, Err(MapError::Overlap { va: 7 * GIB1 }));
+    assert_eq!(taken, Err(MapError::Overlap(7 * GIB1)));
     Ok(())
 }

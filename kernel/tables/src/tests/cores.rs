@@ -22,15 +22,17 @@ fn a_freed_table_waits_for_the_cores_that_may_know_it() {
     world.tlb.enter(0, || {});
     world.tlb.enter(1, || {});
     used(&mut world);
-    assert_eq!(world.create(1, 1, 0), Ok(Progress::Flush(3)));
-    assert_eq!(world.create(1, 1, 0), Ok(Progress::Flush(3)), "no further round");
+    let round = world.tlb.generation() + 1;
+    assert_eq!(world.create(1, 1, 0), Ok(Progress::Flush(round)));
+    assert_eq!(world.create(1, 1, 0), Ok(Progress::Flush(round)), "no further round");
     assert!(world.tlb.is_behind(0) && world.tlb.is_behind(1));
     let mut flushed = false;
     world.tlb.pass(0, || flushed = true);
-    assert!(flushed && !world.tlb.is_behind(0) && !world.tlb.all_passed(3));
-    assert_eq!(world.create(1, 1, 0), Ok(Progress::Flush(3)));
+    assert_eq!([1, 2, 3].map(|mask| world.tlb.unpassed(round, mask)), [None, Some(1), Some(1)]);
+    assert!(flushed && !world.tlb.is_behind(0) && !world.tlb.all_passed(round));
+    assert_eq!(world.create(1, 1, 0), Ok(Progress::Flush(round)));
     world.tlb.leave(1, || {});
-    assert!(world.tlb.all_passed(3) && !world.tlb.is_behind(1));
+    assert!(world.tlb.all_passed(round) && !world.tlb.is_behind(1));
     for frame in 1..COUNT as u64 {
         assert_eq!(world.create(frame, 1, 0), Ok(Progress::Done), "one flush serves them all");
     }

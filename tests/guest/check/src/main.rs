@@ -75,6 +75,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("accessed-bits", dirty::referenced),
     ("soft-dirty", dirty::soft_dirty),
     ("ptrace-step", trace::steps),
+    ("ptrace-points", trace::points),
     ("ptrace-syscall", trace::system_calls),
     ("ptrace-memory", trace::memory),
     ("clock-order", clocks::order),

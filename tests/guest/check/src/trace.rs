@@ -70,6 +70,34 @@ pub(crate) fn steps() -> Verdict {
     equal("the child's result", Status::Exited(77), child.wait()?)
 }
 
+/// The processor stops the child where the parent wants it: at an instruction, and at a write.
+pub(crate) fn points() -> Verdict {
+    let map = Map::private(PAGE, WRITE)?;
+    let child = traced(|| {
+        map.write(0, 1);
+        map.write(8, 1);
+        arch::known_steps() as i32
+    })?;
+    if let Err(absent) = arch::set_watchpoint(&child, Some(map.page(0) + 8)) {
+        request(libc::PTRACE_KILL as _, &child, 0, 0)?;
+        child.wait()?;
+        return Err(absent);
+    }
+    request(libc::PTRACE_CONT as _, &child, 0, 0)?;
+    equal("the write", Status::Stopped(libc::SIGTRAP), child.wait()?)?;
+    arch::set_watchpoint(&child, None)?;
+    request(libc::PTRACE_CONT as _, &child, 0, 0)?;
+    equal("the breakpoint in the code", Status::Stopped(libc::SIGTRAP), child.wait()?)?;
+    arch::skip_breakpoint(&child)?;
+    arch::set_breakpoint(&child, Some(arch::end_of_known_steps() as usize))?;
+    request(libc::PTRACE_CONT as _, &child, 0, 0)?;
+    equal("the breakpoint", Status::Stopped(libc::SIGTRAP), child.wait()?)?;
+    equal("where it is", arch::end_of_known_steps(), arch::program_counter(&registers(&child)?))?;
+    arch::set_breakpoint(&child, None)?;
+    request(libc::PTRACE_CONT as _, &child, 0, 0)?;
+    equal("the child's result", Status::Exited(77), child.wait()?)
+}
+
 /// The parent sees each system call, before and after.
 pub(crate) fn system_calls() -> Verdict {
     const CALLS: usize = 20;

@@ -114,7 +114,7 @@ fn ram() -> Option<Ram> {
 extern "C" fn begin(vcpu: u64) -> ! {
     let header = *Partition::get().header();
     let guest = (header.vcpu_pages + vcpu * PAGE + vcpu_page::GUEST) as *mut Guest;
-    let stack = (header.stack_top - vcpu * header.stack_stride & !15) - 64;
+    let stack = ((header.stack_top - vcpu * header.stack_stride) & !15) - 64;
     let own = guest.wrapping_byte_add(offset_of!(Guest, own)).cast::<u64>();
     // SAFETY: the shim's word of the vCPU page.
     unsafe { own.write_volatile(stack) };
@@ -233,7 +233,9 @@ impl Attack {
         let above = SHIM_END - (self.random.word() & 0x7ff_ffff_ffff) % (SHIM_END - SHIM - (1 << 39)) - 8;
         for address in [kernel, above] {
             // SAFETY: guarded; the kernel's and nobody's, so that nothing of this program is there.
-            let [load, store] = unsafe { [guarded_load(address, 0), guarded_store(address, 7)] };
+            let load = unsafe { guarded_load(address, 0) };
+            // SAFETY: as above.
+            let store = unsafe { guarded_store(address, 7) };
             if load == 0 || store == 0 {
                 self.breach("memory of the kernel was touched");
             }

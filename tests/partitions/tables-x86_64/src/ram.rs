@@ -68,7 +68,7 @@ impl Ram {
 
     /// Makes the tables that make sense what they should be.
     pub(crate) fn repair(self) {
-        let entry = |frame: u64| frame * PAGE | FLAGS;
+        let entry = |frame: u64| (frame * PAGE) | FLAGS;
         for frame in [USER_ROOT, KERNEL_ROOT].into_iter().chain(BELOW) {
             self.clear(frame);
         }

@@ -7,7 +7,7 @@
 //! interface the file puts around its unsafe code.
 
 /// File, and what it wraps.
-const LIST: [(&str, &str); 31] = [
+const LIST: [(&str, &str); 32] = [
     ("partitions/sys/", "the instruction of a kernel call, the counter"),
     ("partitions/rt/src/arch/", "entry and upcall stubs in assembly"),
     ("partitions/rt/src/call.rs", "kernel calls that take numbers only, so that safe code may make them"),
@@ -41,6 +41,7 @@ const LIST: [(&str, &str); 31] = [
         "paravirt-linux-shim/x86_64/src/run.rs",
         "asking for events, and the way into the guest for a vCPU that is complete",
     ),
+    ("paravirt-linux-shim/x86_64/src/space.rs", "single words by addresses that are checked to be the guest's"),
     ("paravirt-linux-shim/x86_64/src/vcpu.rs", "the guest's registers in the vCPU page"),
     ("paravirt-linux-shim/x86_64/src/vectors.rs", "the symbols and the assembly between the guest and the shim"),
     // Tests do on purpose what a program should not be able to do.

@@ -20,7 +20,7 @@ const CHANGED: &str = "has a wrong digest: the image was changed";
 pub(crate) fn plan(memory: &impl Physical, at: u64) -> Result<(Plan<'static>, u64), Refusal> {
     let head = memory.bytes(at, Plan::HEADER_BYTES as u64).ok_or(PlanError::Magic)?;
     let needed = Plan::total_bytes(head)?;
-    let plan = Plan::read(memory.bytes(at, needed).ok_or(PlanError::Truncated { needed, found: 0 })?)?;
+    let plan = Plan::read(memory.bytes(at, needed).ok_or(PlanError::Truncated(needed, 0))?)?;
     let (words, _) = head.as_chunks::<8>();
     let digest = words.get(1).map_or(0, |word| u64::from_le_bytes(*word));
     Ok((plan, digest))

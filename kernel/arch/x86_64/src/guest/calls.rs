@@ -43,30 +43,62 @@ pub(crate) fn call(core: &mut Core, number: u64, arguments: [u64; 5]) -> bool {
     true
 }
 
-/// Does a step of what the current vCPU has queued; whether nothing is left.
-pub(crate) fn drain(machine: &mut Processor) -> bool {
+/// A shim resumes its guest with something in the queue: does a step of that; whether it was the last.
+///
+/// # Safety
+/// Only for the entry, as `parzelle_call`: `core` is this core's state, and nobody else uses it until this returns.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn parzelle_drain(core: *mut Core) -> bool {
+    // SAFETY: see above; interrupts are masked, so no other entry makes a second reference.
+    let machine = unsafe { &mut (*core).machine };
     let page = &mut machine.vcpu_page();
     let tables = machine.space.guest.and_then(|guest| guest.tables.try_lock());
     tables.is_some_and(|mut tables| tables.drain(page) == Ok(Progress::Done))
 }
 
+/// A queue of one element, which was read once.
+struct One(u64, u64);
+
+impl Queue for One {
+    fn count(&self) -> u64 {
+        self.0
+    }
+
+    fn set_count(&mut self, count: u64) {
+        self.0 = count;
+    }
+
+    fn element(&self, _slot: usize) -> u64 {
+        self.1
+    }
+
+    fn set_element(&mut self, _slot: usize, _element: u64) {}
+}
+
 impl Processor {
     fn guest_call(&mut self, guest: &'static Guest, number: u64, [a, b, c, ..]: [u64; 5]) -> Reply {
+        // Segments have nothing to do with tables.
+        if number == GuestCall::SetDescriptor as u64 {
+            let segment = checked(b).ok_or(Error::InvalidArgument as u64)?;
+            let known = self.set_segment(a, segment);
+            return if known { Ok(Some(0)) } else { Err(Error::InvalidArgument as u64) };
+        }
         // Who would have to wait for another core calls again: interrupts are masked here.
         let Some(mut tables) = guest.tables.try_lock() else { return Ok(Some(LATER)) };
         // What is queued holds before anything else does. Both in one call would take too long, but for one entry.
         let mut page = self.vcpu_page();
-        let queued = page.count();
-        if queued != 0 {
-            let little = queued == 1 && Element(page.element(0)).is_one();
+        let (queued, first) = (page.count(), page.element(0));
+        if queued == 1 && Element(first).is_one() && number != GuestCall::Drain as u64 {
+            // An entry that is refused is absent; the caller of something else is not told.
+            let _ = tables.drain(&mut One(1, first));
+            page.set_count(0);
+        } else if queued != 0 {
             let drained = tables.drain(&mut page);
             match number {
-                // An entry that is refused is absent; the caller of something else is not told.
                 _ if number == GuestCall::Drain as u64 => {
                     let done = drained.map_err(|error| error as u64)? == Progress::Done;
                     return Ok(Some(if done { 0 } else { AGAIN }));
                 }
-                _ if little => {}
                 RESUME_FAST | RESUME_FULL if drained == Ok(Progress::Done) => {}
                 _ => return Ok(Some(LATER)),
             }
@@ -89,13 +121,12 @@ impl Processor {
                 Progress::Done
             }
             _ if number == GuestCall::Flush as u64 => return Ok(Some(self.flush_vcpus(guest, a, b))),
-            _ if number == GuestCall::SetDescriptor as u64 => {
-                let segment = checked(b).ok_or(Error::InvalidArgument as u64)?;
-                let known = self.set_segment(a, segment);
-                return if known { Ok(Some(0)) } else { Err(Error::InvalidArgument as u64) };
-            }
             #[cfg(feature = "audit")]
-            super::audit::AUDIT => return Ok(Some(Processor::audit_guest(guest))),
+            super::audit::AUDIT => {
+                // It takes the lock itself.
+                drop(tables);
+                return Ok(Some(Processor::audit_guest(guest)));
+            }
             RESUME_FAST | RESUME_FULL => {
                 self.resume_guest(number == RESUME_FAST);
                 return Ok(None);

@@ -7,6 +7,7 @@
 
 use super::sides::{FLAGS, OWN_END, SIDES, Sides};
 use crate::context::{Context, SAVED};
+use crate::descriptors::{USER_CODE_32, USER_DATA};
 use crate::fault;
 use crate::percore::{PerCore, SAVE};
 use crate::registers::flags::{RF, TF};
@@ -24,6 +25,9 @@ core::arch::global_asm!(
     // #GP, the number that the manual has for it.
     GP = const 13,
     DB = const fault::DB,
+    UD = const fault::UD,
+    USER_DATA = const USER_DATA,
+    USER_CODE_32 = const USER_CODE_32,
     PF = const fault::PF,
     STEP = const TF | RF,
     VECTOR = const offset_of!(Context, vector),

@@ -26,7 +26,7 @@ pub(crate) mod sides;
 mod turns;
 mod window;
 
-pub(crate) use calls::{call, drain};
+pub(crate) use calls::call;
 pub(crate) use make::make;
 
 use core::sync::atomic::{AtomicU64, AtomicUsize};

@@ -50,54 +50,72 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn play(steps: Vec<Step>, queues: bool) -> Result<(), TestCaseError> {
+    let house = House::sized(&[0, 1, 1], 0x1800);
+    let mut setup = house.setup();
+    setup.queues = queues;
+    let domain = crate::domain::Domain::new(setup).unwrap();
+    // Who waits for what never comes is ended.
+    let host = FakeHost::when_idle(|host| {
+        domain.end(0, host);
+        News::default()
+    });
+    for step in steps {
+        match step {
+            Step::Call(vcpu, call, arguments) => {
+                let cpu = Cpu { house: &house, domain: &domain, index: vcpu, host: &host };
+                let mut all = [0; 6];
+                all[..3].copy_from_slice(&arguments);
+                let call = Call { number: CALLS[call], arguments: all };
+                let Ok(request) = call.decode(&house.guest) else { continue };
+                let answer = domain.handle(vcpu, &request, &house.guest, cpu.host);
+                let Some(answer) = answer else { continue };
+                // With a repeating timer that nobody hears one sleeps for ever, and rightly so.
+                let sleeps = matches!(answer.next, Next::Block | Next::Poll(_));
+                if !(sleeps && host.state.lock().unwrap().timer.is_some())
+                    && domain.pause(vcpu, answer.next, &house.guest, &host) == Turn::Over
+                {
+                    prop_assert!(domain.is_over());
+                    return Ok(());
+                }
+            }
+            Step::Scribble(at, value) => house.guest.put(at, &value).unwrap(),
+            Step::Shared(0, at, value) => house.shared.store64(at, value),
+            Step::Shared(1, at, value) => house.console.store64(at, value),
+            Step::Shared(page, at, value) => house.guest.frames.0[page].store64(at, value),
+            Step::Told(vcpu, timer, kick, input) => {
+                domain.events(vcpu, News { timer, kick, input });
+                if domain.is_up(vcpu) {
+                    let _ = domain.before_guest(vcpu, &house.guest, &host);
+                }
+            }
+            Step::Type(byte) => host.state.lock().unwrap().typed.push_back(byte),
+            Step::Pass(ns) => host.pass(ns.into()),
+        }
+    }
+    let state = host.state.lock().unwrap();
+    prop_assert!(state.printed.len() <= 120 * 4096);
+    prop_assert!(state.kicked.iter().all(|vcpu| *vcpu < 3));
+    Ok(())
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(step(), 1..120)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
-    fn whatever_a_guest_does_has_an_answer(steps in prop::collection::vec(step(), 1..120), queues: bool) {
-        let house = House::sized(&[0, 1, 1], 0x1800);
-        let mut setup = house.setup();
-        setup.queues = queues;
-        let domain = crate::domain::Domain::new(setup).unwrap();
-        // Who waits for what never comes is ended.
-        let host = FakeHost::when_idle(|host| {
-            domain.end(0, host);
-            News::default()
-        });
-        for step in steps {
-            match step {
-                Step::Call(vcpu, call, arguments) => {
-                    let cpu = Cpu { house: &house, domain: &domain, index: vcpu, host: &host };
-                    let mut all = [0; 6];
-                    all[..3].copy_from_slice(&arguments);
-                    let call = Call { number: CALLS[call], arguments: all };
-                    let Ok(request) = call.decode(&house.guest) else { continue };
-                    let answer = domain.handle(vcpu, &request, &house.guest, cpu.host);
-                    let Some(answer) = answer else { continue };
-                    // With a repeating timer that nobody hears one sleeps for ever, and rightly so.
-                    let sleeps = matches!(answer.next, Next::Block | Next::Poll(_));
-                    if !(sleeps && host.state.lock().unwrap().timer.is_some())
-                        && domain.pause(vcpu, answer.next, &house.guest, &host) == Turn::Over
-                    {
-                        prop_assert!(domain.is_over());
-                        return Ok(());
-                    }
-                }
-                Step::Scribble(at, value) => house.guest.put(at, &value).unwrap(),
-                Step::Shared(0, at, value) => house.shared.store64(at, value),
-                Step::Shared(1, at, value) => house.console.store64(at, value),
-                Step::Shared(page, at, value) => house.guest.frames.0[page].store64(at, value),
-                Step::Told(vcpu, timer, kick, input) => {
-                    domain.events(vcpu, News { timer, kick, input });
-                    if domain.is_up(vcpu) {
-                        let _ = domain.before_guest(vcpu, &house.guest, &host);
-                    }
-                }
-                Step::Type(byte) => host.state.lock().unwrap().typed.push_back(byte),
-                Step::Pass(ns) => host.pass(ns.into()),
-            }
-        }
-        let state = host.state.lock().unwrap();
-        prop_assert!(state.printed.len() <= 120 * 4096);
-        prop_assert!(state.kicked.iter().all(|vcpu| *vcpu < 3));
+    fn whatever_a_guest_does_has_an_answer(steps in steps(), queues: bool) {
+        play(steps, queues)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(18_000))]
+    #[test]
+    #[ignore = "a million steps"]
+    fn whatever_a_guest_does_has_an_answer_a_million_times(steps in steps(), queues: bool) {
+        play(steps, queues)?;
     }
 }

@@ -180,8 +180,20 @@ fn registers() -> impl Strategy<Value = Registers> {
     any::<[u64; 16]>().prop_map(|general| Registers { general, rip: IP, rflags: 2 })
 }
 
+/// Whatever the bytes, addresses and results are made without a panic.
+fn execute(bytes: &[u8], mut registers: Registers, old: u64) {
+    if let Some(Instruction { length, operation: Operation::Store(store) }) = decode(bytes) {
+        let _ = store.address(&registers, length, Bases::default());
+        let _ = store.execute(old, &mut registers);
+    }
+}
+
+fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(any::<u8>(), 0..20)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(50_000))]
+    #![proptest_config(ProptestConfig::with_cases(5_000))]
 
     #[test]
     fn near_our_instructions_both_agree(bytes in near_ours(), registers in registers()) {
@@ -189,15 +201,30 @@ proptest! {
     }
 
     #[test]
-    fn on_random_bytes_both_agree(bytes in prop::collection::vec(any::<u8>(), 0..20), registers in registers()) {
+    fn on_random_bytes_both_agree(bytes in any_bytes(), registers in registers()) {
         compare(&bytes, &registers);
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in near_ours(), mut registers in registers(), old: u64) {
-        if let Some(Instruction { length, operation: Operation::Store(store) }) = decode(&bytes) {
-            let _ = store.address(&registers, length, Bases::default());
-            let _ = store.execute(old, &mut registers);
-        }
+    fn no_bytes_make_it_panic(bytes in near_ours(), registers in registers(), old: u64) {
+        execute(&bytes, registers, old);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000_000))]
+
+    #[test]
+    #[ignore = "a million instructions"]
+    fn near_our_instructions_both_agree_a_million_times(bytes in near_ours(), registers in registers(), old: u64) {
+        compare(&bytes, &registers);
+        execute(&bytes, registers, old);
+    }
+
+    #[test]
+    #[ignore = "a million instructions"]
+    fn on_random_bytes_both_agree_a_million_times(bytes in any_bytes(), registers in registers(), old: u64) {
+        compare(&bytes, &registers);
+        execute(&bytes, registers, old);
     }
 }

@@ -108,6 +108,28 @@ pub(crate) fn system_call(registers: &Registers) -> u64 {
     registers[8]
 }
 
+/// Has a traced program stop before it writes one of eight bytes, or no longer.
+pub(crate) fn set_watchpoint(child: &Child, address: Option<usize>) -> Verdict {
+    // Enabled, all eight bytes, stores.
+    set_point(child, 0x403, address, 1 | 0xff << 5 | 2 << 3)
+}
+
+/// Has a traced program stop at an instruction, or no longer.
+pub(crate) fn set_breakpoint(child: &Child, address: Option<usize>) -> Verdict {
+    set_point(child, 0x402, address, 1 | 0xf << 5)
+}
+
+/// Sets the first point of a kind: NT_ARM_HW_BREAK or NT_ARM_HW_WATCH.
+fn set_point(child: &Child, kind: usize, address: Option<usize>, control: u64) -> Verdict {
+    let mut state = [0, address.unwrap_or(0) as u64, if address.is_some() { control } else { 0 }];
+    let mut part = libc::iovec { iov_base: (&raw mut state).cast(), iov_len: size_of_val(&state) };
+    let kind = std::ptr::without_provenance_mut::<()>(kind);
+    // SAFETY: as many bytes as are said.
+    let result = unsafe { libc::ptrace(libc::PTRACE_SETREGSET as _, child.pid(), kind, &raw mut part) };
+    check(result as i32)?;
+    Ok(())
+}
+
 /// Moves a traced program over the breakpoint that it stands at.
 pub(crate) fn skip_breakpoint(child: &Child) -> std::io::Result<()> {
     let mut registers = trace::registers(child)?;

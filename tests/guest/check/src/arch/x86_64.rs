@@ -15,7 +15,7 @@ use guest_support::attempt;
 use guest_support::process::Child;
 
 use crate::runner::Check;
-use crate::verdict::{Verdict, equal};
+use crate::verdict::{Verdict, absent, equal};
 
 pub(crate) use hostile::hostile_returns;
 pub(crate) use privilege::privileged_instructions;
@@ -152,6 +152,16 @@ unsafe extern "C" {
 /// Runs the instructions that are counted, behind a breakpoint; returns 77.
 pub(crate) fn known_steps() -> usize {
     check_steps()
+}
+
+/// The shim has no breakpoints of the processor's.
+pub(crate) fn set_watchpoint(_: &Child, _: Option<usize>) -> Verdict {
+    absent("hardware breakpoints don't break")
+}
+
+/// As [`set_watchpoint`].
+pub(crate) fn set_breakpoint(_: &Child, _: Option<usize>) -> Verdict {
+    absent("hardware breakpoints don't break")
 }
 
 /// Where the counted instructions end.

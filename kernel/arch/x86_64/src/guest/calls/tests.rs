@@ -10,7 +10,6 @@
 use super::*;
 use crate::boot::Features;
 use crate::context::Context;
-use crate::descriptors::Gdt;
 use crate::guest::Guest;
 use crate::guest::segments::GUESTS;
 use crate::guest::sides::{FLAGS, LOCAL_TABLE};
@@ -38,6 +37,8 @@ const FRAMES: usize = 48;
 const CORES: usize = 2;
 /// A core's: its context and LDT, its vCPU page.
 const OWN: usize = 3;
+/// The partition's root.
+const ROOT: u64 = 0x7000;
 const PAGES: usize = POOL + FRAMES + CORES * OWN;
 
 #[repr(C, align(4096))]
@@ -92,25 +93,22 @@ impl World {
             regions,
             roots: several(CORES, || [0; 2]),
             slots: [[0x1063; 16], [0x2063; 16]],
-            host: 0x7000,
+            host: ROOT,
             tlb,
         };
         // SAFETY: the memory is the test's, and is used by nobody else while the world is there.
         let window = unsafe { Window::new(physical(0), POOL as u32) };
         let tables = Tables::new(setup, window).unwrap();
-        let context = |number: usize| base + (POOL + FRAMES + number * OWN) as u64 * PAGE;
+        let own = |number| base + (POOL + FRAMES + number * OWN) as u64 * PAGE;
         let guest: &'static Guest = keep(Guest {
             empty: tables.roots(usize::MAX)[1],
             tables: TicketMutex::new(tables),
             tlb,
-            vcpus: keep(core::array::from_fn::<_, CORES, _>(|number| (number as u32, context(number)))),
+            vcpus: keep([(0, own(0)), (1, own(1))]),
             life: AtomicU64::new(1),
             cleared: AtomicUsize::new(0),
         });
-        let cores = core::array::from_fn(|number| {
-            let own = POOL + FRAMES + number * OWN;
-            processor(number, guest, base + own as u64 * PAGE)
-        });
+        let cores = core::array::from_fn(|number| processor(number, guest, own(number)));
         World { base, guest, cores, counts: vec![0; POOL], _memory: memory }
     }
 
@@ -145,7 +143,7 @@ fn processor(number: usize, guest: &'static Guest, own: u64) -> Processor {
     let registers = unsafe { Registers::new(0) };
     let clock = Clock::new(0, 1_000_000_000);
     let module = keep(Module {
-        spaces: keep([Space { root: 0x7000, ports: &[], guest: Some(guest) }]),
+        spaces: keep([Space { root: ROOT, ports: &[], guest: Some(guest) }]),
         root: 0x3000,
         timer: Timer { clock, rate: Rate::new(1_000_000_000), deadline: true, local: Local::new(registers) },
         io: IoApic::new(registers, &[]),
@@ -154,7 +152,7 @@ fn processor(number: usize, guest: &'static Guest, own: u64) -> Processor {
     });
     let block = Box::leak(PerCore::new_box_zeroed().unwrap());
     let mut core = Processor::new(module, number as u32, block, keep(Context::default()));
-    core.space = Space { root: 0x7000, ports: &[], guest: Some(guest) };
+    core.space = Space { root: ROOT, ports: &[], guest: Some(guest) };
     core.context = own;
     core.page = (own + 2 * PAGE).wrapping_sub(PRIVATE);
     (core.page_virtual, core.index, core.flags) = (abi::SHIM + 0x8_0000, number as u32, VCPU_FP | VCPU_GUEST);
@@ -180,7 +178,7 @@ fn entry(c: u64) -> u64 {
     match c & 15 {
         0 => c >> 4,
         1 => (c >> 4 & 0xfff | 1 << 63) | (c >> 16 & 63) << 12,
-        _ => 0x67 | (c >> 16 & 63) % 50 << 12,
+        _ => 0x67 | ((c >> 16 & 63) % 50) << 12,
     }
 }
 
@@ -210,7 +208,10 @@ impl World {
             50..54 => {
                 let mut page = core.vcpu_page();
                 use parzelle_tables::Queue;
-                page.set_element(a as usize % QUEUE, if c & 1 == 0 { b } else { b % 48 << 12 | (c >> 8) % 512 << 3 });
+                page.set_element(
+                    a as usize % QUEUE,
+                    if c & 1 == 0 { b } else { (b % 48) << 12 | ((c >> 8) % 512) << 3 },
+                );
                 page.set_count(if c & 0x70 == 0 { c >> 8 } else { a % 66 });
             }
             // Anything in what the shim has of the guest.
@@ -234,14 +235,19 @@ impl World {
                 let guarded = (abi::vector::GUARDED..abi::vector::END).contains(&(b % 0x1000));
                 assert_eq!(core.repair(c), guarded);
             }
-            60 | 61 => self.cores[here].pass(guest),
+            60 => self.cores[here].forget(),
+            61 => _ = drain(&mut self.cores[here]),
             62 => guest.tlb.enter(here, || {}),
             _ if a == 1 => {
+                // As at a restart: all vCPUs stop, all is taken from them, they start.
                 for core in &mut self.cores {
-                    let context = core.context.wrapping_sub(PRIVATE);
-                    core.stopped(&VcpuRecord { context, ..VcpuRecord::default() });
+                    let vcpu = VcpuRecord { context: core.context.wrapping_sub(PRIVATE), ..VcpuRecord::new_zeroed() };
+                    core.stopped(&vcpu);
                 }
-                while self.cores[0].reset(0) {}
+                while self.cores[here].reset(0) {}
+                for core in &mut self.cores {
+                    core.start(abi::VECTORS, 0, [0; 2], &VcpuHead::default());
+                }
             }
             _ => _ = guest.tlb.round(),
         }
@@ -275,8 +281,6 @@ fn attack(ops: &[Op], audit: usize) {
     }
     world.check();
 }
-
-const _: () = assert!(size_of::<Gdt>() == 128);
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]

@@ -127,7 +127,7 @@ pub(crate) fn from_64_bit() -> Verdict {
     let mut text = [0; 8];
     File::from(read).read_exact(&mut text)?;
     equal("what was written", b"thirty-2", &text)?;
-    for number in [451_usize, 5000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff] {
+    for number in [1023_usize, 5000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff] {
         equal(format!("call {number:#x}"), Ok(-libc::ENOSYS), call(number, [0; 3]))?;
     }
     for _ in 0..500 {
