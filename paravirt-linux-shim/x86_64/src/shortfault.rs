@@ -71,6 +71,11 @@ impl Runner {
         let mode = if user { Mode::User } else { Mode::Kernel };
         let is_table = !user && error & TABLE == TABLE;
         let stored = is_table && self.quick_store(address).is_some();
+        if !stored {
+            // What looked at the instruction may have faulted itself.
+            let page = self.vcpu.page();
+            (page.vector, page.error, page.address) = (vector::PAGE.into(), error, address);
+        }
         let done = stored || self.space.fault(address, error, mode) == Fault::Mended;
         if done {
             *self.vcpu.own(own::EXIT) = run::exit(user, false);
