@@ -43,9 +43,6 @@ mod virtual_interrupt;
 pub use boot::{Board, EarlyTable, boot};
 pub use console::panicked;
 
-/// Flags of the image's header: little-endian, 4 KiB pages, near the start of RAM.
-const HEADER_FLAGS: u64 = 1 << 1;
-
 /// A block of normal memory in the early table: valid, write-back (MAIR 1), inner shareable,
 /// accessed. In the format of `parzelle_paging::El2`.
 const EARLY_NORMAL: u64 = 1 | 1 << 2 | 1 << 6 | 3 << 8 | 1 << 10;
@@ -59,7 +56,8 @@ const SCTLR: u64 = 0x30c5_1835;
 #[cfg(target_arch = "aarch64")]
 core::arch::global_asm!(
     include_str!("boot.S"),
-    flags = const HEADER_FLAGS,
+    // Of the image's header: little-endian, 4 KiB pages, near the start of RAM.
+    flags = const 1 << 1,
     mair = const parzelle_paging::El2::MAIR,
     tcr = const TCR,
     sctlr = const SCTLR,
