@@ -11,9 +11,10 @@ use crate::entry::{PAGE_BITS, locate};
 use crate::tables::{Memory, ROOT, Tables};
 use crate::{Error, Progress};
 
-/// How much a step does, at most. What a leaf that is there costs counts 1, a reference 2, a line as such 2: so it
-/// is up to two lines of leaves, or one of references, and of lines with less in them more.
-pub const STEP: usize = 22;
+/// How much a step of the queue does, at most. A leaf that the guest has, or had, counts 1, a reference 2, a line as such 2.
+pub const STEP: usize = 18;
+/// What reading may do beyond a full line.
+const MORE: usize = 4;
 /// What a line as such counts.
 pub(crate) const PER_LINE: usize = 2;
 
@@ -43,7 +44,7 @@ impl<M: Memory> Tables<'_, M> {
         self.free = if table.link == 0 { (0, 0) } else { (table.link, last) };
         *table = Descriptor { state: State::Filling, level, link, place, todo: lines, ..Descriptor::default() };
         *name = number;
-        self.read_line(number)
+        self.read_lines(number, 0)
     }
 
     /// Reads lines of the guest's table (again) and goes on with those not read so far, a [`STEP`]
@@ -55,21 +56,21 @@ impl<M: Memory> Tables<'_, M> {
     pub fn fill(&mut self, frame: u64, lines: u64) -> Result<Progress, Error> {
         let number = self.live(frame)?;
         self.descriptor_mut(number)?.todo |= lines;
-        self.read_line(number)
+        self.read_lines(number, MORE)
     }
 
-    /// One step of reading.
-    fn read_line(&mut self, number: u32) -> Result<Progress, Error> {
+    /// One step of reading: a full line, or some with less in them, by `more` more.
+    fn read_lines(&mut self, number: u32, more: usize) -> Result<Progress, Error> {
         let Descriptor { mut todo, .. } = *self.descriptor(number)?;
         let each = self.cost(number);
-        let mut budget = STEP;
+        let mut budget = PER_LINE + LINE * each + more / each;
         let mut result = Ok(());
         while budget >= PER_LINE + LINE * each
             && let Some(line) = first_line(todo)
         {
-            let (done, present) = self.synchronise(number, line);
+            let (done, worked) = self.synchronise(number, line);
             result = result.and(done);
-            budget -= PER_LINE + present * each;
+            budget -= PER_LINE + worked * each;
             todo &= todo.wrapping_sub(1);
         }
         let table = self.descriptor_mut(number)?;

@@ -33,7 +33,7 @@ impl<M: Memory> Tables<'_, M> {
     /// it looks at nothing twice.
     #[inline]
     pub(crate) fn synchronise_leaf(&mut self, frame: u64, index: usize) -> Option<Result<(), Error>> {
-        let number = *self.set.names.get(frame as usize).filter(|_| self.resetting.is_none())?;
+        let number = *self.set.names.get(self.clip(frame) as usize).filter(|_| self.resetting.is_none())?;
         // The first of the pool has no name: it has no level either.
         let table = self.set.descriptors.get_mut(number as usize)?;
         if table.level != 1 || table.state == State::Dying {
@@ -46,8 +46,9 @@ impl<M: Memory> Tables<'_, M> {
         Some(word.map(|_| ()))
     }
 
-    /// Makes entries of one line what the guest's memory says now; absent, if that is refused. How many
-    /// are present then. The hottest loop of all: what it needs to know of the table it learns once.
+    /// Makes entries of one line what the guest's memory says now; absent, if that is refused. How many gave work:
+    /// those that the guest has, refused or not. The hottest loop of all: what it needs to know of the table it
+    /// learns once.
     #[inline(never)]
     pub(crate) fn synchronise(&mut self, number: u32, entries: Range<usize>) -> (Result<(), Error>, usize) {
         let &Descriptor { level, place, lines, .. } = match self.descriptor(number) {
@@ -56,35 +57,34 @@ impl<M: Memory> Tables<'_, M> {
         };
         let line = 1 << (entries.start / LINE);
         let used = lines & line != 0;
-        let (mut present, mut result) = (0, Ok(()));
+        let (mut present, mut result, mut worked) = (false, Ok(()), 0);
         if level != 1 {
             for index in entries {
                 let entry = self.memory.guest(place + (index as u64) * 8);
                 // Most are absent, and were.
                 if used || entry & PRESENT != 0 {
                     result = result.and(self.put_reference(number, index, entry, false));
-                    present += usize::from(entry & PRESENT != 0);
+                    worked += 1;
                 }
             }
-            return (result, present);
+            return (result, worked);
         }
         for index in entries {
             let entry = self.memory.guest(place + (index as u64) * 8);
+            worked += usize::from(entry & PRESENT != 0 || used);
             let word = leaf(self.set.regions, entry).unwrap_or_else(|error| {
                 result = Err(error);
                 0
             });
             if word != 0 || used {
-                present += usize::from(word != 0);
+                present |= word != 0;
                 self.memory.set_entry(number, index, word);
             }
         }
-        if present != 0
-            && let Ok(table) = self.descriptor_mut(number)
-        {
+        if present && let Ok(table) = self.descriptor_mut(number) {
             table.lines = lines | line;
         }
-        (result, present)
+        (result, worked)
     }
 
     /// Puts a reference into a table of a level above 1, or nothing. If it is refused: keeps the old

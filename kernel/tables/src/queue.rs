@@ -71,6 +71,9 @@ pub trait Queue {
     fn set_element(&mut self, slot: usize, element: u64);
 }
 
+/// What an element counts in a step that is more than an entry.
+const PER_ELEMENT: usize = 6;
+
 impl<M: Memory> Tables<'_, M> {
     /// Does what the queue says, a [`STEP`] at a time (an element for one entry counts as a line). Elements for frames without a table are dropped.
     ///
@@ -98,29 +101,29 @@ impl<M: Memory> Tables<'_, M> {
         let mut budget = STEP;
         let mut result = Ok(());
         // Less than this is not worth going on for.
-        while count > 0 && budget >= 2 * PER_LINE {
+        while count > 0 && budget >= PER_ELEMENT {
             let element = Element(queue.element(count - 1));
             if element.is_one()
                 && let Some(done) = self.synchronise_leaf(element.frame(), element.index())
             {
                 result = result.and(done);
                 count -= 1;
-                budget -= PER_LINE;
+                budget -= PER_LINE + 1;
                 continue;
             }
             let Ok(number) = self.live(element.frame()) else {
                 count -= 1;
-                budget -= 1;
+                budget -= PER_LINE + 2;
                 continue;
             };
             let entries = element.entries();
             // To the end of the line, at most.
             let each = self.cost(number);
-            let most = entries.start + (budget - PER_LINE) / each;
+            let most = entries.start + (1 + budget - PER_ELEMENT) / each;
             let end = entries.end.min(most).min((entries.start | (LINE - 1)) + 1);
-            let (done, present) = self.synchronise(number, entries.start..end);
+            let (done, worked) = self.synchronise(number, entries.start..end);
             result = result.and(done);
-            budget -= PER_LINE + present * each;
+            budget = budget.saturating_sub(PER_ELEMENT + worked * each);
             if end < entries.end {
                 queue.set_element(count - 1, Element::new(element.frame(), end, entries.end - end).0);
             } else {

@@ -11,7 +11,7 @@ use parzelle_rt::abi::event;
 use parzelle_rt::abi::health::Mode;
 use parzelle_rt::health::{End, finish, own_statistics};
 use parzelle_rt::time::{MILLISECOND, SECOND};
-use parzelle_rt::{Error, Partition, VcpuPage, now, wait};
+use parzelle_rt::{Error, Partition, VcpuPage, now, println, wait};
 use test_support::{Test, Witness};
 
 /// The distance of windows.
@@ -54,7 +54,11 @@ fn main() -> Result<(), Error> {
         accounts.health_events,
         accounts.restarts,
     );
-    test.within("lateness", latest, 0, most.unwrap_or(u64::MAX));
+    match own.longest_masked {
+        0 => test.within("lateness", latest, 0, most.unwrap_or(u64::MAX)),
+        // A kernel that measures itself is slower: its figure is the result, not the starts.
+        masked => println!("##{{\"bench\":\"longest_masked_path\",\"instructions\":{masked}}}"),
+    }
     test.verdict();
     finish(End::Stop)
 }
