@@ -14,7 +14,7 @@
 # from going on by guess with the wrong one (CVE-2019-1125).
 
 .section .text.trap, "ax"
-.global parzelle_save_call, parzelle_iret, parzelle_entry_user, parzelle_entry_end
+.global parzelle_entry_own, parzelle_save_call, parzelle_iret, parzelle_entry_user, parzelle_entry_end
 
 # The general registers, so that they lie as in `Context`.
 .macro push_registers
@@ -110,6 +110,7 @@ parzelle_entry_user:
     mov rax, [rsp + 8 + {RIP} - {VECTOR}]
     cmp rax, [rsp + 8 + {OWN_END} - {VECTOR}]
     jge parzelle_reflect_trap
+parzelle_entry_own:
     pop rax
 entry_save:
     push_registers

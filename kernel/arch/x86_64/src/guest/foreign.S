@@ -39,6 +39,9 @@ to_shim:
 parzelle_reflect_trap:
     push rcx
     mov rcx, [rsp + 16 + {PAGE} - {VECTOR}]
+    # A program without a guest comes here by one jump, to the largest signed number; its fault is its own.
+    test rcx, rcx
+    jz 3f
     mov [rcx + {G_RIP}], rax
     .macro tell to, from
     mov rax, [rsp + 16 + \from - {VECTOR}]
@@ -71,6 +74,9 @@ parzelle_reflect_trap:
     mov rax, dr6
     mov dr6, r11
     jmp 1b
+
+3:  pop rcx
+    jmp parzelle_entry_own
 
 # The shim goes on in the guest context. Who has no guest goes the long way.
 parzelle_resume:

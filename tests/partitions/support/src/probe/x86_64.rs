@@ -73,7 +73,7 @@ instructions! { PRIVILEGED:
     "mov edx, 0x64; out dx, al" "mov edx, 0x80; insb"
     "int 0" "int 2" "int 8" "int 13" "int 14" "int 0x20" "int 0x30" "int 0x80" "int 0xff"
     "ud2" "vmcall" "vmlaunch" "vmxoff" "vmmcall" "vmrun" "stgi" "clgi" "skinit" "rsm"
-    "monitor" "mwait" "xsetbv" "mov ss, di" "mov ds, sp" "mov ax, 0x10; mov ds, ax"
+    "monitor" "mwait" "xsetbv" "mov edi, 0x13; mov ss, di" "mov ds, sp" "mov ax, 0x10; mov ds, ax"
     "mov ax, 0xfff8; mov es, ax" "sysenter"
 }
 
