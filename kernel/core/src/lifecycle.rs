@@ -186,8 +186,7 @@ impl<M: Machine> CoreState<M> {
             self.machine.quiesce(write);
             return true;
         }
-        // One is the guest's, see `work`.
-        let Some(unit) = (unit - partition.quiesces.len()).checked_sub(1) else { return true };
+        let unit = unit - partition.quiesces.len();
         if let Some(port) = partition.ports.get(unit) {
             if port.direction == DESTINATION
                 && let Some(channel) = self.shared.channels.get(port.channel as usize)

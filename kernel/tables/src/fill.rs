@@ -14,7 +14,7 @@ use crate::{Error, Progress};
 /// How much a step of the queue does, at most. A leaf that the guest has, or had, counts 1, a reference 2, a line as such 2.
 pub const STEP: usize = 18;
 /// What reading may do beyond a full line.
-const MORE: usize = 2;
+const MORE: usize = 1;
 /// What a line as such counts.
 pub(crate) const PER_LINE: usize = 2;
 

@@ -56,7 +56,7 @@ impl Processor {
 
     /// The loaded vCPU starts.
     pub(crate) fn begin_sides(&mut self) {
-        let Some(guest) = self.space.guest else { return *self.sides() = Sides::NONE };
+        let Some(guest) = self.space.guest else { return self.sides().own_end = Sides::NONE.own_end };
         if self.renew_sides(guest) {
             self.load_root();
             self.load_sides();
@@ -105,8 +105,11 @@ impl Processor {
 
     /// After an exception: if it was one of the shim's that it has foreseen, it goes on where that is mended.
     pub(crate) fn repair(&mut self, address: u64) -> bool {
+        if !self.has_guest() {
+            return false;
+        }
         let Context { vector: exception, error, rip, .. } = *self.registers();
-        if !self.has_guest() || !(VECTORS + vector::GUARDED..VECTORS + vector::END).contains(&rip) {
+        if !(VECTORS + vector::GUARDED..VECTORS + vector::END).contains(&rip) {
             return false;
         }
         let page = self.vcpu_page();
@@ -120,7 +123,10 @@ impl Processor {
 
     /// A vCPU has stopped. If it is loaded, nothing of its guest's tables is used any more.
     pub(crate) fn leave_tables(&mut self, vcpu: &VcpuRecord) {
-        if let Some(guest) = self.space.guest.filter(|_| self.context == private(vcpu.context)) {
+        if self.has_guest()
+            && self.context == private(vcpu.context)
+            && let Some(guest) = self.space.guest
+        {
             self.sides().roots = [self.space.root, guest.empty];
             self.sides().set_host();
             self.load_root();
