@@ -51,12 +51,12 @@
 //! | operation | does at most | instructions, measured (x86-64, optimised) |
 //! |---|---|---|
 //! | [`write`](Tables::write) | 1 entry | a leaf 90, a reference 150 instructions |
-//! | [`create`](Tables::create) | [`STEP`] entries and a look at each core's generation | 130 and as fill |
-//! | [`fill`](Tables::fill) | [`STEP`] entries | leaves 370, references 770 |
-//! | [`drain`](Tables::drain) | [`STEP`] entries, of at most [`QUEUE`] elements | one leaf 165 (40 if the queue is empty), else 250–970 |
-//! | [`destroy`](Tables::destroy) | [`CLEAR`] entries | leaves 160, references 580 |
+//! | [`create`](Tables::create) | a line of entries, and a look at each core's generation | 130 and as fill |
+//! | [`fill`](Tables::fill) | a full line, or some with less in them | leaves 370, refused ones 650, references 770 |
+//! | [`drain`](Tables::drain) | a [`STEP`], of at most [`QUEUE`] elements | one leaf 60, else up to 900 |
+//! | [`destroy`](Tables::destroy) | [`CLEAR`] references, four times as many leaves | leaves 640, references 580 |
 //! | [`set_roots`](Tables::set_roots) | 32 slots of the kernel's, the first time a root is used; then 4 counts | 265; then 205 |
-//! | [`reset`](Tables::reset) | [`CLEAR`] entries of one table | as destroy |
+//! | [`reset`](Tables::reset) | the same of one table | as destroy |
 //!
 //! An entry costs a look through at most [`REGIONS`] regions. Longer work answers
 //! [`Progress::Again`]; what is left stands in the table's descriptor (the lines yet to be read or

@@ -67,6 +67,8 @@ impl Room {
             ("paravirt-linux-shim/xen", Guests),
             ("paravirt-linux-shim", Program),
             ("tests/partitions", Program),
+            // Programs of Linux: they use nothing of ours.
+            ("tests/guest", Program),
         ];
         rooms.into_iter().find(|(room, _)| directory.starts_with(room)).map(|(_, room)| room)
     }
@@ -82,7 +84,7 @@ impl Room {
             Bsp => &[Abi, Plan, Paging, Tables, Core, Arch, Bsp],
             // The resolver runs the kernel core's own boot checks on the plan, and sizes page tables
             // by the arithmetic of the code that fills them.
-            Resolve => &[Abi, Plan, Paging, Core, Schema],
+            Resolve => &[Abi, Plan, Paging, Core, Schema, Guests],
             Tools => &[Abi, Plan, Core, Schema, Resolve, Guests, Tools],
             Rt => &[Abi, Sys],
             Program => &[Abi, Sys, Rt, Guests, Program],

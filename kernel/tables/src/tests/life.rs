@@ -24,7 +24,7 @@ fn a_half_filled_table_cannot_be_linked() {
             break;
         }
     }
-    assert_eq!(steps, 32);
+    assert_eq!(steps, 64, "full lines");
     assert_eq!(world.write(2, 7, 6 << 12 | 0x67), Ok(()));
     let roots = world.set_roots(0, [Some(4), None]).unwrap();
     assert_eq!(world.walk(roots[0], 7 << 21 | 511 << 12), Some((place(20).unwrap(), true, true)));
@@ -48,7 +48,7 @@ fn a_refused_entry_leaves_a_hole_and_the_rest_is_filled() {
     world.memory.guest[6][2] = 20 << 12 | 0x67;
     world.memory.guest[6][40] = 20 << 12 | 0x67;
     assert_eq!(world.create(6, 1, 0b10_0011), Err(Error::NotYours));
-    assert_eq!(world.fill(6, 0), Ok(Progress::Done));
+    while world.fill(6, 0) != Ok(Progress::Done) {}
     let number = world.tables.named(6).unwrap() as usize;
     let present = (0..512).filter(|index| world.memory.pool[number][*index] != 0);
     assert_eq!(present.collect::<Vec<_>>(), [2, 40]);

@@ -74,25 +74,18 @@ impl Model {
         Ok(())
     }
 
-    /// What a step of filling does, `guest` being the frame's content.
-    pub(super) fn fill(&mut self, frame: u64, lines: u64, guest: &[u64; 512]) -> Result<bool, Error> {
+    /// What a step of filling does, `guest` being the frame's content, after which the lines in `left` are to be
+    /// done: how many are, is the service's affair, but one at least.
+    pub(super) fn fill(&mut self, frame: u64, lines: u64, guest: &[u64; 512], left: u64) -> Result<bool, Error> {
         let table = self.live(frame)?;
         let mut todo = table.todo | lines;
-        let each = if table.level == 1 { 1 } else { 2 };
-        let mut budget = 22;
+        assert!(left & !todo == 0 && (todo == 0 || left != todo), "{left:#x} of {todo:#x}");
         let mut result = Ok(());
-        while budget >= 2 + 8 * each && todo != 0 {
-            let line = todo.trailing_zeros() as usize;
+        while todo != left {
+            let line = (todo & !left).trailing_zeros() as usize;
             todo &= !(1 << line);
-            budget -= 2;
             for (index, entry) in guest.iter().enumerate().skip(line * 8).take(8) {
                 result = result.and(self.read(frame, index, *entry));
-                let table = &self.tables[&frame];
-                let root = table.level == 4 && RESERVED.contains(&index);
-                let counts = if table.level == 1 { table.entries.contains_key(&index) } else { *entry & 1 != 0 };
-                if counts && !root || root && *entry & 1 != 0 {
-                    budget -= each;
-                }
             }
         }
         let table = self.tables.get_mut(&frame).unwrap();

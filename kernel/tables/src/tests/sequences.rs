@@ -81,6 +81,12 @@ impl Pair {
         self.world.tlb.pass(core, || self.cores[core].known.clear());
     }
 
+    /// The lines of a table that are yet to be read.
+    fn left(&self, frame: u64) -> u64 {
+        let table = self.world.tables.live(frame).and_then(|number| self.world.tables.descriptor(number));
+        table.map_or(0, |table| table.todo)
+    }
+
     fn create(&mut self, frame: u64, level: u64, lines: u64) {
         let due = self.model.create(frame, level, lines);
         let mut got = self.world.create(frame, level, lines);
@@ -94,7 +100,8 @@ impl Pair {
             }
             got = self.world.create(frame, level, lines);
         }
-        let due = due.and_then(|()| self.model.fill(frame, 0, &self.world.memory.guest[frame as usize]));
+        let left = self.left(frame);
+        let due = due.and_then(|()| self.model.fill(frame, 0, &self.world.memory.guest[frame as usize], left));
         assert_eq!(got.map(|got| got == Progress::Done), due);
         if let Ok(number) = self.world.tables.named(frame)
             && due.is_ok()
@@ -143,8 +150,10 @@ impl Pair {
             }
             6..10 => {
                 let lines = if b >> 4 & 7 == 0 { lines } else { 0 };
-                let due = self.model.fill(frame, lines, &self.world.memory.guest[frame as usize]);
-                assert_eq!(self.world.fill(frame, lines).map(|got| got == Progress::Done), due);
+                let got = self.world.fill(frame, lines).map(|got| got == Progress::Done);
+                let left = self.left(frame);
+                let due = self.model.fill(frame, lines, &self.world.memory.guest[frame as usize], left);
+                assert_eq!(got, due);
             }
             10..16 => {
                 let entry = entry(self.level(frame), b);
