@@ -135,6 +135,7 @@ impl Processor {
     }
 
     /// Keeps the segment registers of the loaded vCPU, and takes its segments from the processor.
+    #[cold]
     pub(crate) fn save_sides(&mut self) {
         // SAFETY: it only reads.
         self.sides().selectors = unsafe { segments() };

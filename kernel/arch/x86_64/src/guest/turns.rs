@@ -67,6 +67,7 @@ impl Processor {
     }
 
     /// The loaded vCPU was another just now: loads its root, segments and segment registers.
+    #[cold]
     pub(crate) fn enter_sides(&mut self) {
         if let Some(guest) = self.space.guest {
             self.renew_sides(guest);
@@ -76,6 +77,7 @@ impl Processor {
     }
 
     /// Whether the shim runs: it is not interrupted. It is told that there is something for it.
+    #[cold]
     pub(crate) fn shim_is_busy(&mut self) -> bool {
         let rip = self.registers().rip;
         if self.sides().is_foreign(rip) {
@@ -90,6 +92,7 @@ impl Processor {
     }
 
     /// Tells the shim of an event that foreign code was interrupted by.
+    #[cold]
     pub(crate) fn reflect(&mut self, upcall: &Upcall) {
         let page = self.vcpu_page();
         let Context { rax, rcx, r: [_, _, _, r11, ..], rip, cs, rflags, rsp, ss, .. } = *self.registers();
@@ -105,9 +108,11 @@ impl Processor {
 
     /// After an exception: if it was one of the shim's that it has foreseen, it goes on where that is mended.
     pub(crate) fn repair(&mut self, address: u64) -> bool {
-        if !self.has_guest() {
-            return false;
-        }
+        self.has_guest() && self.repair_shim(address)
+    }
+
+    #[cold]
+    fn repair_shim(&mut self, address: u64) -> bool {
         let Context { vector: exception, error, rip, .. } = *self.registers();
         if !(VECTORS + vector::GUARDED..VECTORS + vector::END).contains(&rip) {
             return false;
