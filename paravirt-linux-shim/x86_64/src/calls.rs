@@ -5,15 +5,12 @@
 
 use core::ptr::NonNull;
 
-use parzelle_abi::x86_64::{Guest, GuestCall, NO_ROOT};
+use parzelle_abi::x86_64::{Guest, GuestCall, LATER, NO_ROOT};
 use parzelle_rt::time;
 use parzelle_xen::mmu::{Answer, Error, Progress, QUEUE, Service};
 
 /// For how long to wait for other processors, in nanoseconds.
 const MOMENT: u64 = 20 * time::MICROSECOND;
-
-/// Nothing was done: call again.
-const LATER: u64 = 2;
 
 /// The calls of one vCPU.
 #[derive(Debug)]
@@ -37,16 +34,8 @@ fn call(call: GuestCall, [a, b, c]: [u64; 3]) -> Result<u64, Error> {
 }
 
 /// Sets a segment of this vCPU's GDT, or from 2^16 on of its LDT. False: not with this descriptor.
-///
-/// The kernel takes what is queued first, a step with each call, and tells of an entry that it refuses.
 pub fn set_descriptor(index: u64, descriptor: u64) -> bool {
-    loop {
-        match call(GuestCall::SetDescriptor, [index, descriptor, 0]) {
-            Ok(0) => return true,
-            Err(Error::Other | Error::Resetting) => return false,
-            Ok(_) | Err(_) => {}
-        }
-    }
+    call(GuestCall::SetDescriptor, [index, descriptor, 0]).is_ok()
 }
 
 impl Calls {

@@ -103,28 +103,32 @@ pub const RESUME_FULL: u64 = u64::MAX - 1;
 /// The most LDT entries that a guest can use.
 pub const LDT_ENTRIES: u64 = 512;
 
-/// Calls of guest partitions on x86-64, beside [`crate::Call`]. Registers as there. Frames are the guest's. Statuses
-/// beyond those of [`crate::Error`] (32 and more) are `parzelle_tables::Error`'s.
-/// The value of those on tables: 0 done; 1 a step is done, call again; 2 nothing was done, call again after a while: other
-/// cores have to flush first, or there is more in the queue than is taken in a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u64)]
-pub enum GuestCall {
+/// The value of a call on tables: a step is done, call again. (0: all is done.)
+pub const AGAIN: u64 = 1;
+/// The value of such a call: nothing was done. Call again after a while: other cores have to flush first, are at work on
+/// the tables, or there is more in the queue than is taken in a step.
+pub const LATER: u64 = 2;
+
+crate::call::numbered! {
+    /// Calls of guest partitions on x86-64, beside [`crate::Call`]. Registers as there. Frames are the guest's. Statuses
+    /// beyond those of [`crate::Error`] (32 and more) are `parzelle_tables::Error`'s.
+    /// The value of those on tables: 0, [`AGAIN`] or [`LATER`].
+    GuestCall:
     /// `(frame, level 1–4, lines)`: creates the kernel's table for a table of the guest's.
-    Create = 64,
+    64 Create "create-table",
     /// `(frame, lines)`: reads lines again; 0: goes on with what is left.
-    Fill = 65,
+    65 Fill "fill-table",
     /// `(frame, index, entry)`: installs an entry, whatever the guest's table says.
-    Write = 66,
+    66 Write "write-table",
     /// `(frame)`.
-    Destroy = 67,
+    67 Destroy "destroy-table",
     /// `()`: takes what is queued.
-    Drain = 68,
+    68 Drain "drain-tables",
     /// `(kernel frame, user frame)`: [`NO_ROOT`] for none.
-    SetRoots = 69,
+    69 SetRoots "set-roots",
     /// `(vCPU mask, generation)`: generation 0 begins a flush of the TLBs of these vCPUs and the value is its
     /// generation, or 0 if it is done; else asks whether that generation is done: 0 yes.
-    Flush = 70,
+    70 Flush "flush",
     /// `(index, descriptor)`: 4 and 12–15: a segment of the caller's GDT; 2¹⁶ + n: entry n < 512 of its LDT.
-    SetDescriptor = 71,
+    71 SetDescriptor "set-descriptor",
 }

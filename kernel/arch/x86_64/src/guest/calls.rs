@@ -16,14 +16,9 @@ use crate::registers::sanitised;
 use core::mem::offset_of;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use parzelle_abi::Error;
-use parzelle_abi::x86_64::{self as abi, GuestCall, NO_ROOT, RESUME_FAST, RESUME_FULL};
+use parzelle_abi::x86_64::{self as abi, AGAIN, GuestCall, LATER, NO_ROOT, RESUME_FAST, RESUME_FULL};
 use parzelle_core::machine::Machine;
-use parzelle_tables::{Element, Error as Refused, Progress, Queue};
-
-/// Call again.
-const AGAIN: u64 = 1;
-/// Nothing was done: call again, when other cores have flushed, or the queue is empty.
-const LATER: u64 = 2;
+use parzelle_tables::{Element, Progress, Queue};
 
 /// The value of a call, or the status that refuses it. No value: the caller's registers are another's.
 type Reply = Result<Option<u64>, u64>;
@@ -77,8 +72,9 @@ impl Queue for One {
 
 impl Processor {
     fn guest_call(&mut self, guest: &'static Guest, number: u64, [a, b, c, ..]: [u64; 5]) -> Reply {
+        let call = GuestCall::from_number(number);
         // Segments have nothing to do with tables.
-        if number == GuestCall::SetDescriptor as u64 {
+        if call == Some(GuestCall::SetDescriptor) {
             let segment = checked(b).ok_or(Error::InvalidArgument as u64)?;
             let known = self.set_segment(a, segment);
             return if known { Ok(Some(0)) } else { Err(Error::InvalidArgument as u64) };
@@ -88,14 +84,14 @@ impl Processor {
         // What is queued holds before anything else does. Both in one call would take too long, but for one entry.
         let mut page = self.vcpu_page();
         let (queued, first) = (page.count(), page.element(0));
-        if queued == 1 && Element(first).is_one() && number != GuestCall::Drain as u64 {
+        if queued == 1 && Element(first).is_one() && call != Some(GuestCall::Drain) {
             // An entry that is refused is absent; the caller of something else is not told.
             let _ = tables.drain(&mut One(1, first));
             page.set_count(0);
         } else if queued != 0 {
             let drained = tables.drain(&mut page);
             match number {
-                _ if number == GuestCall::Drain as u64 => {
+                _ if call == Some(GuestCall::Drain) => {
                     let done = drained.map_err(|error| error as u64)? == Progress::Done;
                     return Ok(Some(if done { 0 } else { AGAIN }));
                 }
@@ -103,36 +99,35 @@ impl Processor {
                 _ => return Ok(Some(LATER)),
             }
         }
-        let refuse = |error: Refused| error as u64;
-        let progress = match number {
-            _ if number == GuestCall::Create as u64 => tables.create(a, b, c).map_err(refuse)?,
-            _ if number == GuestCall::Fill as u64 => tables.fill(a, b).map_err(refuse)?,
-            _ if number == GuestCall::Write as u64 => {
-                tables.write(a, b, c).map_err(refuse)?;
-                Progress::Done
-            }
-            _ if number == GuestCall::Destroy as u64 => tables.destroy(a).map_err(refuse)?,
-            _ if number == GuestCall::Drain as u64 => Progress::Done,
-            _ if number == GuestCall::SetRoots as u64 => {
+        let progress = match call {
+            Some(GuestCall::Create) => tables.create(a, b, c),
+            Some(GuestCall::Fill) => tables.fill(a, b),
+            Some(GuestCall::Write) => tables.write(a, b, c).map(|()| Progress::Done),
+            Some(GuestCall::Destroy) => tables.destroy(a),
+            Some(GuestCall::Drain) => Ok(Progress::Done),
+            Some(GuestCall::SetRoots) => {
                 let frames = [a, b].map(|frame| (frame != NO_ROOT).then_some(frame));
                 // They are loaded before the lock is given up, and the old ones with it.
-                self.sides().roots = tables.set_roots(self.index as usize, frames).map_err(refuse)?;
-                self.load_root();
-                Progress::Done
+                tables.set_roots(self.index as usize, frames).map(|roots| {
+                    self.sides().roots = roots;
+                    self.load_root();
+                    Progress::Done
+                })
             }
-            _ if number == GuestCall::Flush as u64 => return Ok(Some(self.flush_vcpus(guest, a, b))),
+            Some(GuestCall::Flush) => return Ok(Some(self.flush_vcpus(guest, a, b))),
             #[cfg(feature = "audit")]
-            super::audit::AUDIT => {
+            _ if number == super::audit::AUDIT => {
                 // It takes the lock itself.
                 drop(tables);
                 return Ok(Some(Processor::audit_guest(guest)));
             }
-            RESUME_FAST | RESUME_FULL => {
+            _ if number == RESUME_FAST || number == RESUME_FULL => {
                 self.resume_guest(number == RESUME_FAST);
                 return Ok(None);
             }
             _ => return Err(Error::UnknownCall as u64),
         };
+        let progress = progress.map_err(|error| error as u64)?;
         Ok(Some(match progress {
             Progress::Done => 0,
             Progress::Again => AGAIN,
