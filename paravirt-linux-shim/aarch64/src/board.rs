@@ -13,7 +13,7 @@ use parzelle_shim_board::exit::SysReg;
 use parzelle_shim_board::machine::{Io, Note, Report, Vmm};
 
 use crate::files::GuestRam;
-use crate::lock::Lock;
+use parzelle_shim_backends::Lock;
 
 /// All that vCPUs share.
 #[derive(Debug)]

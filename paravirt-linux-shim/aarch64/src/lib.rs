@@ -23,7 +23,6 @@ pub mod clock;
 pub mod failure;
 pub mod files;
 pub mod loading;
-pub mod lock;
 pub mod run;
 pub mod vcpu;
 

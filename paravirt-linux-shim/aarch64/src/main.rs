@@ -12,6 +12,7 @@
 use parzelle_rt::abi::health::{Condition, Mode};
 use parzelle_rt::start::Outcome;
 use parzelle_rt::{Partition, VcpuPage, health, time, vcpu};
+use parzelle_shim_backends::Lock;
 use parzelle_shim_backends::{Input, Output};
 use parzelle_shim_board::machine::Vmm;
 use parzelle_shim_board::map::MAX_VCPUS;
@@ -21,7 +22,6 @@ use shim_aarch64::board::{Board, Shared};
 use shim_aarch64::failure::Failure;
 use shim_aarch64::files::Files;
 use shim_aarch64::loading::load;
-use shim_aarch64::lock::Lock;
 use shim_aarch64::run::{End, Runner};
 use spin::Once;
 

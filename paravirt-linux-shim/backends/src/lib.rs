@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
 //! What a guest's devices are connected to, the same for all shims: a UART of a virtual board and a
-//! ring of a paravirtualised guest end in the same console.
+//! ring of a paravirtualised guest end in the same console. And the lock that their vCPUs share it by.
 //!
 //! ```text
 //!   guest's device ──▶ Output ──▶ log ring   ──▶ console partition
@@ -12,7 +12,9 @@
 #![forbid(unsafe_code)]
 
 pub mod input;
+pub mod lock;
 pub mod output;
 
 pub use input::Input;
+pub use lock::Lock;
 pub use output::Output;

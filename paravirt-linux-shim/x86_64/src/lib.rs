@@ -31,8 +31,6 @@ pub mod host;
 pub mod hypercall;
 pub mod instructions;
 pub mod loading;
-#[path = "../../aarch64/src/lock.rs"]
-pub mod lock;
 pub mod machine;
 pub mod memory;
 pub mod msr;

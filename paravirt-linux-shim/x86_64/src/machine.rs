@@ -31,11 +31,11 @@ use spin::Once;
 use crate::failure::Failure;
 use crate::files::Files;
 use crate::loading::{self, Plan};
-use crate::lock::Lock;
 use crate::ram::{Frame, GuestRam};
 use crate::relax::GiveWay;
 use crate::run::Runner;
 use crate::vcpu::{VCPUS, register};
+use parzelle_shim_backends::Lock;
 use parzelle_shim_backends::{Input, Output};
 
 /// Ports that a guest has: enough for 8 vCPUs and some devices.
