@@ -20,6 +20,47 @@
     jmp save
 .endm
 
+# Makes of what sysret takes what iretq takes.
+.macro AS_SYSRET
+    mov rcx, [rsp + {RIP}]
+    mov [rsp + {RCX}], rcx
+    mov rcx, [rsp + {RFLAGS}]
+    mov [rsp + {R11}], rcx
+    mov qword ptr [rsp + {CS}], {USER_CODE}
+    mov qword ptr [rsp + {SS}], {USER_DATA}
+.endm
+
+# What a trap has in Guest.
+.macro KEEP
+    mov [rsp + {RAX}], rax
+    mov [rsp + {RCX}], rcx
+    mov [rsp + {R11}], r11
+.endm
+
+# From the user program to the guest's kernel: events are masked, gs is the kernel's. rcx leads to
+# Guest, r11 to vcpu_info.
+.macro TO_KERNEL
+    mov byte ptr [r11 + {MASK}], 1
+    rdgsbase r11
+    mov [rcx + {OWN} + 8 * {GS_USER}], r11
+    mov r11, [rcx + {OWN} + 8 * {GS_KERNEL}]
+    wrgsbase r11
+.endm
+
+# And back, by an exit (fast, full), unless an event waits. r11 leads to the frame, rsp to Guest + ASIDE.
+.macro TO_USER exit
+    mov rax, [r11 + 56]
+    mov [rsp - {ASIDE} + {RSP}], rax
+    sub rsp, {ASIDE}
+    mov rcx, [rsp + {OWN} + 8 * {INFO}]
+    mov byte ptr [rcx + {MASK}], 0
+    cmp byte ptr [rcx], 0
+    jne slow_\exit
+    mov r11, [rsp + {OWN} + 8 * {GS_USER}]
+    wrgsbase r11
+    jmp exit_\exit
+.endm
+
 .section .vectors, "ax", @progbits
 .global vectors
 vectors:
@@ -115,11 +156,7 @@ bounce_guarded:
     push r11
     push qword ptr [rcx + {RIP}]
     mov r11, [rcx + {OWN} + 8 * {INFO}]
-    mov byte ptr [r11 + {MASK}], 1
-    rdgsbase r11
-    mov [rcx + {OWN} + 8 * {GS_USER}], r11
-    mov r11, [rcx + {OWN} + 8 * {GS_KERNEL}]
-    wrgsbase r11
+    TO_KERNEL
     jmp exit_call
 
 # A page fault: the same, with all that a trap has; r11 leads to vcpu_info.
@@ -133,11 +170,7 @@ fault_guarded:
     push qword ptr [rcx + {R11}]
     push qword ptr [rcx + {RCX}]
     mov qword ptr [rcx + {OWN} + 8 * {KEPT}], 0
-    mov byte ptr [r11 + {MASK}], 1
-    rdgsbase r11
-    mov [rcx + {OWN} + 8 * {GS_USER}], r11
-    mov r11, [rcx + {OWN} + 8 * {GS_KERNEL}]
-    wrgsbase r11
+    TO_KERNEL
     jmp exit_fault
 
 # `iret` to a user program: r11 leads to the frame, rsp to Guest + ASIDE; rax and rcx are free.
@@ -161,16 +194,7 @@ back_guarded:
     jnz back_full
     mov rax, [r11]
     mov [rsp - {ASIDE} + {RAX}], rax
-    mov rax, [r11 + 56]
-    mov [rsp - {ASIDE} + {RSP}], rax
-    sub rsp, {ASIDE}
-    mov rcx, [rsp + {OWN} + 8 * {INFO}]
-    mov byte ptr [rcx + {MASK}], 0
-    cmp byte ptr [rcx], 0
-    jne slow_fast
-    mov r11, [rsp + {OWN} + 8 * {GS_USER}]
-    wrgsbase r11
-    jmp exit_fast
+    TO_USER fast
 back_full:
     mov rax, [r11]
     mov [rsp - {ASIDE} + {RAX}], rax
@@ -183,16 +207,7 @@ back_full:
     mov rax, [r11 + 64]
     or eax, 3
     mov [rsp - {ASIDE} + {SS}], rax
-    mov rax, [r11 + 56]
-    mov [rsp - {ASIDE} + {RSP}], rax
-    sub rsp, {ASIDE}
-    mov rcx, [rsp + {OWN} + 8 * {INFO}]
-    mov byte ptr [rcx + {MASK}], 0
-    cmp byte ptr [rcx], 0
-    jne slow_full
-    mov r11, [rsp + {OWN} + 8 * {GS_USER}]
-    wrgsbase r11
-    jmp exit_full
+    TO_USER full
 
 .org 0x600
 # All registers are the guest's, rsp leads to Guest.
@@ -430,27 +445,15 @@ back_slow:
 # The guest's kernel has left, an event waits for it. Guest and gs are the user program's and the
 # kernel's: `turn` knows.
 slow_fast:
-    mov rcx, [rsp + {RIP}]
-    mov [rsp + {RCX}], rcx
-    mov rcx, [rsp + {RFLAGS}]
-    mov [rsp + {R11}], rcx
-    mov qword ptr [rsp + {CS}], {USER_CODE}
-    mov qword ptr [rsp + {SS}], {USER_DATA}
+    AS_SYSRET
 slow_full:
     CAUSE {RETURNED}
 
 pending_kernel:
-    mov [rsp + {RAX}], rax
-    mov [rsp + {RCX}], rcx
-    mov [rsp + {R11}], r11
+    KEEP
     CAUSE {HOST_PENDING}
 pending_fast:
-    mov rcx, [rsp + {RIP}]
-    mov [rsp + {RCX}], rcx
-    mov rcx, [rsp + {RFLAGS}]
-    mov [rsp + {R11}], rcx
-    mov qword ptr [rsp + {CS}], {USER_CODE}
-    mov qword ptr [rsp + {SS}], {USER_DATA}
+    AS_SYSRET
 pending_full:
     CAUSE {GUEST_PENDING}
 pending_call:
@@ -476,9 +479,7 @@ pending_back:
     jmp pending_kernel
 # The processor refused to go where the guest's kernel wants to.
 repair_exit:
-    mov [rsp + {RAX}], rax
-    mov [rsp + {RCX}], rcx
-    mov [rsp + {R11}], r11
+    KEEP
     CAUSE {EXIT_FAULT}
 
 save:
