@@ -90,14 +90,11 @@ impl Processor {
             page.set_count(0);
         } else if queued != 0 {
             let drained = tables.drain(&mut page);
-            match number {
-                _ if call == Some(GuestCall::Drain) => {
-                    let done = drained.map_err(|error| error as u64)? == Progress::Done;
-                    return Ok(Some(if done { 0 } else { AGAIN }));
-                }
-                RESUME_FAST | RESUME_FULL if drained == Ok(Progress::Done) => {}
-                _ => return Ok(Some(LATER)),
+            if call != Some(GuestCall::Drain) {
+                return Ok(Some(LATER));
             }
+            let done = drained.map_err(|error| error as u64)? == Progress::Done;
+            return Ok(Some(if done { 0 } else { AGAIN }));
         }
         let progress = match call {
             Some(GuestCall::Create) => tables.create(a, b, c),
@@ -121,8 +118,8 @@ impl Processor {
                 drop(tables);
                 return Ok(Some(Processor::audit_guest(guest)));
             }
-            _ if number == RESUME_FAST || number == RESUME_FULL => {
-                self.resume_guest(number == RESUME_FAST);
+            _ if number == RESUME_FAST => {
+                self.resume_guest();
                 return Ok(None);
             }
             _ => return Err(Error::UnknownCall as u64),
@@ -166,8 +163,9 @@ impl Processor {
         }
     }
 
-    /// Goes on in the guest context, as the entry would have, had the queue been empty.
-    fn resume_guest(&mut self, fast: bool) {
+    /// Goes on in the guest context where `sysret` can't: at an address of the upper half, or with a single step.
+    /// (All else the entry has done.)
+    fn resume_guest(&mut self) {
         let page = self.vcpu_page();
         let get = |field| page.guest(field);
         let [rip, rflags] = [offset_of!(abi::Guest, rip), offset_of!(abi::Guest, rflags)].map(get);
@@ -176,14 +174,8 @@ impl Processor {
         (registers.rip, registers.rsp, registers.vector) = (rip, get(offset_of!(abi::Guest, rsp)), MADE);
         registers.rflags = (rflags & FLAGS) | sanitised(0);
         let [_, _, _, r11, ..] = &mut registers.r;
-        if fast {
-            (registers.rcx, *r11) = (rip, registers.rflags);
-            (registers.cs, registers.ss) = (u64::from(USER_CODE), u64::from(USER_DATA));
-        } else {
-            (registers.rcx, *r11) = (get(offset_of!(abi::Guest, rcx)), get(offset_of!(abi::Guest, r11)));
-            registers.cs = get(offset_of!(abi::Guest, cs)) & 0xffff | 3;
-            registers.ss = get(offset_of!(abi::Guest, ss)) & 0xffff | 3;
-        }
+        (registers.rcx, *r11) = (rip, registers.rflags);
+        (registers.cs, registers.ss) = (u64::from(USER_CODE), u64::from(USER_DATA));
         self.sides().set_guest();
         self.load_root();
     }
