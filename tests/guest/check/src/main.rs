@@ -23,6 +23,7 @@ mod memory;
 mod pipes;
 mod processes;
 mod registers;
+mod returns;
 mod runner;
 mod signals;
 mod smp;
@@ -51,7 +52,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("signal-faults", signals::faults),
     ("signal-arithmetic", arch::arithmetic),
     ("signal-storm", signals::storm),
-    ("sigreturn-hostile", arch::hostile_returns),
+    ("sigreturn-hostile", returns::hostile),
     ("simd-switch", registers::switches),
     ("simd-preempt", registers::preemption),
     ("simd-signal", registers::signals),

@@ -15,7 +15,7 @@ use crate::runner::Check;
 use crate::trace;
 use crate::verdict::{Verdict, equal, wrong};
 
-pub(crate) use hostile::hostile_returns;
+pub(crate) use hostile::HOSTILE_RETURNS;
 
 /// Checks that only this architecture has.
 pub(crate) const CHECKS: &[(&str, Check)] = &[("identification-registers", identification)];

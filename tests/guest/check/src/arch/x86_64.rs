@@ -17,7 +17,7 @@ use guest_support::process::Child;
 use crate::runner::Check;
 use crate::verdict::{Verdict, absent, equal};
 
-pub(crate) use hostile::hostile_returns;
+pub(crate) use hostile::HOSTILE_RETURNS;
 pub(crate) use privilege::privileged_instructions;
 
 /// Checks that only this architecture has.

@@ -4,16 +4,11 @@
 //! What handlers of signals leave behind for the kernel to return to.
 
 use std::arch::asm;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use guest_support::attempt::SYNCHRONOUS;
-use guest_support::process::{Child, Status};
-use guest_support::signal::{handle, raise, reset};
+use guest_support::signal::{handle, raise};
 
-use crate::verdict::{Verdict, equal, wrong};
-
-/// A change of the context that a handler returns to.
-type Change = fn(&mut libc::ucontext_t);
+use crate::returns::Change;
+use crate::verdict::{Verdict, equal};
 
 /// Sets a register of the context.
 fn set(context: &mut libc::ucontext_t, register: i32, value: u64) {
@@ -29,7 +24,7 @@ fn select(context: &mut libc::ucontext_t, place: u32, selector: u64) {
 }
 
 /// What no program may come back with: its process ends.
-const CASES: [(&str, Change); 23] = [
+pub(crate) const HOSTILE_RETURNS: [(&str, Change); 23] = [
     ("cs 0", |context| select(context, 0, 0)),
     ("cs 0x8", |context| select(context, 0, 0x8)),
     ("cs 0x10", |context| select(context, 0, 0x10)),
@@ -66,32 +61,6 @@ const CASES: [(&str, Change); 23] = [
         unsafe { state.write(0xffff_8880_0000_0000) };
     }),
 ];
-
-static CASE: AtomicUsize = AtomicUsize::new(0);
-
-extern "C" fn change(_: i32, _: &libc::siginfo_t, context: &mut libc::ucontext_t) {
-    CASES[CASE.load(SeqCst)].1(context);
-}
-
-/// Each ends its process by a signal; the kernel, and so this program, goes on.
-pub(crate) fn hostile_returns() -> Verdict {
-    for (number, (name, _)) in CASES.iter().enumerate() {
-        let child = Child::new(|| {
-            CASE.store(number, SeqCst);
-            for signal in SYNCHRONOUS {
-                let _ = reset(signal, false);
-            }
-            let _ = handle(libc::SIGUSR1, change, 0, &[]);
-            raise(libc::SIGUSR1);
-            0
-        })?;
-        match child.wait()? {
-            Status::Killed(libc::SIGSEGV | libc::SIGBUS | libc::SIGILL) => {}
-            other => return wrong(format!("returning with {name}"), "a signal", format!("{other:?}")),
-        }
-    }
-    Ok(())
-}
 
 /// Flags that are the kernel's: privilege of input and output, nested task, virtual mode.
 const KERNELS: u64 = 0x3000 | 0x4000 | 0x2_0000 | 0x8_0000 | 0x10_0000;
