@@ -82,6 +82,10 @@ pub struct InfoHeader {
     pub guest: u32,
     /// Bytes of all the information pages together.
     pub bytes: u32,
+    /// Offset and count of [`LinkInfo`].
+    pub links: u32,
+    /// See `links`.
+    pub link_count: u32,
 }
 
 /// Flag of [`InfoHeader::flags`]: FP/SIMD registers may be used.
@@ -131,6 +135,21 @@ crate::call::numbered! {
     16 Trace "trace ring",
     /// The right to stop or reset the module: `extra` bit 0 stop, bit 1 reset.
     17 Module "module",
+    /// The part of our memory that our devices reach: `address`, `size`; `extra` = its address for
+    /// the devices.
+    18 DmaMemory "dma memory",
+    /// Configuration space of a PCI function of ours, read-only: `address`, `size`; the name is the
+    /// device's. Its base address registers are [`ObjectKind::Registers`], `number` = which one.
+    19 PciFunction "pci function",
+}
+
+crate::call::numbered! {
+    /// What is spoken over a link.
+    Protocol:
+    /// A virtual disk.
+    0 Block "block",
+    /// A port of a network.
+    1 Network "network",
 }
 
 /// One object of the partition.
@@ -170,6 +189,64 @@ pub struct LoadSegment {
     /// 1: kept at a warm start.
     pub retained: u64,
 }
+
+/// One end of a link: a client's disk or network port, served by the partition that owns the device.
+/// Two areas of shared memory, each written by one side and read by the other, and a doorbell each
+/// way.
+///
+/// ```text
+///   client  out ──────────────▶ incoming  server
+///           incoming ◀────────────── out
+/// ```
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct LinkInfo {
+    /// The client's name for it (`xvda`, `eth0`), the same at both ends.
+    pub name: Name,
+    /// The partition at the other end.
+    pub peer: Name,
+    /// The disk or network of the description.
+    pub of: Name,
+    /// The server's device; empty for a network without one.
+    pub device: Name,
+    /// A disk that is a GPT partition: its name there; else empty.
+    pub gpt: Name,
+    /// A [`Protocol`].
+    pub protocol: u32,
+    /// 1: this end serves, 0: it is the client.
+    pub serves: u32,
+    /// What we write: virtual address.
+    pub out: u64,
+    /// Its bytes.
+    pub out_bytes: u64,
+    /// What the peer writes: virtual address, read-only for us.
+    pub incoming: u64,
+    /// Its bytes.
+    pub incoming_bytes: u64,
+    /// Where devices of the server reach `out`; 0 at the client.
+    pub out_bus: u64,
+    /// Where devices of the server reach `incoming`; 0 at the client.
+    pub incoming_bus: u64,
+    /// The doorbell that the peer hears.
+    pub bell: u32,
+    /// The event bit of the peer's doorbell.
+    pub event: u32,
+    /// [`LINK_READ_ONLY`].
+    pub flags: u32,
+    /// A number of the network at its server: ports with the same one reach each other.
+    pub group: u32,
+    /// A disk that is a range of its device: its first byte.
+    pub start: u64,
+    /// Bytes of that range.
+    pub bytes: u64,
+    /// A network port: its address.
+    pub mac: [u8; 6],
+    /// A network: its VLAN on the device, or 0.
+    pub vlan: u16,
+}
+
+/// Flag of [`LinkInfo::flags`]: the disk may only be read.
+pub const LINK_READ_ONLY: u32 = 1;
 
 /// What a shim needs to know of its guest.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -32,7 +32,7 @@ pub mod x86_64;
 pub use call::{Call, Error};
 
 /// Revision of this interface. A program built against another one is refused (PZ0205).
-pub const REVISION: u32 = 2;
+pub const REVISION: u32 = 3;
 
 /// Bytes of a page, the unit of every mapping.
 pub const PAGE: u64 = 4096;

@@ -5,7 +5,9 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use parzelle_abi::info::{FLAG_FP, FLAG_TUNE, GuestInfo, InfoHeader, LoadSegment, MAGIC, ObjectInfo, ObjectKind};
+use parzelle_abi::info::{
+    FLAG_FP, FLAG_TUNE, GuestInfo, InfoHeader, LinkInfo, LoadSegment, MAGIC, ObjectInfo, ObjectKind,
+};
 use zerocopy::{FromBytes, FromZeros};
 
 use crate::config::Config;
@@ -94,6 +96,11 @@ impl Partition {
     /// What the loader does at a start.
     pub fn segments(&self) -> &'static [LoadSegment] {
         table(self.bytes, self.header.segments, self.header.segment_count)
+    }
+
+    /// Its ends of links to disks and networks.
+    pub fn links(&self) -> &'static [LinkInfo] {
+        table(self.bytes, self.header.links, self.header.link_count)
     }
 
     /// Whether a shim may tune its guest's kernel.

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 use parzelle_abi::PAGE;
 use parzelle_abi::event;
-use parzelle_abi::info::{LoadSegment, ObjectInfo, ObjectKind, layout};
+use parzelle_abi::info::{LinkInfo, LoadSegment, ObjectInfo, ObjectKind, layout};
 use parzelle_plan::{PortRecord, SPACE_GUEST, SPACE_HOST};
 
 use super::blocks::{BlockId, LARGE};
@@ -74,6 +74,7 @@ pub(crate) struct Cell {
     pub(crate) mappings: Vec<Mapping>,
     pub(crate) objects: Vec<ObjectInfo>,
     pub(crate) segments: Vec<LoadSegment>,
+    pub(crate) links: Vec<LinkInfo>,
     pub(crate) ports: Vec<PortRecord>,
     pub(crate) bells: Vec<Bell>,
     pub(crate) lines: Vec<Line>,
@@ -104,6 +105,7 @@ impl Cell {
             mappings: Vec::new(),
             objects: Vec::new(),
             segments: Vec::new(),
+            links: Vec::new(),
             ports: Vec::new(),
             bells: Vec::new(),
             lines: Vec::new(),

@@ -4,7 +4,7 @@
 //! The information pages of a partition, as bytes of the payload.
 
 use parzelle_abi::PAGE;
-use parzelle_abi::info::{FLAG_FP, FLAG_TUNE, GuestInfo, InfoHeader, LoadSegment, MAGIC, ObjectInfo, layout};
+use parzelle_abi::info::{FLAG_FP, FLAG_TUNE, GuestInfo, InfoHeader, LinkInfo, LoadSegment, MAGIC, ObjectInfo, layout};
 use std::mem::size_of;
 use zerocopy::IntoBytes;
 
@@ -25,6 +25,7 @@ pub(crate) fn pages(index: usize, partition: &Partition, cell: &Cell, guest: Opt
     let cmdline = guest.map_or("", |guest| guest.cmdline.as_str());
     let objects = place(cell.objects.len() * size_of::<ObjectInfo>());
     let segments = place(cell.segments.len() * size_of::<LoadSegment>());
+    let links = place(cell.links.len() * size_of::<LinkInfo>());
     let guest_at = guest.map_or(0, |_| place(size_of::<GuestInfo>()));
     let config_at = place(config.len());
     let cmdline_at = place(cmdline.len());
@@ -52,11 +53,14 @@ pub(crate) fn pages(index: usize, partition: &Partition, cell: &Cell, guest: Opt
         config_bytes: config.len() as u32,
         guest: guest_at,
         bytes: bytes as u32,
+        links,
+        link_count: cell.links.len() as u32,
     };
     let mut pages = vec![0; bytes];
     put(&mut pages, 0, header.as_bytes());
     put(&mut pages, objects, cell.objects.as_bytes());
     put(&mut pages, segments, cell.segments.as_bytes());
+    put(&mut pages, links, cell.links.as_bytes());
     put(&mut pages, config_at, config.as_bytes());
     put(&mut pages, cmdline_at, cmdline.as_bytes());
     if let Some(guest) = guest {
