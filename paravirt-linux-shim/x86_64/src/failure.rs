@@ -21,6 +21,8 @@ pub enum Failure {
     Crashed,
     /// It did something that nothing in it handles.
     Beyond(Beyond),
+    /// The link of that name can't be one of its devices: there are too many, or two of one name.
+    Link(&'static str),
     /// The kernel refused a call.
     Refused(parzelle_rt::Error),
 }
@@ -46,6 +48,7 @@ impl fmt::Display for Failure {
             Self::Beyond(Beyond { what, number, rip }) => {
                 write!(f, "the guest can't go on at {rip:#x}: {what} ({number})")
             }
+            Self::Link(name) => write!(f, "the guest can't have the device {name}"),
             Self::Refused(error) => write!(f, "the kernel refused to run the guest: {error}"),
         }
     }

@@ -28,6 +28,7 @@ use parzelle_xen::start::Entry;
 use parzelle_xen::time::{Clock, Scale};
 use spin::Once;
 
+use crate::devices::{self, Devices};
 use crate::failure::Failure;
 use crate::files::Files;
 use crate::loading::{self, Plan};
@@ -59,6 +60,8 @@ pub struct Shared {
     pub input: Lock<Input>,
     /// The events that say that there is input, as a mask; they come to vCPU 0.
     pub input_events: u64,
+    /// Its disks and network ports.
+    pub devices: Devices,
     /// The pool for tables was used up: that was said.
     exhausted: AtomicBool,
 }
@@ -99,9 +102,11 @@ pub fn start() -> Result<(), Failure> {
             machine_frames: ram.frames(),
         },
         queues: true,
+        grants: devices::grants(&me, &ram),
     };
     let domain = Domain::new(setup).map_err(|_| Failure::NoGuest)?;
-    let entry = plan.write(&ram, initrd, domain.console_port())?;
+    let devices = Devices::find(&me, vcpus, ram.page(plan.store()), domain.channels())?;
+    let entry = plan.write(&ram, initrd, domain.console_port(), devices.store_port())?;
     if me.may_tune() && !plan.tune(&ram) {
         log::info!("shim: `tune` does not know this kernel, which stays as it is");
     }
@@ -123,6 +128,7 @@ pub fn start() -> Result<(), Failure> {
         facts,
         vcpus,
         output: Lock::new(Output::new()),
+        devices,
         exhausted: AtomicBool::new(false),
         input_events: input.events,
         input: Lock::new(input),

@@ -96,17 +96,21 @@ impl<P: Page> Block<P> {
             self.disconnect();
         }
         let raise = self.ring.as_mut().is_some_and(Ring::publish);
-        Served { raise, more: more == Ok(true), broken: more.is_err() }
+        Served { raise, more: !disk.settle() || more == Ok(true), broken: more.is_err() }
     }
 
     /// Answers what is done.
     fn finish(&mut self, disk: &mut impl Disk, guest: &impl Frames<Page = P>) {
+        let slots = &mut self.slots;
         for _ in 0..ORDERS_MAX {
-            let Some(Done { id, outcome }) = disk.done() else { break };
-            let Some(slot) = self.slots.get_mut(usize::from(id)) else { break };
-            let reads = slot.state == State::Busy && slot.operation == Operation::Read && outcome == Outcome::Okay;
-            let segments = if reads { slot.segments.as_slice() } else { &[] };
-            disk.finish(id, pieces(segments, guest));
+            let data = |done: &Done| {
+                let slot = slots.get(usize::from(done.id));
+                let reads = |slot: &&Slot| slot.state == State::Busy && slot.operation == Operation::Read;
+                let wanted = slot.filter(reads).filter(|_| done.outcome == Outcome::Okay);
+                pieces(wanted.map_or(&[], |slot| slot.segments.as_slice()), guest)
+            };
+            let Some(Done { id, outcome }) = disk.complete(data) else { break };
+            let Some(slot) = slots.get_mut(usize::from(id)) else { break };
             if slot.state == State::Busy
                 && let Some(ring) = &mut self.ring
             {

@@ -21,8 +21,12 @@ pub struct Piece<P> {
 pub struct Geometry {
     /// How large it is, in sectors of 512 bytes.
     pub sectors: u64,
-    /// Bytes of what it reads and writes at least: 512, 4096.
-    pub sector_bytes: u32,
+    /// Bytes of what it reads and writes at least: 512, …, 4096.
+    pub block: u32,
+    /// Bytes that it reads and writes best.
+    pub physical: u32,
+    /// Bytes that it reads and writes at a time at most: at least 44 KiB.
+    pub most: u32,
     /// It can't be written.
     pub read_only: bool,
     /// It can be told to make what was written last.
@@ -95,17 +99,18 @@ pub enum Outcome {
 /// meanwhile; that is not seen here but by the time it takes.
 pub trait Disk {
     /// What it is; none: nobody knows yet. It stays what it is.
-    fn geometry(&self) -> Option<Geometry>;
+    fn geometry(&mut self) -> Option<Geometry>;
 
     /// Takes an order. Data to write are copied before this returns. `id`s are below
-    /// [`ORDERS_MAX`]; one is free again after [`Self::finish`].
+    /// [`ORDERS_MAX`]; one is free again when [`Self::complete`] has told of it.
     fn submit<P: Page>(&mut self, id: u16, order: &Order, data: impl Iterator<Item = Piece<P>>) -> Submitted;
 
-    /// Tells which order is done, if one is; the same one until [`Self::finish`] ends it.
-    fn done(&mut self) -> Option<Done>;
+    /// Tells which order is done, if one is. `data` says where what was read is to be copied to.
+    fn complete<P: Page, I: Iterator<Item = Piece<P>>>(&mut self, data: impl FnOnce(&Done) -> I) -> Option<Done>;
 
-    /// Ends an order that is done: copies what was read to where `data` says.
-    fn finish<P: Page>(&mut self, id: u16, data: impl Iterator<Item = Piece<P>>);
+    /// Tells whoever serves the disk what there is to do, and that this side is about to look at
+    /// other things. False: something has come meanwhile.
+    fn settle(&mut self) -> bool;
 }
 
 /// Orders that are under way at most.

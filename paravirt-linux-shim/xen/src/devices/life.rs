@@ -18,6 +18,7 @@ use spin::relax::RelaxStrategy;
 use super::block::{SEGMENTS_MAX, Served};
 use super::disk::Geometry;
 use super::{Around, Broken, GUEST, HOME};
+use crate::abi::PAGE;
 use crate::abi::block::INFO_READ_ONLY;
 use crate::events::{Events, VcpuSet};
 use crate::grants::Use;
@@ -143,18 +144,19 @@ impl Life {
     /// Writes what a disk is.
     pub(super) fn tell_geometry(&self, store: &mut Store, geometry: &Geometry) {
         let info = if geometry.read_only { INFO_READ_ONLY } else { 0 };
-        let sector = geometry.sector_bytes.max(512).into();
+        let [block, physical] = [geometry.block, geometry.physical].map(|bytes| u64::from(bytes.max(512)));
+        let segments = (u64::from(geometry.most) / PAGE).min(SEGMENTS_MAX as u64);
         let keys = [
             ("sectors", geometry.sectors),
             ("info", info.into()),
-            ("sector-size", 512),
-            ("physical-sector-size", sector),
+            ("sector-size", block),
+            ("physical-sector-size", physical),
             ("feature-flush-cache", geometry.flush.into()),
             ("feature-discard", geometry.discard.into()),
-            ("discard-granularity", sector),
+            ("discard-granularity", physical),
             ("discard-alignment", 0),
             ("feature-persistent", 0),
-            ("feature-max-indirect-segments", SEGMENTS_MAX as u64),
+            ("feature-max-indirect-segments", segments),
         ];
         // A store that the guest has filled up: then it does not learn what it has.
         let _ = keys.iter().try_for_each(|(key, value)| self.put_back(store, key, *value));

@@ -30,6 +30,8 @@ use packet::Packet;
 #[derive(Debug)]
 pub struct Network<P> {
     rings: Option<Rings<P>>,
+    /// Frames that are sent already of the packet that is next in the ring.
+    sent: usize,
     /// A frame on its way.
     frame: [u8; FRAME_MAX],
 }
@@ -50,11 +52,12 @@ impl<P: Page> Network<P> {
     /// Without rings.
     #[must_use]
     pub const fn new() -> Self {
-        Self { rings: None, frame: [0; FRAME_MAX] }
+        Self { rings: None, sent: 0, frame: [0; FRAME_MAX] }
     }
 
     /// Begins with the rings in these pages.
     pub fn connect(&mut self, tx: P, rx: P) {
+        self.sent = 0;
         self.rings = Some(Rings { tx: Ring::new(tx, TX_ENTRY), rx: Ring::new(rx, RX_ENTRY) });
     }
 
@@ -67,32 +70,45 @@ impl<P: Page> Network<P> {
     pub fn serve(&mut self, port: &mut impl Port, guest: &impl Frames<Page = P>, grants: &Grants<P>) -> Served {
         let Some(Rings { tx, rx }) = &mut self.rings else {
             // Nobody wants them.
-            for _ in 0..rx_bound() {
+            for _ in 0..FRAMES {
                 if port.receive(&mut self.frame).is_none() {
                     break;
                 }
             }
-            return Served::default();
+            return Served { more: !port.settle(), ..Served::default() };
         };
-        let sent = send(tx, &mut self.frame, port, guest, grants);
+        let sent = send(tx, &mut self.sent, &mut self.frame, port, guest, grants);
         let received = receive(rx, &mut self.frame, port, guest, grants);
         let raise = tx.publish() | rx.publish();
+        // What has no buffers waits for them, not for the link.
+        let news = !port.settle() && received != Ok(Received::Stuck);
+        let more = news || sent == Ok(true) || received == Ok(Received::More);
         let broken = sent.is_err() || received.is_err();
         if broken {
             self.disconnect();
         }
-        Served { raise, more: sent == Ok(true) || received == Ok(true), broken }
+        Served { raise, more, broken }
     }
 }
 
-/// Frames that are handed over, or thrown away, in one go.
-const fn rx_bound() -> u32 {
-    256
+/// How far handing over has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Received {
+    /// All of it.
+    All,
+    /// There is more to do at once.
+    More,
+    /// The guest has no buffers.
+    Stuck,
 }
+
+/// Frames that are thrown away in one go.
+const FRAMES: u32 = 256;
 
 /// Sends what is in the ring, as far as there is room. True: more has come meanwhile.
 fn send<P: Page>(
     ring: &mut Ring<P>,
+    done: &mut usize,
     frame: &mut [u8; FRAME_MAX],
     port: &mut impl Port,
     guest: &impl Frames<Page = P>,
@@ -101,35 +117,37 @@ fn send<P: Page>(
     let mut waiting = ring.waiting()?;
     while waiting > 0 {
         let packet = Packet::of(ring, waiting)?;
-        if !port.is_up() {
-            // No cable: what is sent is lost, and the guest need not wait.
-            packet.answer(ring, status::DROPPED);
-        } else {
-            let frames = packet.frames();
-            if frames.is_ok_and(|frames| frames > port.room()) {
-                // An event of the link comes by here.
-                return Ok(false);
-            }
-            let sent = frames.and_then(|_| packet.send(frame, guest, grants, |frame| port.send(frame)));
-            packet.answer(ring, if sent.is_ok() { status::OKAY } else { status::ERROR });
+        let room = port.room();
+        if room == 0 {
+            // An event of the link comes by here.
+            return Ok(false);
         }
+        match packet.send(frame, guest, grants, *done..*done + room, |frame| port.send(frame)) {
+            Ok(false) => {
+                *done += room;
+                continue;
+            }
+            Ok(true) => packet.answer(ring, status::OKAY),
+            Err(_) => packet.answer(ring, status::ERROR),
+        }
+        *done = 0;
         waiting = waiting.saturating_sub(packet.entries());
     }
     ring.ask(1)
 }
 
-/// Hands frames over, as far as there are buffers. True: there is more to do.
+/// Hands frames over, as far as there are buffers.
 fn receive<P: Page>(
     ring: &mut Ring<P>,
     frame: &mut [u8; FRAME_MAX],
     port: &mut impl Port,
     guest: &impl Frames<Page = P>,
     grants: &Grants<P>,
-) -> Result<bool, Broken> {
+) -> Result<Received, Broken> {
     let mut waiting = ring.waiting()?;
     while port.is_waiting() {
         if waiting == 0 {
-            return ring.ask(1);
+            return Ok(if ring.ask(1)? { Received::More } else { Received::Stuck });
         }
         let (id, reference) = (ring.load32(0, 0) & 0xffff, ring.load32(0, 4));
         ring.take(1);
@@ -149,5 +167,5 @@ fn receive<P: Page>(
         // Offset and flags are 0: the guest looks at checksums.
         ring.answer(&[id, u32::from(how.cast_unsigned()) << 16]);
     }
-    Ok(false)
+    Ok(Received::All)
 }

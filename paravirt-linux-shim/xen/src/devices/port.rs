@@ -4,14 +4,11 @@
 //! What a network port is connected to.
 
 /// Bytes of a frame at most, its checksum aside: as many as fit into a slot of a link.
-pub const FRAME_MAX: usize = 2040;
+pub const FRAME_MAX: usize = 2032;
 
 /// A port of a network, by which link ever. Frames may be lost on the way, as in any network.
 pub trait Port {
-    /// Whether the other side is there. It may come and go.
-    fn is_up(&self) -> bool;
-
-    /// How many frames can be sent now.
+    /// How many frames can be sent now; none while the other side isn't there.
     fn room(&mut self) -> usize;
 
     /// Sends a frame; without room, or if it is too long, it is lost.
@@ -22,4 +19,8 @@ pub trait Port {
 
     /// Takes the next frame, and tells its length.
     fn receive(&mut self, into: &mut [u8; FRAME_MAX]) -> Option<usize>;
+
+    /// Tells the other side what there is to do, and that this side is about to look at other
+    /// things. False: something has come meanwhile.
+    fn settle(&mut self) -> bool;
 }

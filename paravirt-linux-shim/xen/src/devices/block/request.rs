@@ -166,7 +166,7 @@ fn check(order: &Order, geometry: &Geometry) -> Result<(), Unfit> {
     if command == Command::Flush {
         return Ok(());
     }
-    let unit = u64::from(geometry.sector_bytes / 512).max(1);
+    let unit = u64::from(geometry.block / 512).max(1);
     let within = sector.checked_add(sectors).is_some_and(|end| end <= geometry.sectors);
     let whole = sector.is_multiple_of(unit) && sectors.is_multiple_of(unit);
     let allowed = command == Command::Read || !geometry.read_only;

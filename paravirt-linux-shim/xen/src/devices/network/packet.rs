@@ -7,6 +7,8 @@
 //!   │ head: whole size, flags │ extra: GSO │ data │ data │ …
 //! ```
 
+use core::ops::Range;
+
 use heapless::Vec;
 
 use super::checksum;
@@ -107,25 +109,19 @@ impl Packet {
         self.parts.iter().count() as u32 + u32::from(self.extras)
     }
 
-    /// How many frames it becomes, at most.
-    pub(super) fn frames(&self) -> Result<usize, Unfit> {
-        match self.cut {
-            _ if self.unfit => Err(Unfit),
-            None if usize::from(self.size) > FRAME_MAX => Err(Unfit),
-            None => Ok(1),
-            Some(Cut { size: 0, .. }) => Err(Unfit),
-            Some(Cut { size, .. }) => Ok(usize::from(self.size).div_ceil(usize::from(size))),
-        }
-    }
-
-    /// Sends it, as one frame or several.
+    /// Sends it: of the frames that it becomes, those of these numbers. Tells whether they were the
+    /// last ones.
     pub(super) fn send<P: Page>(
         &self,
         frame: &mut [u8; FRAME_MAX],
         guest: &impl Frames<Page = P>,
         grants: &Grants<P>,
+        which: Range<usize>,
         mut send: impl FnMut(&[u8]),
-    ) -> Result<(), Unfit> {
+    ) -> Result<bool, Unfit> {
+        if self.unfit {
+            return Err(Unfit);
+        }
         let mut bytes = Bytes { parts: &self.parts, done: 0, guest, grants };
         match self.cut {
             None => {
@@ -135,19 +131,24 @@ impl Packet {
                     checksum::complete(frame).ok_or(Unfit)?;
                 }
                 send(frame);
-                Ok(())
+                Ok(true)
             }
             Some(Cut { size, kind }) => {
                 let mut segments = Segments::new(self.size, size, kind, |head| bytes.peek(head))?;
                 bytes.skip(segments.head())?;
-                while let Some(wanted) = segments.next() {
+                for number in 0..which.end {
+                    let Some(wanted) = segments.next() else { break };
+                    if number < which.start {
+                        bytes.skip(wanted)?;
+                        continue;
+                    }
                     let (head, end) = (segments.head(), segments.head() + wanted);
                     bytes.read(frame.get_mut(head..end).ok_or(Unfit)?)?;
                     let frame = frame.get_mut(..end).ok_or(Unfit)?;
                     segments.write_head(frame)?;
                     send(frame);
                 }
-                Ok(())
+                Ok(segments.is_last())
             }
         }
     }

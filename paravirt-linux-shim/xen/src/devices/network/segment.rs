@@ -83,6 +83,11 @@ impl Segments {
         (self.now > 0).then_some(self.now)
     }
 
+    /// Whether there is none behind this one.
+    pub(super) const fn is_last(&self) -> bool {
+        self.left == 0
+    }
+
     /// Writes the headers of a segment in front of its data, which are in `frame` already.
     pub(super) fn write_head(&self, frame: &mut [u8]) -> Result<(), Unfit> {
         self.try_write(frame).ok_or(Unfit)
