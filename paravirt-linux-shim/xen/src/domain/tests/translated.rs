@@ -146,6 +146,7 @@ fn with_guest(test: impl FnOnce(&Guest, &Domain<'_, Frame>, &FakeHost<'_>)) {
         wall_clock: 0,
         memory: MemoryFacts { frames: 16, machine_to_physical: 0, machine_frames: 16 },
         queues: false,
+        grants: None,
     };
     let domain = Domain::new(setup).unwrap();
     (0..2).for_each(|vcpu| domain.appear(vcpu));
