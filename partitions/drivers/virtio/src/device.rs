@@ -1,0 +1,184 @@
+// SPDX-FileCopyrightText: The Parzelle authors
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+
+//! A virtio device of the partition: found by its name, reset, negotiated with.
+
+use core::fmt;
+use core::ptr::NonNull;
+
+use parzelle_rt::abi::info::ObjectKind;
+use parzelle_rt::{Interrupt, Partition, Volatile};
+use virtio_drivers::transport::mmio::{MmioTransport, MmioVersion, VirtIOHeader};
+use virtio_drivers::transport::{DeviceStatus, DeviceType, SomeTransport, Transport};
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::dma::Dma;
+use crate::pci;
+use crate::queue::Queue;
+use crate::{ACCESS_PLATFORM, VERSION_1};
+
+pub use virtio_drivers::transport::DeviceType as Kind;
+
+/// How often the status is looked at after a reset, until the device has done it.
+const PATIENCE: usize = 1_000_000;
+
+/// Why a device can't be driven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The description doesn't give it to this partition.
+    Missing,
+    /// It is no virtio device, or not of the kind that is wanted.
+    Kind,
+    /// It speaks only the version before virtio 1.
+    Legacy,
+    /// It does not leave its reset, or refuses the features.
+    Refused,
+    /// It has no such queue, or none so large.
+    Queue,
+    /// There is not enough DMA memory.
+    Memory,
+    /// A PCI function that isn't what it should be.
+    Pci,
+    /// The interrupt can't be had.
+    Interrupt,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Error::Missing => "the description doesn't give the device to this partition",
+            Error::Kind => "no virtio device of this kind is there",
+            Error::Legacy => "the device speaks no virtio 1",
+            Error::Refused => "the device refuses to be driven",
+            Error::Queue => "the device has no such queue",
+            Error::Memory => "not enough `dma-memory`",
+            Error::Pci => "the PCI function is not what it should be",
+            Error::Interrupt => "the device's interrupt can't be had",
+        })
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// A device.
+#[derive(Debug)]
+pub struct Device {
+    transport: SomeTransport<'static>,
+    /// PCI: the common configuration, where queues get their MSI-X vectors.
+    common: Option<Volatile>,
+    interrupt: Interrupt,
+}
+
+impl Device {
+    /// Opens the partition's device of that name.
+    ///
+    /// # Errors
+    /// What it is not.
+    pub fn open(me: &Partition, name: &str, kind: DeviceType) -> Result<Self, Error> {
+        let interrupt = me.interrupt(name).map_err(|_| Error::Interrupt)?;
+        let (transport, common) = match me.object(ObjectKind::PciFunction, name) {
+            Ok(function) => {
+                let (transport, common) = pci::open(me, function)?;
+                (SomeTransport::Pci(transport), Some(common))
+            }
+            Err(_) => (SomeTransport::Mmio(mmio(me, name)?), None),
+        };
+        if transport.device_type() != kind {
+            return Err(Error::Kind);
+        }
+        Ok(Self { transport, common, interrupt })
+    }
+
+    /// Resets the device and agrees on features: those of `wanted` that it has. Nothing of an
+    /// earlier life of this program is under way afterwards.
+    ///
+    /// # Errors
+    /// [`Error::Legacy`], [`Error::Refused`].
+    pub fn begin(&mut self, wanted: u64) -> Result<u64, Error> {
+        self.transport.set_status(DeviceStatus::empty());
+        let mut looks = 0..PATIENCE;
+        if !looks.any(|_| self.transport.get_status() == DeviceStatus::empty()) {
+            return Err(Error::Refused);
+        }
+        let known = DeviceStatus::ACKNOWLEDGE | DeviceStatus::DRIVER;
+        self.transport.set_status(known);
+        let features = self.transport.read_device_features() & (wanted | VERSION_1 | ACCESS_PLATFORM);
+        if features & VERSION_1 == 0 {
+            return Err(Error::Legacy);
+        }
+        self.transport.write_driver_features(features);
+        self.transport.set_status(known | DeviceStatus::FEATURES_OK);
+        let agreed = self.transport.get_status().contains(DeviceStatus::FEATURES_OK);
+        if agreed { Ok(features) } else { Err(Error::Refused) }
+    }
+
+    /// Makes a queue, whose interrupts are the device's one.
+    ///
+    /// # Errors
+    /// [`Error::Queue`], [`Error::Memory`].
+    pub fn queue<const SLOTS: usize, const CHAIN: usize>(
+        &mut self,
+        number: u16,
+        dma: &mut Dma,
+    ) -> Result<Queue<SLOTS, CHAIN>, Error> {
+        let size = Queue::<SLOTS, CHAIN>::SIZE.into();
+        if self.transport.max_queue_size(number) < size || self.transport.queue_used(number) {
+            return Err(Error::Queue);
+        }
+        if let Some(common) = self.common {
+            pci::set_vector(&common, number)?;
+        }
+        let queue = Queue::new(dma).ok_or(Error::Memory)?;
+        let [descriptors, available, used] = queue.places();
+        self.transport.queue_set(number, size, descriptors, available, used);
+        Ok(queue)
+    }
+
+    /// Lets the device work, and its interrupt come.
+    ///
+    /// # Errors
+    /// [`Error::Interrupt`].
+    pub fn start(&mut self) -> Result<(), Error> {
+        self.transport.finish_init();
+        self.interrupt.acknowledge().map_err(|_| Error::Interrupt)
+    }
+
+    /// Tells the device that a queue has news.
+    pub fn tell(&mut self, queue: u16) {
+        self.transport.notify(queue);
+    }
+
+    /// Reads a field of the device's configuration; `None` if it has no such.
+    pub fn config<T: FromBytes + IntoBytes>(&self, offset: usize) -> Option<T> {
+        self.transport.read_config_space(offset).ok()
+    }
+
+    /// The event of its interrupt, as a mask.
+    pub fn event(&self) -> u64 {
+        self.interrupt.event()
+    }
+
+    /// Lets the next interrupt come, after one was heard and before the queues are looked at.
+    pub fn acknowledge(&mut self) {
+        // With MSI-X there is no status to clear (virtio 1.2, 4.1.4.5).
+        if self.common.is_none() {
+            self.transport.ack_interrupt();
+        }
+        // It is a line of ours: the kernel has no reason to refuse.
+        let _ = self.interrupt.acknowledge();
+    }
+}
+
+/// Opens a device by its registers in memory.
+fn mmio(me: &Partition, name: &str) -> Result<MmioTransport<'static>, Error> {
+    let registers = me.registers(name).map_err(|_| Error::Missing)?.memory();
+    let header = NonNull::new(registers.address() as *mut VirtIOHeader).ok_or(Error::Missing)?;
+    if !header.is_aligned() {
+        return Err(Error::Missing);
+    }
+    // SAFETY: the tool has mapped these registers, so many bytes of them, for as long as the
+    // partition runs; nothing else of the program touches them. The transport checks the length.
+    let transport = unsafe { MmioTransport::new(header, registers.len() as usize) };
+    let transport = transport.map_err(|_| Error::Kind)?;
+    if transport.version() == MmioVersion::Legacy { Err(Error::Legacy) } else { Ok(transport) }
+}
