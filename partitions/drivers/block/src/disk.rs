@@ -5,26 +5,11 @@
 
 use core::ops::Range;
 
-use crate::link::Operation;
+use parzelle_ring::block::{Operation, Status};
 
 /// Bytes of a sector, everywhere (virtio 1.2, 5.2.4: `capacity` counts 512 bytes, whatever the
 /// device's own blocks are).
 pub const SECTOR: u64 = 512;
-
-/// Why a request is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// It reaches beyond the end of the disk.
-    OutOfRange,
-    /// It changes a disk that the client may only read.
-    ReadOnly,
-    /// It has no bytes, or no whole number of sectors, or its data lie outside of the link's area.
-    Malformed,
-    /// The device can't do that.
-    Unsupported,
-    /// The device tried, and failed.
-    Device,
-}
 
 /// A virtual disk. Holding one means that its sectors lie within the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,16 +52,16 @@ impl Disk {
     /// Where on the device `bytes` bytes at `sector` of this disk lie.
     ///
     /// # Errors
-    /// The fault of a request that asks for what this disk does not give.
-    pub fn place(&self, operation: Operation, sector: u64, bytes: u64) -> Result<u64, Fault> {
-        if operation.changes() && self.read_only {
-            return Err(Fault::ReadOnly);
+    /// The answer to a request that asks for what this disk does not give.
+    pub fn place(&self, operation: Operation, sector: u64, bytes: u64) -> Result<u64, Status> {
+        if matches!(operation, Operation::Write | Operation::Discard) && self.read_only {
+            return Err(Status::ReadOnly);
         }
         if bytes == 0 || !bytes.is_multiple_of(SECTOR) {
-            return Err(Fault::Malformed);
+            return Err(Status::Invalid);
         }
-        let end = sector.checked_add(bytes / SECTOR).ok_or(Fault::OutOfRange)?;
-        if end > self.sectors { Err(Fault::OutOfRange) } else { Ok(self.first + sector) }
+        let end = sector.checked_add(bytes / SECTOR).ok_or(Status::Invalid)?;
+        if end > self.sectors { Err(Status::Invalid) } else { Ok(self.first + sector) }
     }
 }
 
@@ -163,11 +148,11 @@ mod tests {
                     prop_assert_eq!(at - first, sector);
                     prop_assert!(!read_only || operation == Operation::Read);
                 }
-                Err(Fault::ReadOnly) => prop_assert!(read_only && operation != Operation::Read),
-                Err(Fault::Malformed) => prop_assert!(bytes == 0 || bytes % 512 != 0),
-                Err(fault) => {
-                    prop_assert_eq!(fault, Fault::OutOfRange);
-                    prop_assert!(u128::from(sector) + u128::from(bytes / 512) > u128::from(sectors));
+                Err(Status::ReadOnly) => prop_assert!(read_only && operation != Operation::Read),
+                Err(status) => {
+                    prop_assert_eq!(status, Status::Invalid);
+                    let is_outside = u128::from(sector) + u128::from(bytes / 512) > u128::from(sectors);
+                    prop_assert!(is_outside || bytes == 0 || bytes % 512 != 0);
                 }
             }
         }

@@ -39,15 +39,22 @@ pub enum Error {
     Damaged,
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Error {
+    /// What it means.
+    pub fn text(self) -> &'static str {
+        match self {
             Error::NoTable => "the device has no partition table that can be believed",
             Error::Device => "the device can't be read",
             Error::NotFound => "no partition has this name",
             Error::Ambiguous => "two partitions have this name",
             Error::Damaged => "the partition overlaps another one or lies outside",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
     }
 }
 
@@ -238,7 +245,8 @@ mod tests {
         assert_eq!(find(&overlapping, "a"), Err(Error::Damaged));
         assert_eq!(find(&overlapping, "b"), Err(Error::Damaged));
         assert_eq!(find(&overlapping, "c"), Ok((60..70, State::Both)));
-        let outside = device(&[("table", 0, 39), ("end", 200, SECTORS - 33), ("reversed", 60, 58), ("all", 34, u64::MAX)]);
+        let outside =
+            device(&[("table", 0, 39), ("end", 200, SECTORS - 33), ("reversed", 60, 58), ("all", 34, u64::MAX)]);
         for name in ["table", "end", "reversed", "all"] {
             assert_eq!(find(&outside, name), Err(Error::Damaged), "{name}");
         }

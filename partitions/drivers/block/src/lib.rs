@@ -27,6 +27,6 @@ pub mod link;
 pub mod server;
 
 pub use device::{Command, Device};
-pub use disk::{Disk, Fault, SECTOR, Table};
-pub use link::{Broken, Link, Operation, Request};
+pub use disk::{Disk, SECTOR, Table};
+pub use link::{Bell, Link, Served};
 pub use server::Server;

@@ -1,77 +1,92 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! A client's side: what a link has to offer to the server.
+//! A client's side: what the server needs of a link, and the ring that gives it.
 
-use crate::disk::{Disk, Fault};
+use parzelle_ring::Memory;
+use parzelle_ring::block::{Operation, Request, Server, Status};
 
-/// What a client may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// Sectors to the server's area.
-    Read,
-    /// The client's area to sectors.
-    Write,
-    /// What was written and acknowledged has to last.
-    Flush,
-    /// What these sectors hold is of no more interest.
-    Discard,
-}
-
-impl Operation {
-    /// Whether it changes the disk.
-    pub fn changes(self) -> bool {
-        matches!(self, Operation::Write | Operation::Discard)
-    }
-}
-
-/// A request, copied out of the link once: nobody changes it any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// The client's name for it; goes back with the answer.
-    pub id: u64,
-    /// What is asked for; `None` for what nobody knows.
-    pub operation: Option<Operation>,
-    /// First sector of the client's disk.
-    pub sector: u64,
-    /// How many bytes.
-    pub bytes: u64,
-    /// Where the data lie, or will lie, in the area's data.
-    pub offset: u64,
-}
-
-/// The peer has left the protocol: an index that can't be. Nothing more is read until it starts
-/// anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Broken;
-
-/// The server's end of a link.
+/// The server's end of a link. Requests come off it checked against what it knows; generations are
+/// its business, too: it lets a client that has started anew in when all requests that it gave out
+/// are completed.
 pub trait Link {
     /// For the log.
     fn name(&self) -> &str;
 
-    /// Whether the peer has started anew since [`Self::connect`], or never was connected.
-    fn wants_connection(&self) -> bool;
+    /// How often the client has broken the rules.
+    fn faults(&self) -> u64;
 
-    /// Connects to the peer's present generation, with empty rings, and tells what the disk is
-    /// like. Only when nothing of an older generation is under way: the peer reuses its memory.
-    fn connect(&mut self, disk: &Disk, flush: bool, discard: bool);
+    /// The next request. Each is to be completed.
+    fn next_request(&mut self) -> Option<Request>;
 
-    /// The next request, taken off the ring.
-    ///
-    /// # Errors
-    /// [`Broken`] when the ring can't be trusted any more.
-    fn next(&mut self) -> Result<Option<Request>, Broken>;
+    /// Completes a request.
+    fn complete(&mut self, id: u32, status: Status);
 
-    /// How many answers fit now.
-    fn room(&self) -> usize;
+    /// Where the device finds the data of a request.
+    fn bus(&self, request: &Request) -> u64;
 
-    /// Puts an answer on the ring.
-    fn answer(&mut self, id: u64, result: Result<(), Fault>);
-
-    /// Where the device finds the data of a request; `None` if they are not all in the area.
-    fn bus(&self, operation: Operation, offset: u64, bytes: u64) -> Option<u64>;
-
-    /// Rings the peer's bell if it waits for what was put on the ring since the last time.
+    /// Rings the client's bell, if it waits for what happened since the last time.
     fn notify(&mut self);
+
+    /// Whether there is nothing to do before its bell rings.
+    fn may_sleep(&mut self) -> bool;
+}
+
+/// Rings a client's bell.
+pub trait Bell {
+    /// For the log.
+    fn name(&self) -> &str;
+
+    /// Rings.
+    fn ring(&mut self);
+}
+
+/// A link whose areas the device reaches.
+#[derive(Debug)]
+pub struct Served<M, B> {
+    server: Server<M>,
+    bell: B,
+    /// Where the device finds our area, and the client's.
+    out_bus: u64,
+    incoming_bus: u64,
+}
+
+impl<M: Memory, B: Bell> Served<M, B> {
+    /// Serves a disk over this ring; the addresses are those of both areas for the device.
+    pub fn new(server: Server<M>, bell: B, out_bus: u64, incoming_bus: u64) -> Self {
+        Self { server, bell, out_bus, incoming_bus }
+    }
+}
+
+impl<M: Memory, B: Bell> Link for Served<M, B> {
+    fn name(&self) -> &str {
+        self.bell.name()
+    }
+
+    fn faults(&self) -> u64 {
+        self.server.link().faults()
+    }
+
+    fn next_request(&mut self) -> Option<Request> {
+        self.server.next_request()
+    }
+
+    fn complete(&mut self, id: u32, status: Status) {
+        self.server.complete(id, status);
+    }
+
+    fn bus(&self, request: &Request) -> u64 {
+        // The ring has checked that the data lie within the area.
+        request.offset + if request.operation == Operation::Read { self.out_bus } else { self.incoming_bus }
+    }
+
+    fn notify(&mut self) {
+        if self.server.notify() {
+            self.bell.ring();
+        }
+    }
+
+    fn may_sleep(&mut self) -> bool {
+        self.server.may_sleep()
+    }
 }

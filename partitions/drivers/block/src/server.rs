@@ -4,13 +4,9 @@
 //! The server: takes requests off the links in turns and keeps the device busy with them.
 //!
 //! ```text
-//!            ┌───────── new generation ──────────┐
-//!            ▼                                   │
-//!   waiting ──► draining: until nothing of the   │
-//!      ▲        old generation is under way      │
-//!      │           │ connect                     │
-//!    broken        ▼                             │
-//!      └──────── serving ────────────────────────┘
+//!   link ─ next ─► held? ─ range, rights ─ share, credit ─► slot of the device
+//!    ▲                                                        │
+//!    └──────────────────────── complete ◄─────────── finished ┘
 //! ```
 //! **Fair**: a link has at most its share of the device's slots, and per turn as many bytes as any
 //! other (deficit round robin); what it did not get it gets in the next turn. One turn is a bounded
@@ -20,12 +16,15 @@
 //! asks for afterwards waits for it. That is more than the rings promise, and nobody can get it
 //! wrong.
 //!
-//! **Hostile clients**: a ring that can't be is left alone until its owner starts anew; a request
-//! that can't be is answered with an error. Either is told once in the log per generation.
+//! **Hostile clients**: the ring answers what breaks its rules, and stops listening to who writes
+//! what can't be; here every request is checked once more, against the disk's range. Faults are told
+//! once per client in the log.
+
+use parzelle_ring::block::{Operation, Request, Status};
 
 use crate::device::{Command, Device};
-use crate::disk::{Disk, Fault, SECTOR};
-use crate::link::{Link, Operation, Request};
+use crate::disk::{Disk, SECTOR};
+use crate::link::Link;
 
 /// Bytes that a link may ask for per turn.
 const QUANTUM: u64 = 128 * 1024;
@@ -36,28 +35,15 @@ const LEAST: u64 = 4096;
 /// Requests that are taken off a link per turn, wrong ones included.
 const REQUESTS: usize = 64;
 
-/// What stands in the way of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// The peer is not there, or has to start anew.
-    Waiting,
-    /// Requests are taken.
-    Serving,
-}
-
 /// What a link counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Requests that were answered, with success.
+    /// Requests that were answered with success.
     pub served: u64,
     /// Requests that the disk or its rights refused.
     pub refused: u64,
     /// Requests in which the device failed.
     pub failed: u64,
-    /// How often the peer started anew.
-    pub connections: u64,
-    /// How often the ring could not be.
-    pub broken: u64,
 }
 
 /// A link, its disk, and what is under way for it.
@@ -65,17 +51,16 @@ pub struct Counters {
 struct Client<L> {
     link: L,
     disk: Disk,
-    state: State,
     /// A request that was taken off the ring and has to wait.
     held: Option<Request>,
     /// Bytes that it may still ask for.
     credit: u64,
-    /// Commands under way, of its present generation or an older one.
+    /// Commands under way.
     busy: usize,
     /// A flush is under way.
-    flushing: bool,
+    is_flushing: bool,
     /// A fault was told already.
-    told: bool,
+    is_told: bool,
     counters: Counters,
 }
 
@@ -83,7 +68,7 @@ struct Client<L> {
 #[derive(Clone, Copy, Debug)]
 struct Running {
     client: usize,
-    id: u64,
+    id: u32,
 }
 
 /// The links of a device, at most `LINKS`, and the commands in its slots.
@@ -93,6 +78,7 @@ pub struct Server<L, const LINKS: usize, const SLOTS: usize> {
     slots: [Option<Running>; SLOTS],
     free: heapless::Vec<u16, SLOTS>,
     first: usize,
+    served: u64,
 }
 
 impl<L: Link, const LINKS: usize, const SLOTS: usize> Default for Server<L, LINKS, SLOTS> {
@@ -105,25 +91,17 @@ impl<L: Link, const LINKS: usize, const SLOTS: usize> Server<L, LINKS, SLOTS> {
     /// Serves nobody yet.
     pub fn new() -> Self {
         let free = (0..SLOTS as u16).rev().collect();
-        Self { clients: heapless::Vec::new(), slots: [None; SLOTS], free, first: 0 }
+        Self { clients: heapless::Vec::new(), slots: [None; SLOTS], free, first: 0, served: 0 }
     }
 
-    /// Serves a link too. Gives it back if there are too many.
+    /// Serves a link too.
     ///
     /// # Errors
-    /// The link.
+    /// The link, if there are too many.
     pub fn add(&mut self, link: L, disk: Disk) -> Result<(), L> {
-        let client = Client {
-            link,
-            disk,
-            state: State::Waiting,
-            held: None,
-            credit: 0,
-            busy: 0,
-            flushing: false,
-            told: false,
-            counters: Counters::default(),
-        };
+        let counters = Counters::default();
+        let client =
+            Client { link, disk, held: None, credit: 0, busy: 0, is_flushing: false, is_told: false, counters };
         self.clients.push(client).map_err(|client| client.link)
     }
 
@@ -132,8 +110,14 @@ impl<L: Link, const LINKS: usize, const SLOTS: usize> Server<L, LINKS, SLOTS> {
         self.clients.iter().map(|client| (client.link.name(), client.counters))
     }
 
+    /// How many requests were served, for all.
+    pub fn served(&self) -> u64 {
+        self.served
+    }
+
     /// Answers what the device has finished and gives every link a turn. Returns whether there is
-    /// more to do at once; if not, the next bell or interrupt brings news.
+    /// more to do at once; if not, [`Self::may_sleep`] says whether a bell or an interrupt will
+    /// bring it.
     pub fn turn<D: Device>(&mut self, device: &mut D) -> bool {
         // At most as many as there are slots: what is begun in this turn ends in another.
         for _ in 0..SLOTS {
@@ -151,6 +135,16 @@ impl<L: Link, const LINKS: usize, const SLOTS: usize> Server<L, LINKS, SLOTS> {
         more
     }
 
+    /// Whether there is nothing to do before a client's bell or the device's interrupt. After a turn
+    /// that left nothing.
+    pub fn may_sleep(&mut self) -> bool {
+        // All are asked: each sets its wake-up hints by it. Who holds a request waits for the device.
+        self.clients.iter_mut().fold(true, |all, client| {
+            let sleeps = client.link.may_sleep();
+            all & (sleeps || client.held.is_some())
+        })
+    }
+
     /// Answers the command of a slot.
     fn finish(&mut self, slot: usize, success: bool) {
         // A slot that isn't taken: the device lies, there is nobody to answer.
@@ -159,21 +153,15 @@ impl<L: Link, const LINKS: usize, const SLOTS: usize> Server<L, LINKS, SLOTS> {
         let _ = self.free.push(slot as u16);
         let Some(client) = self.clients.get_mut(running.client) else { return };
         client.busy = client.busy.saturating_sub(1);
-        client.flushing = false;
-        // Whoever asked has started anew meanwhile: its answer would be taken for that of another.
-        if client.state == State::Serving && !client.link.wants_connection() {
-            let result = if success { Ok(()) } else { Err(Fault::Device) };
-            client.answer(running.id, result);
-        }
+        client.is_flushing = false;
+        self.served += 1;
+        client.complete(running.id, if success { Status::Done } else { Status::Failed });
     }
 
     /// Gives a link its turn. Returns whether it has more to do.
     fn serve<D: Device>(&mut self, index: usize, device: &mut D) -> bool {
         let share = (SLOTS / self.clients.len().max(1)).max(1);
         let Some(client) = self.clients.get_mut(index) else { return false };
-        if client.link.wants_connection() && !client.connect(device) {
-            return false;
-        }
         client.credit += QUANTUM;
         for _ in 0..REQUESTS {
             let Some(request) = client.next() else {
@@ -182,14 +170,14 @@ impl<L: Link, const LINKS: usize, const SLOTS: usize> Server<L, LINKS, SLOTS> {
             };
             let command = match client.command(&request, device) {
                 Ok(command) => command,
-                Err(fault) => {
-                    client.refuse(&request, fault);
+                Err(status) => {
+                    client.refuse(&request, status);
                     continue;
                 }
             };
             let cost = request.bytes.max(LEAST);
-            let waits = client.flushing || (request.operation == Some(Operation::Flush) && client.busy > 0);
-            if waits || client.busy >= share || self.free.is_empty() {
+            let is_early = request.operation == Operation::Flush && client.busy > 0;
+            if client.is_flushing || is_early || client.busy >= share || self.free.is_empty() {
                 // An interrupt will go on with it.
                 client.held = Some(request);
                 client.credit = client.credit.min(QUANTUM);
@@ -201,13 +189,12 @@ impl<L: Link, const LINKS: usize, const SLOTS: usize> Server<L, LINKS, SLOTS> {
             }
             client.credit -= cost;
             let Some(command) = command else {
-                client.answer(request.id, Ok(()));
+                client.complete(request.id, Status::Done);
                 continue;
             };
-            if let Some(slot) = self.free.pop() {
-                let slot = usize::from(slot);
+            if let Some(slot) = self.free.pop().map(usize::from) {
                 client.busy += 1;
-                client.flushing = command == Command::Flush;
+                client.is_flushing = command == Command::Flush;
                 if let Some(place) = self.slots.get_mut(slot) {
                     *place = Some(Running { client: index, id: request.id });
                 }
@@ -219,88 +206,52 @@ impl<L: Link, const LINKS: usize, const SLOTS: usize> Server<L, LINKS, SLOTS> {
 }
 
 impl<L: Link> Client<L> {
-    /// Begins a new generation, unless something of the old one is still under way. Returns whether
-    /// requests can be taken.
-    fn connect<D: Device>(&mut self, device: &D) -> bool {
-        self.held = None;
-        self.credit = 0;
-        self.state = State::Waiting;
-        if self.busy > 0 {
-            return false;
-        }
-        self.link.connect(&self.disk, device.can_flush(), device.can_discard());
-        self.told = false;
-        self.counters.connections += 1;
-        // A peer that is still starting will come.
-        if self.link.wants_connection() {
-            return false;
-        }
-        self.state = State::Serving;
-        true
-    }
-
-    /// The next request, if there is one and its answer will find room.
+    /// The request that waits, or the next one.
     fn next(&mut self) -> Option<Request> {
-        if self.state != State::Serving {
-            return None;
+        let request = self.held.take().or_else(|| self.link.next_request());
+        if request.is_none() && self.link.faults() > 0 {
+            self.tell(format_args!("it has broken the rules of the ring, and is left alone until it starts anew"));
         }
-        if self.held.is_some() {
-            return self.held.take();
-        }
-        if self.link.room() <= self.busy {
-            return None;
-        }
-        match self.link.next() {
-            Ok(request) => request,
-            Err(_) => {
-                self.state = State::Waiting;
-                self.counters.broken += 1;
-                self.tell(format_args!("its ring can't be; it is left alone until it starts anew"));
-                None
-            }
-        }
+        request
     }
 
     /// What the device has to do for a request; nothing for a flush that it needs not.
-    fn command<D: Device>(&self, request: &Request, device: &D) -> Result<Option<Command>, Fault> {
-        let operation = request.operation.ok_or(Fault::Unsupported)?;
-        let &Request { bytes, offset, .. } = request;
+    fn command<D: Device>(&self, request: &Request, device: &D) -> Result<Option<Command>, Status> {
+        let operation = request.operation;
         if operation == Operation::Flush {
             return Ok(device.can_flush().then_some(Command::Flush));
         }
-        let sector = self.disk.place(operation, request.sector, bytes)?;
-        if operation == Operation::Discard {
-            let sectors = u32::try_from(bytes / SECTOR).map_err(|_| Fault::Malformed)?;
-            let command = Command::Discard { sector, sectors };
-            return if device.can_discard() { Ok(Some(command)) } else { Err(Fault::Unsupported) };
-        }
-        let bus = self.link.bus(operation, offset, bytes).ok_or(Fault::Malformed)?;
-        let bytes = u32::try_from(bytes).map_err(|_| Fault::Malformed)?;
+        let sector = self.disk.place(operation, request.sector, request.bytes)?;
+        let sectors = u32::try_from(request.bytes / SECTOR).map_err(|_| Status::Invalid)?;
+        let bytes = u32::try_from(request.bytes).map_err(|_| Status::Invalid);
         Ok(Some(match operation {
-            Operation::Write => Command::Write { sector, bytes, bus },
-            _ => Command::Read { sector, bytes, bus },
+            Operation::Discard if !device.can_discard() => return Err(Status::Unsupported),
+            Operation::Discard => Command::Discard { sector, sectors },
+            Operation::Write => Command::Write { sector, bytes: bytes?, bus: self.link.bus(request) },
+            _ => Command::Read { sector, bytes: bytes?, bus: self.link.bus(request) },
         }))
     }
 
     /// Answers, and counts.
-    fn answer(&mut self, id: u64, result: Result<(), Fault>) {
-        match result {
-            Ok(()) => self.counters.served += 1,
-            Err(Fault::Device) => self.counters.failed += 1,
-            Err(_) => self.counters.refused += 1,
+    fn complete(&mut self, id: u32, status: Status) {
+        match status {
+            Status::Done => self.counters.served += 1,
+            Status::Failed => self.counters.failed += 1,
+            _ => self.counters.refused += 1,
         }
-        self.link.answer(id, result);
+        self.link.complete(id, status);
     }
 
     /// Answers a request that can't be.
-    fn refuse(&mut self, request: &Request, fault: Fault) {
-        self.tell(format_args!("{:?} of {} bytes at sector {}: {fault:?}", request.operation, request.bytes, request.sector));
-        self.answer(request.id, Err(fault));
+    fn refuse(&mut self, request: &Request, status: Status) {
+        let Request { operation, bytes, sector, .. } = request;
+        self.tell(format_args!("{operation:?} of {bytes} bytes at sector {sector}: {status:?}"));
+        self.complete(request.id, status);
     }
 
-    /// Tells a fault of the peer, once per generation.
+    /// Tells a fault of the client, once.
     fn tell(&mut self, what: core::fmt::Arguments<'_>) {
-        if !core::mem::replace(&mut self.told, true) {
+        if !core::mem::replace(&mut self.is_told, true) {
             log::warn!("{}: {what}", self.link.name());
         }
     }

@@ -22,6 +22,9 @@ pub use virtio_drivers::transport::DeviceType as Kind;
 /// How often the status is looked at after a reset, until the device has done it.
 const PATIENCE: usize = 1_000_000;
 
+/// The most interrupts of a device that are used: for changes of the configuration, and two queues.
+const LINES: usize = 3;
+
 /// Why a device can't be driven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -66,7 +69,7 @@ pub struct Device {
     transport: SomeTransport<'static>,
     /// PCI: the common configuration, where queues get their MSI-X vectors.
     common: Option<Volatile>,
-    interrupt: Interrupt,
+    lines: [Option<Interrupt>; LINES],
 }
 
 impl Device {
@@ -75,7 +78,11 @@ impl Device {
     /// # Errors
     /// What it is not.
     pub fn open(me: &Partition, name: &str, kind: DeviceType) -> Result<Self, Error> {
-        let interrupt = me.interrupt(name).map_err(|_| Error::Interrupt)?;
+        let mut all = me.interrupts(name);
+        let lines = core::array::from_fn(|_| all.next());
+        if lines.first().is_none_or(Option::is_none) {
+            return Err(Error::Interrupt);
+        }
         let (transport, common) = match me.object(ObjectKind::PciFunction, name) {
             Ok(function) => {
                 let (transport, common) = pci::open(me, function)?;
@@ -86,7 +93,7 @@ impl Device {
         if transport.device_type() != kind {
             return Err(Error::Kind);
         }
-        Ok(Self { transport, common, interrupt })
+        Ok(Self { transport, common, lines })
     }
 
     /// Resets the device and agrees on features: those of `wanted` that it has. Nothing of an
@@ -112,7 +119,8 @@ impl Device {
         if agreed { Ok(features) } else { Err(Error::Refused) }
     }
 
-    /// Makes a queue, whose interrupts are the device's one.
+    /// Makes a queue. With MSI-X, message 0 tells of changes of the configuration, message n + 1 of
+    /// queue n, if there are so many; else the last one tells of all.
     ///
     /// # Errors
     /// [`Error::Queue`], [`Error::Memory`].
@@ -126,7 +134,8 @@ impl Device {
             return Err(Error::Queue);
         }
         if let Some(common) = self.common {
-            pci::set_vector(&common, number)?;
+            let messages = self.lines.iter().flatten().count() as u16;
+            pci::set_vector(&common, number, (number + 1).min(messages.saturating_sub(1)))?;
         }
         let queue = Queue::new(dma).ok_or(Error::Memory)?;
         let [descriptors, available, used] = queue.places();
@@ -140,7 +149,7 @@ impl Device {
     /// [`Error::Interrupt`].
     pub fn start(&mut self) -> Result<(), Error> {
         self.transport.finish_init();
-        self.interrupt.acknowledge().map_err(|_| Error::Interrupt)
+        self.lines.iter().flatten().try_for_each(Interrupt::acknowledge).map_err(|_| Error::Interrupt)
     }
 
     /// Tells the device that a queue has news.
@@ -153,19 +162,25 @@ impl Device {
         self.transport.read_config_space(offset).ok()
     }
 
-    /// The event of its interrupt, as a mask.
-    pub fn event(&self) -> u64 {
-        self.interrupt.event()
+    /// The events of its interrupts, as a mask.
+    pub fn events(&self) -> u64 {
+        self.lines.iter().flatten().fold(0, |mask, line| mask | line.event())
     }
 
-    /// Lets the next interrupt come, after one was heard and before the queues are looked at.
-    pub fn acknowledge(&mut self) {
+    /// Lets the next interrupts come, after some of `events` were heard and before the queues are
+    /// looked at.
+    pub fn acknowledge(&mut self, events: u64) {
+        if events & self.events() == 0 {
+            return;
+        }
         // With MSI-X there is no status to clear (virtio 1.2, 4.1.4.5).
         if self.common.is_none() {
             self.transport.ack_interrupt();
         }
-        // It is a line of ours: the kernel has no reason to refuse.
-        let _ = self.interrupt.acknowledge();
+        for line in self.lines.iter().flatten().filter(|line| events & line.event() != 0) {
+            // It is a line of ours: the kernel has no reason to refuse.
+            let _ = line.acknowledge();
+        }
     }
 }
 

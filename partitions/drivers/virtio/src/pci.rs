@@ -29,8 +29,6 @@ const VENDOR: u8 = 0x09;
 const QUEUE_SELECT: u64 = 22;
 /// Its MSI-X vector.
 const QUEUE_VECTOR: u64 = 26;
-/// The vector of all queues: the line that the description knows.
-const VECTOR: u16 = 0;
 
 /// Opens the function; gives the common configuration, too.
 pub(crate) fn open(me: &Partition, function: &'static ObjectInfo) -> Result<(PciTransport, Volatile), Error> {
@@ -46,11 +44,11 @@ pub(crate) fn open(me: &Partition, function: &'static ObjectInfo) -> Result<(Pci
 }
 
 /// Gives a queue its vector.
-pub(crate) fn set_vector(common: &Volatile, queue: u16) -> Result<(), Error> {
+pub(crate) fn set_vector(common: &Volatile, queue: u16, vector: u16) -> Result<(), Error> {
     common.store_u16(QUEUE_SELECT, queue).ok_or(Error::Pci)?;
-    common.store_u16(QUEUE_VECTOR, VECTOR).ok_or(Error::Pci)?;
+    common.store_u16(QUEUE_VECTOR, vector).ok_or(Error::Pci)?;
     // A device that has no room for it says 0xffff (4.1.4.3.1).
-    let taken = common.load_u16(QUEUE_VECTOR) == Some(VECTOR);
+    let taken = common.load_u16(QUEUE_VECTOR) == Some(vector);
     if taken { Ok(()) } else { Err(Error::Interrupt) }
 }
 

@@ -20,7 +20,9 @@ fn mac(last: u8) -> Mac {
 /// Two networks with a way out (untagged and VLAN 20) and one without.
 fn switch() -> Switch {
     let mut switch = Switch::new(unlimited());
-    for (last, group, uplink) in [(1, 1, Some(0)), (2, 1, Some(0)), (3, 2, Some(20)), (4, 2, Some(20)), (5, 3, None), (6, 3, None)] {
+    for (last, group, uplink) in
+        [(1, 1, Some(0)), (2, 1, Some(0)), (3, 2, Some(20)), (4, 2, Some(20)), (5, 3, None), (6, 3, None)]
+    {
         assert!(switch.add(Plan { mac: mac(last), group, uplink }, unlimited()).is_some());
     }
     switch
@@ -60,7 +62,9 @@ fn nobody_sends_as_another_or_with_tags() {
     assert_eq!(switch.from_port(0, &ip(mac(99), Mac::BROADCAST), 0), Err(Loss::Spoofed));
     assert_eq!(switch.from_port(0, &tagged(&ip(mac(99), mac(1)), 20), 0), Err(Loss::Tagged));
     assert_eq!(switch.from_port(0, &build(mac(99), mac(1), &[0x88, 0xa8, 0, 20, 8, 0]), 0), Err(Loss::Tagged));
-    let arp = |sender: Mac| build(Mac::BROADCAST, mac(1), &[&[8, 6, 0, 1, 8, 0, 6, 4, 0, 1][..], &sender.0, &[0; 16]].concat());
+    let arp = |sender: Mac| {
+        build(Mac::BROADCAST, mac(1), &[&[8, 6, 0, 1, 8, 0, 6, 4, 0, 1][..], &sender.0, &[0; 16]].concat())
+    };
     assert!(switch.from_port(0, &arp(mac(1)), 0).is_ok());
     assert_eq!(switch.from_port(0, &arp(mac(2)), 0), Err(Loss::Spoofed));
     assert_eq!(switch.from_port(0, &[0; 13], 0), Err(Loss::Malformed));
@@ -102,7 +106,9 @@ fn broadcasts_are_limited_and_single_frames_are_not() {
 #[test]
 fn addresses_are_those_of_stations_and_unique_in_a_network() {
     let mut switch = switch();
-    for (address, group, good) in [(mac(1), 1, false), (mac(1), 2, true), (Mac::BROADCAST, 9, false), (Mac([0; 6]), 9, false)] {
+    for (address, group, good) in
+        [(mac(1), 1, false), (mac(1), 2, true), (Mac::BROADCAST, 9, false), (Mac([0; 6]), 9, false)]
+    {
         assert_eq!(switch.add(Plan { mac: address, group, uplink: None }, unlimited()).is_some(), good);
     }
 }
@@ -126,10 +132,12 @@ fn any_frame() -> impl Strategy<Value = Vec<u8>> {
         1 => Just(std::vec![0x88, 0xa8]),
     ];
     let tags = prop::collection::vec(0u16..30, 0..3);
-    (any_mac(), any_mac(), tags, kind, prop_oneof![0usize..100, 1480usize..1530]).prop_map(|(to, from, tags, kind, length)| {
-        let tags: Vec<u8> = tags.into_iter().flat_map(frame::tag).collect();
-        build(to, from, &[tags, kind, std::vec![0; length]].concat())
-    })
+    (any_mac(), any_mac(), tags, kind, prop_oneof![0usize..100, 1480usize..1530]).prop_map(
+        |(to, from, tags, kind, length)| {
+            let tags: Vec<u8> = tags.into_iter().flat_map(frame::tag).collect();
+            build(to, from, &[tags, kind, std::vec![0; length]].concat())
+        },
+    )
 }
 
 proptest! {
