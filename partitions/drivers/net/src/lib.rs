@@ -13,6 +13,7 @@
 //! | [`frame`] | Ethernet headers and VLAN tags |
 //! | [`limit`] | how many broadcasts a port may send |
 //! | [`switch`] | where a frame goes: the whole policy, without any I/O |
+//! | [`link`] | the ring of a client as a port |
 //! | [`server`] | turns over ports and uplink, copies, counters, clients that come, go and lie |
 //!
 //! Frames are copied once out of a client's area before they are looked at: what is checked is what
@@ -22,9 +23,11 @@
 
 pub mod frame;
 pub mod limit;
+pub mod link;
 pub mod server;
 pub mod switch;
 
 pub use frame::Mac;
-pub use server::{Broken, Port, Server, Uplink};
+pub use link::{Bell, Linked};
+pub use server::{NoUplink, Port, Server, Uplink};
 pub use switch::{Loss, Plan, Switch};

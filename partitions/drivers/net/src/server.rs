@@ -3,11 +3,13 @@
 
 //! The server: moves frames between ports and uplink in turns, each a bounded amount of work.
 //!
-//! A frame for a port that is full, or not there, is lost: that is how Ethernet is. A port whose ring
-//! can't be is left alone until its owner starts anew.
+//! A frame for a port that is full, or not there, is lost: that is how Ethernet is. Clients that break
+//! the ring's rules are not heard until they start anew; that, and frames that may not be, is told
+//! once per client in the log.
 
 use crate::frame::{ADDRESSES, LARGEST, TAG, tag};
-use crate::switch::{Loss, PORTS, Switch, Targets};
+use crate::limit::Limit;
+use crate::switch::{Loss, PORTS, Plan, Switch, Targets};
 
 /// Frames that a port, or the uplink, may send per turn.
 const FRAMES: usize = 32;
@@ -16,33 +18,30 @@ const FRAMES: usize = 32;
 pub const BUFFER: usize = 1536;
 const _: () = assert!(BUFFER >= LARGEST + TAG);
 
-/// The peer has left the protocol. Nothing more is read until it starts anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Broken;
-
-/// The server's end of a client's link.
+/// The server's end of a client's link. Generations are its business: what a client that starts anew
+/// has not received is lost.
 pub trait Port {
     /// For the log.
     fn name(&self) -> &str;
 
-    /// Whether the peer has started anew since [`Self::connect`], or never was connected.
-    fn wants_connection(&self) -> bool;
+    /// How often the client has broken the rules.
+    fn faults(&self) -> u64;
 
-    /// Connects to the peer's present generation, with empty rings; `up`: the network has a way.
-    fn connect(&mut self, up: bool);
+    /// Copies the next frame out, once; returns its length and its flags, which are passed on. What
+    /// is longer than `into` is cut off: that is longer than any frame may be.
+    fn receive(&mut self, into: &mut [u8]) -> Option<(usize, u32)>;
 
-    /// Copies the next frame out, once; returns its length. Frames that don't fit are as long as
-    /// `into`, which is longer than any that may be sent.
-    ///
-    /// # Errors
-    /// [`Broken`] when the ring can't be trusted any more.
-    fn receive(&mut self, into: &mut [u8]) -> Result<Option<usize>, Broken>;
+    /// Hands over a frame. Returns whether there was room, and somebody who takes it.
+    fn send(&mut self, frame: &[u8], flags: u32) -> bool;
 
-    /// Hands over a frame in pieces. Returns whether there was room.
-    fn send(&mut self, pieces: [&[u8]; 2]) -> bool;
+    /// Says whether the network is there.
+    fn set_carrier(&mut self, up: bool);
 
-    /// Rings the peer's bell if it waits for what happened since the last time.
+    /// Rings the client's bell, if it waits for what happened since the last time.
     fn notify(&mut self);
+
+    /// Whether there is nothing to do before its bell rings.
+    fn may_sleep(&mut self) -> bool;
 }
 
 /// The network card.
@@ -51,7 +50,7 @@ pub trait Uplink {
     fn receive(&mut self, into: &mut [u8]) -> Option<usize>;
 
     /// Hands over a frame in pieces. Returns whether there was room.
-    fn send(&mut self, pieces: [&[u8]; 3]) -> bool;
+    fn send(&mut self, pieces: [&[u8]; 3], flags: u32) -> bool;
 
     /// Tells the card what there is to do, if it was not told yet.
     fn kick(&mut self);
@@ -65,7 +64,7 @@ impl Uplink for NoUplink {
     fn receive(&mut self, _: &mut [u8]) -> Option<usize> {
         None
     }
-    fn send(&mut self, _: [&[u8]; 3]) -> bool {
+    fn send(&mut self, _: [&[u8]; 3], _: u32) -> bool {
         false
     }
     fn kick(&mut self) {}
@@ -88,8 +87,6 @@ pub struct Counters {
     pub limited: u64,
     /// Frames from there for nobody.
     pub unknown: u64,
-    /// How often the ring could not be.
-    pub broken: u64,
 }
 
 impl Counters {
@@ -108,8 +105,7 @@ impl Counters {
 #[derive(Debug)]
 struct Client<P> {
     port: P,
-    up: bool,
-    told: bool,
+    is_told: bool,
     counters: Counters,
 }
 
@@ -121,23 +117,25 @@ pub struct Server<P, U> {
     uplink: U,
     outside: Counters,
     first: usize,
+    /// Ports begin with a network.
+    is_up: bool,
     buffer: [u8; BUFFER],
 }
 
 impl<P: Port, U: Uplink> Server<P, U> {
-    /// Serves the ports of a switch, which are added in the order of their numbers.
+    /// Serves the ports of a switch, which has none yet.
     pub fn new(switch: Switch, uplink: U) -> Self {
         let outside = Counters::default();
-        Self { clients: heapless::Vec::new(), switch, uplink, outside, first: 0, buffer: [0; BUFFER] }
+        Self { clients: heapless::Vec::new(), switch, uplink, outside, first: 0, is_up: true, buffer: [0; BUFFER] }
     }
 
-    /// Adds the link of the switch's next port.
-    ///
-    /// # Errors
-    /// The link, if there are too many.
-    pub fn add(&mut self, port: P) -> Result<(), P> {
-        let client = Client { port, up: false, told: false, counters: Counters::default() };
-        self.clients.push(client).map_err(|client| client.port)
+    /// Adds a port. Returns whether it could be: see [`Switch::add`].
+    pub fn add(&mut self, port: P, plan: Plan, limit: Limit) -> bool {
+        if self.switch.add(plan, limit).is_none() {
+            return false;
+        }
+        // There is room: the switch has taken it, and their numbers agree.
+        self.clients.push(Client { port, is_told: false, counters: Counters::default() }).is_ok()
     }
 
     /// What the ports have counted, by name.
@@ -148,6 +146,18 @@ impl<P: Port, U: Uplink> Server<P, U> {
     /// What was counted of the uplink.
     pub fn outside(&self) -> Counters {
         self.outside
+    }
+
+    /// Tells the ports of networks with a way out whether that is there.
+    pub fn set_carrier(&mut self, up: bool) {
+        if core::mem::replace(&mut self.is_up, up) == up {
+            return;
+        }
+        for (index, client) in self.clients.iter_mut().enumerate() {
+            if self.switch.plan(index).is_some_and(|plan| plan.uplink.is_some()) {
+                client.port.set_carrier(up);
+            }
+        }
     }
 
     /// The card.
@@ -168,6 +178,13 @@ impl<P: Port, U: Uplink> Server<P, U> {
         more
     }
 
+    /// Whether there is nothing to do before a client's bell or the card's interrupt. After a turn
+    /// that left nothing.
+    pub fn may_sleep(&mut self) -> bool {
+        // All are asked: each sets its wake-up hints by it.
+        self.clients.iter_mut().fold(true, |all, client| all & client.port.may_sleep())
+    }
+
     /// Takes frames from outside.
     fn from_outside(&mut self, now: u64) -> bool {
         for _ in 0..FRAMES {
@@ -176,7 +193,7 @@ impl<P: Port, U: Uplink> Server<P, U> {
             match self.switch.from_uplink(frame, now) {
                 Ok(targets) => {
                     self.outside.received += 1;
-                    self.forward(length, targets);
+                    self.forward(length, 0, targets);
                 }
                 Err(loss) => self.outside.lose(loss),
             }
@@ -188,13 +205,12 @@ impl<P: Port, U: Uplink> Server<P, U> {
     fn from_port(&mut self, index: usize, now: u64) -> bool {
         for _ in 0..FRAMES {
             let Some(client) = self.clients.get_mut(index) else { return false };
-            client.follow();
-            let Some(length) = client.receive(&mut self.buffer) else { return false };
+            let Some((length, flags)) = client.receive(&mut self.buffer) else { return false };
             let frame = self.buffer.get(..length).unwrap_or_default();
             match self.switch.from_port(index, frame, now) {
                 Ok(targets) => {
                     client.counters.received += 1;
-                    self.forward(length, targets);
+                    self.forward(length, flags, targets);
                 }
                 Err(loss) => {
                     client.counters.lose(loss);
@@ -208,56 +224,46 @@ impl<P: Port, U: Uplink> Server<P, U> {
     }
 
     /// Sends the frame in the buffer.
-    fn forward(&mut self, length: usize, targets: Targets) {
+    fn forward(&mut self, length: usize, flags: u32, targets: Targets) {
         let frame = self.buffer.get(..length).unwrap_or_default();
         let (addresses, rest) = frame.split_at_checked(ADDRESSES).unwrap_or_default();
         if let Some(vlan) = targets.uplink {
             let tag = tag(vlan);
             let tag = if vlan == 0 { &[][..] } else { &tag };
-            let sent = self.uplink.send([addresses, tag, rest]);
+            let sent = self.uplink.send([addresses, tag, rest], flags);
             *if sent { &mut self.outside.sent } else { &mut self.outside.full } += 1;
         }
-        let rest = rest.get(if targets.strip { TAG } else { 0 }..).unwrap_or_default();
+        let mut frame = 0..length;
+        if targets.strip {
+            // The addresses move up to what is behind the tag.
+            self.buffer.copy_within(..ADDRESSES, TAG);
+            frame.start = TAG;
+        }
+        let frame = self.buffer.get(frame).unwrap_or_default();
         let mut ports = targets.ports;
         while ports != 0 {
             let index = ports.trailing_zeros() as usize;
             ports &= ports - 1;
             let Some(client) = self.clients.get_mut(index) else { continue };
-            let sent = client.up && client.port.send([addresses, rest]);
+            let sent = client.port.send(frame, flags);
             *if sent { &mut client.counters.sent } else { &mut client.counters.full } += 1;
         }
     }
 }
 
 impl<P: Port> Client<P> {
-    /// Follows the peer's generations.
-    fn follow(&mut self) {
-        if self.port.wants_connection() {
-            self.port.connect(true);
-            self.up = !self.port.wants_connection();
-            self.told = false;
+    /// The next frame's length and flags.
+    fn receive(&mut self, into: &mut [u8]) -> Option<(usize, u32)> {
+        let received = self.port.receive(into);
+        if received.is_none() && self.port.faults() > 0 {
+            self.tell(format_args!("it has broken the rules of the ring, and is left alone until it starts anew"));
         }
+        received
     }
 
-    /// The next frame's length.
-    fn receive(&mut self, into: &mut [u8]) -> Option<usize> {
-        if !self.up {
-            return None;
-        }
-        match self.port.receive(into) {
-            Ok(length) => length,
-            Err(Broken) => {
-                self.up = false;
-                self.counters.broken += 1;
-                self.tell(format_args!("its ring can't be; it is left alone until it starts anew"));
-                None
-            }
-        }
-    }
-
-    /// Tells a fault of the peer, once per generation.
+    /// Tells a fault of the client, once.
     fn tell(&mut self, what: core::fmt::Arguments<'_>) {
-        if !core::mem::replace(&mut self.told, true) {
+        if !core::mem::replace(&mut self.is_told, true) {
             log::warn!("{}: {what}", self.port.name());
         }
     }
@@ -268,8 +274,6 @@ mod tests {
     extern crate std;
     use super::*;
     use crate::frame::Mac;
-    use crate::limit::Limit;
-    use crate::switch::Plan;
     use std::cell::RefCell;
     use std::collections::VecDeque;
     use std::rc::Rc;
@@ -278,42 +282,42 @@ mod tests {
     /// Both ends of a wire in one.
     #[derive(Default)]
     struct Wire {
-        to_switch: RefCell<VecDeque<Result<Vec<u8>, Broken>>>,
+        to_switch: RefCell<VecDeque<Vec<u8>>>,
         from_switch: RefCell<Vec<Vec<u8>>>,
-        fresh: std::cell::Cell<bool>,
     }
 
-    fn take(wire: &Wire, into: &mut [u8]) -> Result<Option<usize>, Broken> {
-        let Some(frame) = wire.to_switch.borrow_mut().pop_front().transpose()? else { return Ok(None) };
+    fn take(wire: &Wire, into: &mut [u8]) -> Option<usize> {
+        let frame = wire.to_switch.borrow_mut().pop_front()?;
         into[..frame.len()].copy_from_slice(&frame);
-        Ok(Some(frame.len()))
+        Some(frame.len())
     }
 
     impl Port for Rc<Wire> {
         fn name(&self) -> &str {
             "port"
         }
-        fn wants_connection(&self) -> bool {
-            self.fresh.get()
+        fn faults(&self) -> u64 {
+            0
         }
-        fn connect(&mut self, _: bool) {
-            self.fresh.set(false);
+        fn receive(&mut self, into: &mut [u8]) -> Option<(usize, u32)> {
+            take(self, into).map(|length| (length, 7))
         }
-        fn receive(&mut self, into: &mut [u8]) -> Result<Option<usize>, Broken> {
-            take(self, into)
-        }
-        fn send(&mut self, pieces: [&[u8]; 2]) -> bool {
-            self.from_switch.borrow_mut().push(pieces.concat());
+        fn set_carrier(&mut self, _: bool) {}
+        fn send(&mut self, frame: &[u8], _: u32) -> bool {
+            self.from_switch.borrow_mut().push(frame.to_vec());
             true
         }
         fn notify(&mut self) {}
+        fn may_sleep(&mut self) -> bool {
+            self.to_switch.borrow().is_empty()
+        }
     }
 
     impl Uplink for Rc<Wire> {
         fn receive(&mut self, into: &mut [u8]) -> Option<usize> {
-            take(self, into).unwrap()
+            take(self, into)
         }
-        fn send(&mut self, pieces: [&[u8]; 3]) -> bool {
+        fn send(&mut self, pieces: [&[u8]; 3], _: u32) -> bool {
             self.from_switch.borrow_mut().push(pieces.concat());
             true
         }
@@ -330,15 +334,11 @@ mod tests {
 
     fn server() -> (Server<Rc<Wire>, Rc<Wire>>, [Rc<Wire>; 4]) {
         let limit = Limit::new(1_000_000, 1_000);
-        let mut switch = Switch::new(limit);
         let wires: [Rc<Wire>; 4] = Default::default();
+        let mut server = Server::new(Switch::new(limit), wires[3].clone());
         for (last, group, vlan) in [(0, 0, 0), (1, 0, 0), (2, 1, 20)] {
-            switch.add(Plan { mac: mac(last), group, uplink: Some(vlan) }, limit).unwrap();
-        }
-        let mut server = Server::new(switch, wires[3].clone());
-        for wire in &wires[..3] {
-            wire.fresh.set(true);
-            assert!(server.add(wire.clone()).is_ok());
+            let plan = Plan { mac: mac(last), group, uplink: Some(vlan) };
+            assert!(server.add(wires[usize::from(last)].clone(), plan, limit));
         }
         server.turn(0);
         (server, wires)
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn frames_arrive_with_and_without_tags() {
         let (mut server, wires) = server();
-        let send = |from: usize, frame: Vec<u8>| wires[from].to_switch.borrow_mut().push_back(Ok(frame));
+        let send = |from: usize, frame: Vec<u8>| wires[from].to_switch.borrow_mut().push_back(frame);
         send(0, frame(mac(1), mac(0), &[]));
         send(2, frame(mac(77), mac(2), &[]));
         send(3, frame(mac(2), mac(77), &tag(20)));
@@ -362,24 +362,10 @@ mod tests {
     }
 
     #[test]
-    fn a_mad_port_is_left_alone_until_it_starts_anew() {
-        let (mut server, wires) = server();
-        wires[0].to_switch.borrow_mut().push_back(Err(Broken));
-        wires[0].to_switch.borrow_mut().push_back(Ok(frame(mac(1), mac(0), &[])));
-        server.turn(0);
-        wires[1].to_switch.borrow_mut().push_back(Ok(frame(mac(0), mac(1), &[])));
-        server.turn(0);
-        assert!(wires[0].from_switch.borrow().is_empty() && wires[1].from_switch.borrow().is_empty());
-        wires[0].fresh.set(true);
-        server.turn(0);
-        assert_eq!(wires[1].from_switch.borrow().len(), 1);
-    }
-
-    #[test]
     fn a_turn_is_bounded() {
         let (mut server, wires) = server();
         for _ in 0..1000 {
-            wires[0].to_switch.borrow_mut().push_back(Ok(frame(mac(1), mac(0), &[])));
+            wires[0].to_switch.borrow_mut().push_back(frame(mac(1), mac(0), &[]));
         }
         assert!(server.turn(0));
         assert_eq!(wires[1].from_switch.borrow().len(), FRAMES);

@@ -9,7 +9,7 @@ use core::ptr::NonNull;
 use parzelle_rt::abi::info::ObjectKind;
 use parzelle_rt::{Interrupt, Partition, Volatile};
 use virtio_drivers::transport::mmio::{MmioTransport, MmioVersion, VirtIOHeader};
-use virtio_drivers::transport::{DeviceStatus, DeviceType, SomeTransport, Transport};
+use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, SomeTransport, Transport};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::dma::Dma;
@@ -115,6 +115,9 @@ impl Device {
         }
         self.transport.write_driver_features(features);
         self.transport.set_status(known | DeviceStatus::FEATURES_OK);
+        if let Some(common) = self.common {
+            pci::set_configuration_vector(&common)?;
+        }
         let agreed = self.transport.get_status().contains(DeviceStatus::FEATURES_OK);
         if agreed { Ok(features) } else { Err(Error::Refused) }
     }
@@ -168,19 +171,21 @@ impl Device {
     }
 
     /// Lets the next interrupts come, after some of `events` were heard and before the queues are
-    /// looked at.
-    pub fn acknowledge(&mut self, events: u64) {
-        if events & self.events() == 0 {
-            return;
-        }
+    /// looked at. Returns whether the configuration may have changed.
+    pub fn acknowledge(&mut self, events: u64) -> bool {
+        let heard = |line: &&Interrupt| events & line.event() != 0;
+        let all = || self.lines.iter().flatten();
+        let [mut has_changed, is_ours] =
+            [all().next().is_some_and(|line| heard(&line)), all().any(|line| heard(&line))];
         // With MSI-X there is no status to clear (virtio 1.2, 4.1.4.5).
-        if self.common.is_none() {
-            self.transport.ack_interrupt();
+        if is_ours && self.common.is_none() {
+            has_changed = self.transport.ack_interrupt().contains(InterruptStatus::DEVICE_CONFIGURATION_INTERRUPT);
         }
-        for line in self.lines.iter().flatten().filter(|line| events & line.event() != 0) {
+        for line in self.lines.iter().flatten().filter(heard) {
             // It is a line of ours: the kernel has no reason to refuse.
             let _ = line.acknowledge();
         }
+        has_changed
     }
 }
 

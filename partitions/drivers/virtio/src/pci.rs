@@ -25,7 +25,9 @@ const BAR0: u8 = 0x10;
 const BARS_END: u8 = 0x28;
 /// Capability of a vendor (PCI 3.0, appendix H).
 const VENDOR: u8 = 0x09;
-/// In the common configuration (virtio 1.2, 4.1.4.3): which queue is meant.
+/// In the common configuration (virtio 1.2, 4.1.4.3): the MSI-X vector of its changes.
+const CONFIGURATION_VECTOR: u64 = 16;
+/// Which queue is meant.
 const QUEUE_SELECT: u64 = 22;
 /// Its MSI-X vector.
 const QUEUE_VECTOR: u64 = 26;
@@ -41,6 +43,11 @@ pub(crate) fn open(me: &Partition, function: &'static ObjectInfo) -> Result<(Pci
         Error::Pci
     })?;
     Ok((transport, common))
+}
+
+/// Gives changes of the configuration the first vector.
+pub(crate) fn set_configuration_vector(common: &Volatile) -> Result<(), Error> {
+    common.store_u16(CONFIGURATION_VECTOR, 0).ok_or(Error::Pci)
 }
 
 /// Gives a queue its vector.

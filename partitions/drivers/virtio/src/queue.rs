@@ -91,6 +91,11 @@ impl<const SLOTS: usize, const CHAIN: usize> Queue<SLOTS, CHAIN> {
         [self.region.bus, self.region.bus + Self::AVAILABLE, self.region.bus + Self::USED]
     }
 
+    /// Asks the device not to interrupt for this queue: somebody looks from time to time anyway.
+    pub fn be_quiet(&mut self) {
+        self.region.memory.store_u16(Self::AVAILABLE, 1);
+    }
+
     /// Makes a request available. `None`, and nothing happens, if the slot is none or under way, or
     /// there are too many buffers or none.
     #[must_use]
