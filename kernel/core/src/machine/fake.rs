@@ -12,7 +12,7 @@ use parzelle_abi::NEVER;
 use parzelle_abi::aarch64::GuestExit;
 use parzelle_abi::call::Error;
 use parzelle_abi::vcpu_page::VcpuHead;
-use parzelle_plan::{QuiesceRecord, VcpuRecord};
+use parzelle_plan::{AccessRecord, VcpuRecord};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Kernel objects from the host's heap, never given back; counts what it gave.
@@ -224,8 +224,8 @@ impl Machine for Fake {
         self.flushes += 1;
     }
 
-    fn quiesce(&mut self, write: &QuiesceRecord) {
-        self.quiesced.push(write.address);
+    fn quiesce(&mut self, access: &AccessRecord) {
+        self.quiesced.push(access.address);
     }
 
     fn halt(&mut self, how: Halt) {
