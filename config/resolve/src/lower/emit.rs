@@ -136,7 +136,7 @@ impl Writer<'_> {
             iommu: 0,
             console: console.map_or(0, |region| region.start),
             module_health: self.system.module_health.0 as u32,
-            reserved: 0,
+            ..SystemRecord::default()
         };
     }
 

@@ -30,9 +30,7 @@ mod link;
 mod partition;
 mod time;
 
-pub use board::{
-    Arch, Board, Bus, Device, Dma, IntervalSet, Msix, OptionValue, Pci, PciAddress, PciId, Region, Run,
-};
+pub use board::{Arch, Board, Bus, Device, Dma, IntervalSet, Msix, OptionValue, Pci, PciAddress, PciId, Region, Run};
 pub use link::{
     Console, Disk, DiskClient, DiskPlace, Doorbell, Mac, Network, NetworkMember, Port, Queuing, Sampling, Shared,
     SharedPort,
