@@ -17,10 +17,18 @@ pub mod disk;
 pub mod input;
 pub mod lock;
 pub mod output;
+<<<<<<< HEAD
 pub mod port;
+=======
+pub mod relax;
+>>>>>>> main
 
 pub use disk::LinkDisk;
 pub use input::Input;
 pub use lock::Lock;
 pub use output::Output;
+<<<<<<< HEAD
 pub use port::LinkPort;
+=======
+pub use relax::GiveWay;
+>>>>>>> main

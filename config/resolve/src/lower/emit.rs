@@ -111,7 +111,7 @@ impl Writer<'_> {
             irqchip_vcpu: if version == 2 { registers("virtual-cpu", 0) } else { 0 },
             console: console.map_or(0, |region| region.start),
             module_health: self.system.module_health.0 as u32,
-            reserved: 0,
+            ..SystemRecord::default()
         };
     }
 
@@ -191,6 +191,7 @@ impl Writer<'_> {
             vcpu: hears,
             event: line.event,
             flags: if line.edge { LINE_EDGE } else { 0 },
+            ..LineRecord::default()
         });
         let numbers = order.of.get(index).cloned().unwrap_or_default();
         let plan = &mut self.plan;

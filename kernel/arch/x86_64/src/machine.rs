@@ -23,7 +23,7 @@ use parzelle_abi::call::Error;
 use parzelle_abi::vcpu_page::VcpuHead;
 use parzelle_core::CoreState;
 use parzelle_core::machine::{Halt, Machine, Upcall};
-use parzelle_plan::{IoPortsRecord, QuiesceRecord, VCPU_FP, VCPU_GUEST, VcpuRecord};
+use parzelle_plan::{AccessRecord, IoPortsRecord, VCPU_FP, VCPU_GUEST, VcpuRecord};
 
 /// A core's state on this architecture.
 pub(crate) type Core = CoreState<Processor>;
@@ -379,7 +379,7 @@ impl Machine for Processor {
         }
     }
 
-    fn quiesce(&mut self, write: &QuiesceRecord) {
+    fn quiesce(&mut self, write: &AccessRecord) {
         power::quiesce(write);
     }
 

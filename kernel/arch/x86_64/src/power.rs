@@ -6,7 +6,7 @@
 use crate::instructions::{out8, out16, out32, stop};
 use crate::layout::common;
 use parzelle_core::machine::Halt;
-use parzelle_plan::QuiesceRecord;
+use parzelle_plan::AccessRecord;
 
 /// QEMU's `isa-debug-exit`: exit status = value × 2 + 1.
 const DEBUG_EXIT: u16 = 0xf4;
@@ -47,12 +47,12 @@ fn off(code: u32) {
     unsafe { out16(PM1A_CONTROL, SOFT_OFF) };
 }
 
-/// [`QuiesceRecord::width`]: the address is an I/O port.
+/// [`AccessRecord::width`]: the address is an I/O port.
 pub(crate) const QUIESCE_PORT: u32 = 256;
 
 /// Performs a write that silences a device. Boot has checked that registers in memory are mapped
 /// in the common window, since the device's owner need not be current.
-pub(crate) fn quiesce(write: &QuiesceRecord) {
+pub(crate) fn quiesce(write: &AccessRecord) {
     let port = write.address as u16;
     let at = common(write.address);
     match write.width {

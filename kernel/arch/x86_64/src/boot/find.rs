@@ -9,7 +9,7 @@ use super::pvh::StartInfo;
 use super::{FIRMWARE, Refusal, ensure, same};
 use crate::layout::{BOOT_WINDOW, PAGE};
 use crate::ports;
-use parzelle_abi::info::Name;
+use parzelle_abi::names::Name;
 use parzelle_abi::x86_64::IO_PORTS_MAX;
 use parzelle_plan::{ARCH_X86_64, LineRecord, NONE, PartitionRecord, Plan, PlanError, digest};
 

@@ -4,7 +4,7 @@
 //! Why this machine doesn't run this plan: what, where, and what would be right.
 
 use core::fmt;
-use parzelle_abi::info::Name;
+use parzelle_abi::names::Name;
 use parzelle_paging::MapError;
 use parzelle_plan::PlanError;
 
