@@ -13,22 +13,18 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod devices;
 pub mod disk;
 pub mod input;
 pub mod lock;
 pub mod output;
-<<<<<<< HEAD
 pub mod port;
-=======
 pub mod relax;
->>>>>>> main
 
+pub use devices::Devices;
 pub use disk::LinkDisk;
 pub use input::Input;
 pub use lock::Lock;
 pub use output::Output;
-<<<<<<< HEAD
 pub use port::LinkPort;
-=======
 pub use relax::GiveWay;
->>>>>>> main

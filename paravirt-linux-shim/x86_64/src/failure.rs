@@ -5,6 +5,7 @@
 
 use core::fmt;
 
+use parzelle_shim_backends::devices::NoDevice;
 use parzelle_xen::notes::Unfit;
 use parzelle_xen::start::Impossible;
 
@@ -55,6 +56,15 @@ impl fmt::Display for Failure {
 }
 
 impl core::error::Error for Failure {}
+
+impl From<NoDevice> for Failure {
+    fn from(error: NoDevice) -> Self {
+        match error {
+            NoDevice::Link(name) => Self::Link(name),
+            NoDevice::Room => Self::NoGuest,
+        }
+    }
+}
 
 impl From<Impossible> for Failure {
     fn from(impossible: Impossible) -> Self {

@@ -93,12 +93,18 @@ impl Host for VcpuHost {
     }
 
     fn signalled(&self, end: u32) -> VcpuSet {
-        self.shared.devices.signalled(end, self.shared)
+        let shared = self.shared;
+        shared.devices.signalled(end, shared.domain.channels(), &shared.ram, |text| shared.output.lock().say(text))
     }
 
     #[inline]
     fn serve(&self) -> VcpuSet {
-        if self.shared.devices.is_busy() { self.shared.devices.serve(self.shared) } else { VcpuSet::NONE }
+        let shared = self.shared;
+        if shared.devices.is_busy() {
+            shared.devices.serve(shared.domain.channels(), &shared.ram, |text| shared.output.lock().say(text))
+        } else {
+            VcpuSet::NONE
+        }
     }
 
     #[inline]

@@ -23,7 +23,6 @@ pub mod begin;
 pub mod calls;
 pub mod deliver;
 pub mod descriptor;
-pub mod devices;
 pub mod emulate;
 pub mod failure;
 pub mod files;
