@@ -7,7 +7,7 @@ use crate::life::Life;
 use crate::sync::{AtomicU32, AtomicU64};
 use crate::vcpu::Counter;
 use parzelle_plan::{
-    DoorbellRecord, HealthRecord, PartitionRecord, Plan, PortRecord, AccessRecord, RegionRecord, RightRecord,
+    AccessRecord, DoorbellRecord, HealthRecord, PartitionRecord, Plan, PortRecord, RegionRecord, RightRecord,
 };
 
 /// A partition: what the plan says of it, and its state. [`Life`] decides which of several cores' wishes
