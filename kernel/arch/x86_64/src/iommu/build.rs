@@ -38,8 +38,10 @@ pub(crate) fn build<'p>(
     lines: impl Iterator<Item = (&'p LineRecord, u8, u16)>,
 ) -> Result<Iommu, Refusal> {
     let name = plan.system.name;
-    let [root, queue, remapping, done] = [page(kernel, name, tables)?, table(tables)?, table(tables)?, page(kernel, name, tables)?];
-    for (index, partition) in plan.partitions().iter().enumerate().filter(|(_, partition)| partition.streams.count > 0) {
+    let [root, queue, remapping, done] =
+        [page(kernel, name, tables)?, table(tables)?, table(tables)?, page(kernel, name, tables)?];
+    for (index, partition) in plan.partitions().iter().enumerate().filter(|(_, partition)| partition.streams.count > 0)
+    {
         let reached = second_level(plan, partition, tables)?;
         for &stream in partition.streams.of(plan.streams()) {
             let (bus, function) = (2 * (stream >> 8) as usize, 2 * (stream & 0xff) as usize);

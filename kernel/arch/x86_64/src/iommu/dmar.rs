@@ -22,9 +22,9 @@ impl Unit {
         let mut units = parts(table, 48, 4, |head| number(head, 2, 2)).filter(|unit| number(unit, 0, 2) == 0);
         let unit = units.next().filter(|unit| number(unit, 4, 1) & 1 != 0)?;
         let mut scopes = parts(unit, 16, 2, |head| number(head, 1, 1));
-        let io_apic = scopes.find(|scope| number(scope, 0, 1) == 3).map_or(0, |scope| {
-            number(scope, 5, 1) << 8 | number(scope, 6, 1) << 3 | number(scope, 7, 1)
-        });
+        let io_apic = scopes
+            .find(|scope| number(scope, 0, 1) == 3)
+            .map_or(0, |scope| number(scope, 5, 1) << 8 | number(scope, 6, 1) << 3 | number(scope, 7, 1));
         let found = Unit { registers: number(unit, 8, 8), io_apic: io_apic as u16 };
         units.next().is_none().then_some(found)
     }
