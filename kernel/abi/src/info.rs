@@ -226,6 +226,10 @@ pub struct LinkInfo {
 
 /// Flag of [`LinkInfo::flags`]: the disk may only be read.
 pub const LINK_READ_ONLY: u32 = 1;
+/// Bytes of each area of a link to a disk.
+pub const LINK_BLOCK_BYTES: u64 = 1 << 20;
+/// Bytes of each area of a link to a network: a page, and 256 frames of 2 KiB.
+pub const LINK_NETWORK_BYTES: u64 = crate::PAGE + 256 * 2048;
 
 /// What a shim needs to know of its guest.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]

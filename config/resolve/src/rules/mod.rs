@@ -33,6 +33,7 @@ mod places;
 mod programs;
 mod promises;
 mod rights;
+pub(crate) mod share;
 mod switching;
 pub(crate) mod windows;
 
