@@ -37,7 +37,7 @@ pub use write::PlanBuilder;
 pub const MAGIC: u64 = u64::from_le_bytes(*b"PZPLAN01");
 
 /// Revision of the format.
-pub const REVISION: u32 = 3;
+pub const REVISION: u32 = 4;
 
 /// No index.
 pub const NONE: u32 = u32::MAX;

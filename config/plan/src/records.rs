@@ -5,7 +5,7 @@
 //! nanoseconds; "index" is an index into the table of that name.
 
 use crate::tables::Span;
-use parzelle_abi::info::Name;
+use parzelle_abi::names::Name;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// [`SystemRecord::arch`]: aarch64.
@@ -38,6 +38,9 @@ pub const WRITE: u32 = 2;
 pub const EXECUTE: u32 = 4;
 /// [`RegionRecord::access`]: device memory.
 pub const DEVICE: u32 = 8;
+/// [`RegionRecord::access`]: the partition's devices reach it behind an IOMMU, by its physical
+/// address, as far as the partition itself may.
+pub const DMA: u32 = 16;
 
 /// [`RegionRecord::space`]: the partition's program.
 pub const SPACE_HOST: u32 = 0;
@@ -56,6 +59,16 @@ pub const QUEUING: u32 = 1;
 
 /// [`LineRecord::flags`]: edge-triggered; else level.
 pub const LINE_EDGE: u32 = 1;
+
+/// [`AccessRecord::what`]: write `value` to a register.
+pub const ACCESS_WRITE: u32 = 0;
+/// [`AccessRecord::what`]: read a register of four bytes; it is refused if that isn't `value`.
+pub const ACCESS_EXPECT: u32 = 1;
+/// [`AccessRecord::what`]: shut (`value` 0) or open (1) what the device with requester id `address`
+/// has behind the IOMMU.
+pub const ACCESS_STREAM: u32 = 2;
+/// Added to [`AccessRecord::what`]: only if the partition is going to start again.
+pub const ACCESS_AT_START: u32 = 256;
 
 /// [`RightRecord::kind`]: switch to schedule `target`.
 pub const RIGHT_SCHEDULE: u32 = 0;
@@ -117,6 +130,8 @@ records! {
         irqchip_hyp: u64,
         /// GICV (v2), else 0.
         irqchip_vcpu: u64,
+        /// Registers of the IOMMU, or 0.
+        iommu: u64,
         /// The UART on which the kernel prints: registers, or the first I/O port.
         console: u64,
         /// Health actions for module errors (errors outside of any partition): index.
@@ -226,8 +241,10 @@ records! {
         rights: Span,
         /// Its peers.
         peers: Span,
-        /// Its quiesce writes.
+        /// What silences its devices.
         quiesces: Span,
+        /// Its devices behind the IOMMU.
+        streams: Span,
         /// Its memory is kept in these kernel maps.
         kernel_maps: Span,
         /// Its I/O ports (x86-64).
@@ -311,7 +328,7 @@ records! {
 
     /// An interrupt line.
     LineRecord {
-        /// INTID; x86-64: global system interrupt.
+        /// INTID; x86-64: global system interrupt; the lines of messages follow behind those.
         line: u32,
         /// The vCPU that hears it.
         vcpu: u32,
@@ -319,6 +336,13 @@ records! {
         event: u32,
         /// [`LINE_EDGE`].
         flags: u32,
+        /// A line that is a message (MSI-X): the physical address of its entry in the device's table,
+        /// which only the kernel maps; else 0.
+        entry: u64,
+        /// The requester id of that device.
+        source: u32,
+        /// Keeps the size.
+        reserved: u32,
     }
 
     /// What the health monitor does about an error.
@@ -400,16 +424,24 @@ records! {
         count: u32,
     }
 
-    /// A write that silences a device.
-    QuiesceRecord {
-        /// Physical address of the register, or the I/O port.
+    /// An access to a device's register, that sets it up or silences it.
+    AccessRecord {
+        /// Physical address of the register.
         address: u64,
-        /// What to write.
+        /// What to write, or to find.
         value: u64,
-        /// Bytes: 1, 2, 4 or 8; | 256 for an I/O port.
+        /// Bytes: 1, 2 or 4.
         width: u32,
-        /// Keeps the size.
-        reserved: u32,
+        /// [`ACCESS_WRITE`], [`ACCESS_EXPECT`] …
+        what: u32,
+    }
+
+    /// What boot does to a device before the first window, or expects of it.
+    SetupRecord {
+        /// The device.
+        name: Name,
+        /// What is done.
+        access: AccessRecord,
     }
 
     /// A change when a schedule begins.

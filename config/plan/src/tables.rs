@@ -120,8 +120,12 @@ tables! {
     kernel_maps: KernelMapRecord,
     /// I/O ports, by partition, each partition's sorted by number.
     io_ports: IoPortsRecord,
-    /// Registers that are written before a device's owner is restarted.
-    quiesces: QuiesceRecord,
+    /// What is done to devices before their owner is restarted, by owner.
+    quiesces: AccessRecord,
+    /// What is done to devices at boot, in this order.
+    setups: SetupRecord,
+    /// Requester ids of devices behind the IOMMU, by owner: bus << 8 | device << 3 | function.
+    streams: u32,
     /// Changes of partitions when a schedule begins.
     changes: ChangeRecord,
 }

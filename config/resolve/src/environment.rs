@@ -37,9 +37,14 @@ pub struct Metadata {
     pub heap: Option<u64>,
     /// Memory that its devices reach, bytes.
     pub dma_memory: Option<u64>,
+    /// What it can serve with a device of its own: of [`SERVED`].
+    pub serves: Vec<String>,
     /// What of it can't be taken (PZ0210): the key, and why.
     pub wrong: Vec<(String, &'static str)>,
 }
+
+/// What programs serve: a class of devices, and what is described to be shared of it.
+pub const SERVED: [&str; 3] = ["block", "net", "console"];
 
 impl Metadata {
     /// Reads the table; without one, nothing is said.
@@ -58,8 +63,15 @@ impl Metadata {
                 "stack" => &mut it.stack,
                 "heap" => &mut it.heap,
                 "dma-memory" => &mut it.dma_memory,
-                // What links it can serve: read by whoever chooses a server, not here.
-                "serves" => continue,
+                "serves" => {
+                    let words = value.as_array().into_iter().flatten();
+                    it.serves = words.filter_map(|word| word.as_str().map(str::to_owned)).collect();
+                    let known = it.serves.iter().all(|word| SERVED.contains(&word.as_str()));
+                    if !known || value.as_array().is_none_or(|all| all.len() != it.serves.len()) {
+                        it.wrong.push((key.clone(), "wants a list of `block`, `net` and `console`"));
+                    }
+                    continue;
+                }
                 _ => {
                     let why = "is unknown; the keys are `fp`, `stack`, `heap`, `dma-memory` and `serves`";
                     it.wrong.push((key.clone(), why));

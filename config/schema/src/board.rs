@@ -22,6 +22,12 @@
 //! [irqchip]                                      # registers by name, where they can't be found out
 //! distributor = "0x0800_0000+64KiB"
 //!
+//! [buses.pci0]                                   # a PCI bus: its number, where its functions'
+//! number        = 0                              # configuration spaces are (from bus 0 on), where
+//! configuration = "0xb000_0000+256MiB"           # the plan may put their registers, which slots
+//! memory        = "0xe000_0000+256MiB"           # the board's own devices take
+//! taken         = ["00:00", "00:1f"]
+//!
 //! [run]                                          # {cores} and {option} are filled in
 //! command   = "qemu-system-aarch64"
 //! arguments = ["-machine", "virt,gic-version={gic}", "-smp", "{cores}"]
@@ -36,8 +42,25 @@ use crate::file::Device;
 use crate::keys;
 use crate::reader::{Cx, Field, Reader, Text};
 use crate::source::{At, Place};
-use crate::text::parse_range;
+use crate::text::{parse_range, parse_slot};
 use crate::tree::{Node, Table};
+
+/// A PCI bus as written.
+#[derive(Clone, Debug)]
+pub struct Bus {
+    /// Its name.
+    pub name: At<String>,
+    /// Its table.
+    pub table: Table,
+    /// Its number.
+    pub number: u8,
+    /// Configuration space (ECAM) from bus 0 on: (address, bytes).
+    pub configuration: Field<(u64, u64)>,
+    /// Where base address registers may point: (address, bytes).
+    pub memory: Field<(u64, u64)>,
+    /// Slots (bus, device) with devices of the board's own.
+    pub taken: Vec<At<(u8, u8)>>,
+}
 
 /// A board's file as written.
 #[derive(Clone, Debug)]
@@ -66,6 +89,8 @@ pub struct BoardFile {
     pub kernel_load: Field<i64>,
     /// Name → (address, bytes).
     pub irqchip: Vec<(String, (u64, u64))>,
+    /// PCI buses.
+    pub buses: Vec<Bus>,
     /// The emulator's program.
     pub command: Option<String>,
     /// Its arguments.
@@ -110,6 +135,10 @@ impl BoardFile {
                 }
             }
         }
+        let mut buses = Vec::new();
+        for (name, t) in r.tables("buses") {
+            buses.push(Bus::read(name, t, r.cx));
+        }
         let (mut command, mut arguments) = (None, Vec::new());
         if let Some(t) = r.table("run") {
             let mut r = Reader::new(t, &keys::RUN, r.cx);
@@ -136,6 +165,7 @@ impl BoardFile {
             options,
             kernel_load,
             irqchip,
+            buses,
             command,
             arguments,
             devices,
@@ -146,5 +176,18 @@ impl BoardFile {
     /// A key and its value, as one place to point at.
     pub fn line(&self, key: &str) -> Option<Place> {
         self.table.entry(key).map(|(k, n)| Place { start: k.place.start, ..n.place })
+    }
+}
+
+impl Bus {
+    fn read(name: At<String>, table: &Table, cx: &mut Cx<'_>) -> Self {
+        let mut r = Reader::new(table, &keys::BUS, cx);
+        let number = r.number("number", 0, 255).good().map_or(0, |n| n.value);
+        let configuration = r.parsed("configuration", "range", |t| parse_range(t, false));
+        r.require("configuration", &configuration, None);
+        let memory = r.parsed("memory", "range", |t| parse_range(t, false));
+        r.require("memory", &memory, None);
+        let taken = r.parsed_list("taken", "slot", parse_slot).good().map(|l| l.value.clone()).unwrap_or_default();
+        Bus { name, number: u8::try_from(number).unwrap_or(0), configuration, memory, taken, table: table.clone() }
     }
 }

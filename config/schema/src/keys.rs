@@ -125,25 +125,39 @@ kind! {
     CONSOLE "console" "[console.NAME]" { "device" "\"uart0\"" "members" "[\"*\"]" }
 }
 kind! {
-    /// `[disk.NAME]`, for hints only: disks are not supported yet.
+    /// `[disk.NAME]`.
     DISK "disk" "[disk.NAME]" {
-        "device" "\"disk0\"" "gpt" "\"root\"" "range" "\"0x0+1GiB\"" "writers" "[]" "readers" "[]"
+        "device" "\"disk0\"" "gpt" "\"root\"" "range" "\"0x0+1GiB\"" "writers" "[\"NAME\"]" "readers" "[\"NAME\"]"
         "size" "\"1GiB\"" "content" "\"root.ext4\""
     }
 }
 kind! {
-    /// `[network.NAME]`, for hints only: networks are not supported yet.
+    /// `[network.NAME]`.
     NETWORK "network" "[network.NAME]" {
-        "device" "\"nic0\"" "driver" "\"net\"" "members" "[]" "vlan" "20" "mac" "{}"
+        "device" "\"nic0\"" "driver" "\"net\"" "members" "[\"NAME\"]" "vlan" "20" "mac" "{}"
     }
+}
+kind! {
+    /// `network.NAME.mac`: keys are ends.
+    MAC "table of addresses" "network.NAME.mac" {}
 }
 kind! {
     /// `[device.NAME]`.
     DEVICE "device" "[device.NAME]" {
-        "class" "\"other\"" "pci" "\"00:05.0\"" "id" "\"1234:11e8\"" "registers" "[\"0x0900_0000+4KiB\"]"
-        "ports" "[\"0x3f8+8\"]" "interrupts" "[33]" "trigger" "\"level\"" "dma" "\"none\""
-        "qemu" "\"edu\"" "kernel" "true"
+        "class" "\"other\"" "pci" "\"00:05.0\"" "id" "\"1234:11e8\"" "bars" "{}" "msix" "{}"
+        "registers" "[\"0x0900_0000+4KiB\"]" "ports" "[\"0x3f8+8\"]" "interrupts" "[33]" "trigger" "\"level\""
+        "dma" "\"none\"" "qemu" "\"edu\"" "kernel" "true"
     }
+}
+kind! {
+    /// `device.NAME.bars`.
+    BARS "table of base address registers" "device.NAME.bars" {
+        "0" "\"4KiB\"" "1" "\"4KiB\"" "2" "\"4KiB\"" "3" "\"4KiB\"" "4" "\"16KiB\"" "5" "\"4KiB\""
+    }
+}
+kind! {
+    /// `device.NAME.msix`.
+    MSIX "table of message interrupts" "device.NAME.msix" { "bar" "1" "table" "0" "vectors" "2" }
 }
 kind! {
     /// `[health.NAME]`.
@@ -159,7 +173,13 @@ kind! {
     BOARD "board" "board.toml" {
         "arch" "\"aarch64\"" "cores" "4" "ram" "[\"0x4000_0000+1GiB\"]" "reserved" "[]" "iommu" "\"smmuv3\""
         "tick" "\"1us\"" "shortest-window" "\"100us\"" "console" "\"uart0\"" "option" "{}" "kernel" "{}"
-        "irqchip" "{}" "run" "{}" "device" "{}"
+        "irqchip" "{}" "buses" "{}" "run" "{}" "device" "{}"
+    }
+}
+kind! {
+    /// `[buses.NAME]` of a board.
+    BUS "bus" "[buses.NAME]" {
+        "number" "0" "configuration" "\"0xb000_0000+256MiB\"" "memory" "\"0xe000_0000+256MiB\"" "taken" "[\"00:00\"]"
     }
 }
 kind! {

@@ -7,36 +7,15 @@
 //! ```text
 //!   InfoHeader │ ObjectInfo × objects │ LoadSegment × segments │ config bytes
 //! ```
-//! All offsets count from the start of the pages.
+//! All offsets count from the start of the pages. The kernel never reads them: what it knows of a
+//! partition is in the plan. (Names and addresses, which it knows too, are in [`crate::names`].)
+
+pub use crate::names::{NAME, Name, SELF, layout};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Names of the partition's own objects take at most 30 bytes (PZ0009).
-pub const NAME: usize = 32;
-/// The caller itself, where a call takes a partition.
-pub const SELF: u64 = u64::MAX;
 /// "PZINFO01".
 pub const MAGIC: u64 = u64::from_le_bytes(*b"PZINFO01");
-
-/// A name, padded with zeros.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct Name(pub [u8; NAME]);
-
-impl Name {
-    /// Packs a name. `None` when it is longer than 31 bytes.
-    pub fn new(text: &str) -> Option<Name> {
-        let mut bytes = [0; NAME];
-        bytes.get_mut(..text.len()).filter(|slot| slot.len() < NAME)?.copy_from_slice(text.as_bytes());
-        Some(Name(bytes))
-    }
-
-    /// The name as text; what isn't UTF-8 reads as "?".
-    pub fn as_str(&self) -> &str {
-        let end = self.0.iter().position(|&byte| byte == 0).unwrap_or(NAME);
-        core::str::from_utf8(self.0.get(..end).unwrap_or(&[])).unwrap_or("?")
-    }
-}
 
 /// The head of the pages.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -247,6 +226,10 @@ pub struct LinkInfo {
 
 /// Flag of [`LinkInfo::flags`]: the disk may only be read.
 pub const LINK_READ_ONLY: u32 = 1;
+/// Bytes of each area of a link to a disk.
+pub const LINK_BLOCK_BYTES: u64 = 1 << 20;
+/// Bytes of each area of a link to a network: a page, and 256 frames of 2 KiB.
+pub const LINK_NETWORK_BYTES: u64 = crate::PAGE + 256 * 2048;
 
 /// What a shim needs to know of its guest.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -283,22 +266,4 @@ pub struct LogRing {
     pub written: u64,
     /// Keeps the head at 64 bytes.
     pub reserved: [u64; 7],
-}
-
-/// Where the tool maps things in every native partition.
-pub mod layout {
-    /// The information pages.
-    pub const INFO: u64 = 0x0001_0000;
-    /// The vCPU pages.
-    pub const VCPU_PAGES: u64 = 0x0008_0000;
-    /// The loader's program (read, execute).
-    pub const LOADER: u64 = 0x0010_0000;
-    /// Where `rt` links programs; programs linked elsewhere may lie anywhere up to `OBJECTS`.
-    pub const PROGRAM: u64 = 0x0040_0000;
-    /// Shared memory, devices, rings, pristine segments: from here on, placed by the tool.
-    pub const OBJECTS: u64 = 0x8000_0000;
-    /// Guest memory in a shim: from here on.
-    pub const GUEST: u64 = 0x1_0000_0000;
-    /// No mapping of a host space lies at or above this.
-    pub const END: u64 = 1 << 38;
 }

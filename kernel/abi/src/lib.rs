@@ -24,6 +24,7 @@ pub mod call;
 pub mod event;
 pub mod health;
 pub mod info;
+pub mod names;
 pub mod stats;
 pub mod trace;
 pub mod vcpu_page;

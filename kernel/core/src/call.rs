@@ -12,7 +12,7 @@ use crate::port::bounded;
 use crate::vcpu::{Accounts, Start, State, Vcpu};
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use parzelle_abi::health::{Condition, ErrorId, Mode};
-use parzelle_abi::info::SELF;
+use parzelle_abi::names::SELF;
 use parzelle_abi::stats::Statistics;
 use parzelle_abi::{Call, Error, MESSAGE_MAX, NEVER, event};
 use parzelle_plan::{

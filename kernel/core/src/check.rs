@@ -8,14 +8,19 @@
 //!
 //! Of the fence in space this proves, from the plan alone, that no partition maps
 //! - kernel objects, page tables, guests' too, contexts, a vCPU page or memory that is another partition's;
-//! - anything writable of the image, or of the kernel's traces.
+//! - anything writable of the image, of the kernel's traces, or of what boot sets up of a device;
+//! - the IOMMU, or a table of message interrupts;
+//!
+//! and that no device behind the IOMMU is of two partitions, or reaches more than its own.
 //!
 //! What needs a view of the whole board is proved by the tool when it has made a plan (`prove` of
 //! config/resolve, by other means than those that made it): that every region is memory which the
 //! plan knows or a device's registers, that none of these is RAM or the interrupt controller, and
 //! that the kernel's own maps of a partition hold nothing of another's.
 
-// Its path is spelt out for those who compile this file under another path.
+// Their paths are spelt out for those who compile this file under another path.
+#[path = "check/devices.rs"]
+mod devices;
 #[path = "check/pool.rs"]
 mod pool;
 
@@ -98,6 +103,7 @@ pub fn check(plan: &Plan<'_>) -> Result<(), Refusal> {
     for (index, partition) in plan.partitions().iter().enumerate() {
         regions(plan, index, partition)?;
     }
+    devices::devices(plan)?;
     channels(plan)?;
     events(plan)?;
     Table("health", plan.health()).all("there is no such action or schedule", |_, table| {
@@ -197,6 +203,7 @@ fn partitions(plan: &Plan<'_>) -> Result<(), Refusal> {
             && within(plan.rights(), partition.rights)
             && within(plan.peers(), partition.peers)
             && within(plan.quiesces(), partition.quiesces)
+            && within(plan.streams(), partition.streams)
             && within(plan.kernel_maps(), partition.kernel_maps)
             && within(plan.io_ports(), partition.io_ports)
     })?;

@@ -23,7 +23,7 @@ use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use parzelle_abi::health::{Action, Condition, Mode};
 use parzelle_abi::trace::TraceKind;
 use parzelle_abi::{Error, event};
-use parzelle_plan::{DESTINATION, NONE, PARTITION_IDLE, PARTITION_WAITS};
+use parzelle_plan::{ACCESS_AT_START, DESTINATION, NONE, PARTITION_IDLE, PARTITION_WAITS};
 
 impl<M: Machine> CoreState<M> {
     /// Starts, at boot, the partitions whose first vCPU is on this core and that start at once.
@@ -182,8 +182,10 @@ impl<M: Machine> CoreState<M> {
 
     /// One unit of a restart; `false` when there are none left.
     fn unit(&mut self, partition: &Partition, unit: usize) -> bool {
-        if let Some(write) = partition.quiesces.get(unit) {
-            self.machine.quiesce(write);
+        if let Some(access) = partition.quiesces.get(unit) {
+            if access.what & ACCESS_AT_START == 0 || partition.state.life.now().mode != Mode::Idle as u32 {
+                self.machine.quiesce(access);
+            }
             return true;
         }
         let unit = unit - partition.quiesces.len();

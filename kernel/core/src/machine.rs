@@ -28,7 +28,7 @@ pub mod fake;
 use parzelle_abi::call::Error;
 use parzelle_abi::health::ErrorId;
 use parzelle_abi::vcpu_page::{UpcallReason, VcpuHead};
-use parzelle_plan::{QuiesceRecord, VcpuRecord};
+use parzelle_plan::{AccessRecord, VcpuRecord};
 
 /// Something that the current vCPU did wrong, as the processor reported it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,8 +154,8 @@ pub trait Machine {
     /// milliseconds and is felt by other cores.
     fn flush(&mut self);
 
-    /// Performs a write that silences a device.
-    fn quiesce(&mut self, write: &QuiesceRecord);
+    /// Does one step of silencing a device, or of making it ready again.
+    fn quiesce(&mut self, access: &AccessRecord);
 
     /// Longest stretch with interrupts masked so far, in ticks; 0 if that isn't measured.
     fn longest_masked(&self) -> u64 {

@@ -7,7 +7,7 @@ use crate::life::Life;
 use crate::sync::{AtomicU32, AtomicU64};
 use crate::vcpu::Counter;
 use parzelle_plan::{
-    DoorbellRecord, HealthRecord, PartitionRecord, Plan, PortRecord, QuiesceRecord, RegionRecord, RightRecord,
+    AccessRecord, DoorbellRecord, HealthRecord, PartitionRecord, Plan, PortRecord, RegionRecord, RightRecord,
 };
 
 /// A partition: what the plan says of it, and its state. [`Life`] decides which of several cores' wishes
@@ -22,7 +22,7 @@ pub(crate) struct Partition {
     pub(crate) doorbells: &'static [DoorbellRecord],
     pub(crate) rights: &'static [RightRecord],
     pub(crate) peers: &'static [u32],
-    pub(crate) quiesces: &'static [QuiesceRecord],
+    pub(crate) quiesces: &'static [AccessRecord],
     pub(crate) health: &'static HealthRecord,
     pub(crate) state: PartitionState,
 }

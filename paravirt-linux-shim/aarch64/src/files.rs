@@ -8,6 +8,10 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use parzelle_rt::{Partition, Volatile};
 use parzelle_shim_board::map::Range;
+use parzelle_shim_board::xen::FRAME;
+use parzelle_xen::memory::Frames;
+
+use crate::frame::Frame;
 
 /// The guest's memory.
 #[derive(Debug)]
@@ -27,11 +31,29 @@ impl GuestRam {
         unsafe { slice::from_raw_parts_mut(address as *mut u8, bytes as usize) }
     }
 
+    /// A part of it, from a guest physical address on.
+    #[inline]
+    pub(crate) fn part(&self, address: u64, bytes: u64) -> Option<Volatile> {
+        self.memory.part(address.checked_sub(self.at.start)?, bytes)
+    }
+
     /// Reads a double word at an aligned guest physical address. Afterwards as well: what is read
     /// may be anything.
     #[must_use]
     pub fn read(&self, address: u64) -> Option<u64> {
         self.memory.load_u64(address.checked_sub(self.at.start)?)
+    }
+}
+
+impl Frames for GuestRam {
+    type Page = Frame;
+
+    #[inline]
+    fn page(&self, frame: u64) -> Option<Frame> {
+        let memory = self.part(frame.checked_mul(FRAME)?, FRAME)?;
+        // SAFETY: in the guest's memory, which is mapped there for good and to which there are no
+        // references any more: `bytes` needs it exclusively, and frames are for those who share it.
+        Some(unsafe { Frame::at(memory.address()) })
     }
 }
 

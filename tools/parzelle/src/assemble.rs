@@ -42,10 +42,15 @@ pub(crate) fn assemble(system: &System, target: &Path, kernel: &KernelOptions) -
     let guests = system.partitions.iter().map(|partition| guest_files(partition, arch)).collect::<Result<Vec<_>>>()?;
     let inputs = Inputs { system, programs: &programs, guests: &guests, loader: &loader, kernel: file.facts() };
     match lower::lower(&inputs) {
-        Ok(lowered) => Ok(Outcome::Image(image::write(arch, &file, &lowered, run_line(system))?, built.kernel)),
+        Ok(lowered) => Ok(Outcome::Image(write(arch, &file, &lowered, system)?, built.kernel)),
         Err(lower::Failure::Findings(findings)) => Ok(Outcome::Findings(findings)),
         Err(lower::Failure::Internal(why)) => bail!("internal error, please report it: {why}"),
     }
+}
+
+/// The image, with all that is said behind it.
+fn write(arch: Arch, kernel: &KernelFile, lowered: &lower::Lowered, system: &System) -> Result<Vec<u8>> {
+    image::write(arch, kernel, lowered, run_line(system), crate::devices::attached(system))
 }
 
 struct Built {

@@ -97,6 +97,7 @@ pub(crate) fn image_of(
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
+    crate::disks::write(system, &path)?;
     let same = std::fs::read(&path).is_ok_and(|old| old == image);
     if !same {
         std::fs::write(&path, image).with_context(|| path.display().to_string())?;

@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use kernel::KernelFile;
 
+use crate::devices::Attached;
+
 /// "PZAPPEND".
 const MAGIC: [u8; 8] = *b"PZAPPEND";
 /// Magic, length, digest.
@@ -33,17 +35,25 @@ pub(crate) struct Appendix {
     pub(crate) plan: u64,
     /// The emulator's program and arguments, without the image; empty for hardware.
     pub(crate) run: Vec<String>,
+    /// Devices that the emulator has only for this system.
+    pub(crate) devices: Vec<Attached>,
     /// Derived values, trust.
     pub(crate) report: Report,
 }
 
-/// Makes an image.
-pub(crate) fn write(arch: Arch, kernel: &KernelFile, lowered: &Lowered, run: Vec<String>) -> Result<Vec<u8>> {
+/// Makes an image; `run` and `devices` are those of the appendix.
+pub(crate) fn write(
+    arch: Arch,
+    kernel: &KernelFile,
+    lowered: &Lowered,
+    run: Vec<String>,
+    devices: Vec<Attached>,
+) -> Result<Vec<u8>> {
     let (mut image, plan) = match arch {
         Arch::Aarch64 => arm64::write(kernel, &lowered.plan, &lowered.payload)?,
         Arch::X86_64 => elf::write(kernel, &lowered.plan, &lowered.payload)?,
     };
-    let appendix = Appendix { plan, run, report: lowered.report.clone() };
+    let appendix = Appendix { plan, run, devices, report: lowered.report.clone() };
     let json = serde_json::to_vec(&appendix)?;
     image.extend_from_slice(&json);
     image.extend_from_slice(&MAGIC);
@@ -102,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_raw_image_has_the_kernel_its_zeros_the_plan_and_the_payload() {
-        let image = write(Arch::Aarch64, &kernel(Arch::Aarch64), &lowered(), Vec::new()).unwrap();
+        let image = write(Arch::Aarch64, &kernel(Arch::Aarch64), &lowered(), Vec::new(), Vec::new()).unwrap();
         assert_eq!(image[0x1000..0x1008], [1; 8]);
         assert_eq!(image[0x1008..0x3000], [0; 0x1ff8]);
         assert_eq!((image[0x3000], image[0x4000], image[0x5fff]), (0xaa, 0xbb, 0xbb));
@@ -112,7 +122,7 @@ mod tests {
 
     #[test]
     fn an_elf_image_has_its_note_and_one_segment_more() {
-        let image = write(Arch::X86_64, &kernel(Arch::X86_64), &lowered(), Vec::new()).unwrap();
+        let image = write(Arch::X86_64, &kernel(Arch::X86_64), &lowered(), Vec::new(), Vec::new()).unwrap();
         let file: ElfFile64<'_, Endianness> = ElfFile64::parse(image.as_slice()).unwrap();
         let endian = file.endian();
         assert_eq!(file.elf_header().e_machine(endian), elf::EM_X86_64);
@@ -133,7 +143,7 @@ mod tests {
     #[test]
     fn what_is_not_an_image_is_refused() {
         let run = vec!["qemu".to_owned()];
-        let image = write(Arch::Aarch64, &kernel(Arch::Aarch64), &lowered(), run.clone()).unwrap();
+        let image = write(Arch::Aarch64, &kernel(Arch::Aarch64), &lowered(), run.clone(), Vec::new()).unwrap();
         assert_eq!(appendix(&image).unwrap().run, run);
         let end = image.len();
         for at in [end - 1, end - 10, end - FOOTER, end - FOOTER - 1] {

@@ -11,6 +11,8 @@ mod build;
 mod cargo;
 mod check;
 mod describe;
+mod devices;
+mod disks;
 mod explain;
 mod house;
 mod image;

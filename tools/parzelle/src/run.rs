@@ -10,6 +10,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::devices::{self, Forward};
 use crate::image;
 
 /// Exit status of QEMU when an x86-64 kernel has stopped as planned: `isa-debug-exit` gives
@@ -33,6 +34,14 @@ pub(crate) struct Run {
     /// So many cores instead of those that the system uses.
     #[arg(long)]
     cores: Option<u32>,
+    /// What is written to disks stays there until what they are made from changes; otherwise every
+    /// run begins with the disks as they were built.
+    #[arg(long)]
+    keep_disks: bool,
+    /// Hands a port of this machine on to the system's first network card, or to the one that is
+    /// named: `tcp:8080:80`, `udp:5000:10.0.2.16:7`, `nic1=tcp:2222:22`.
+    #[arg(long, value_name = "[CARD=]PROTOCOL:PORT:[ADDRESS:]PORT")]
+    forward: Vec<Forward>,
     #[command(flatten)]
     kernel: crate::build::KernelOptions,
 }
@@ -69,7 +78,8 @@ pub(crate) fn run(args: &Run) -> Result<ExitCode> {
 /// The whole command line.
 fn line(path: &Path, args: &Run) -> Result<Vec<String>> {
     let file = std::fs::read(path).with_context(|| path.display().to_string())?;
-    let mut line = image::appendix(&file)?.run;
+    let appendix = image::appendix(&file)?;
+    let mut line = appendix.run;
     if line.is_empty() {
         return Ok(line);
     }
@@ -90,6 +100,7 @@ fn line(path: &Path, args: &Run) -> Result<Vec<String>> {
             false => cpu.to_owned(),
         });
     }
+    line.extend(devices::arguments(&appendix.devices, path, args.keep_disks, &args.forward)?);
     line.extend(["-kernel".to_owned(), path.display().to_string()]);
     Ok(line)
 }

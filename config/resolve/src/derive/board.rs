@@ -52,6 +52,7 @@ pub(super) fn derive(cx: &Ctx<'_>, order: &Order) -> Option<Board> {
         reserved: regions(b.reserved.good().map(|r| &r.value)),
         tick: b.tick.good().map_or(1, |t| t.value),
         shortest_window: b.shortest_window.good().map_or(0, |t| t.value),
+        buses: buses(cx)?,
         iommu: b.iommu.good().map(|i| i.value.text.clone()),
         console: b.console.good().and_then(|c| order.device(&c.value.text)),
         options,
@@ -82,8 +83,30 @@ pub(super) fn fill_in(board: &mut Board, cores: u32) {
     }
 }
 
+fn buses(cx: &Ctx<'_>) -> Option<Vec<Bus>> {
+    let mut out = Vec::new();
+    for bus in &cx.board.buses {
+        out.push(Bus {
+            name: bus.name.value.clone(),
+            number: bus.number,
+            configuration: region(bus.configuration.good()?),
+            memory: region(bus.memory.good()?),
+        });
+    }
+    out.sort_by_key(|bus| bus.number);
+    Some(out)
+}
+
+fn pci(d: &Written) -> Option<Pci> {
+    let address = d.pci.good()?.value;
+    let bars = d.bars.iter().map(|(number, size)| (*number, size.value)).collect();
+    Some(Pci { address, id: d.id.good().map(|id| id.value), bars, msix: d.msix.as_ref().map(|m| m.value) })
+}
+
 fn device(d: &Written) -> Device {
     Device {
+        pci: pci(d),
+        qemu: d.qemu.good().map(|q| q.value.text.clone()),
         name: d.name.value.clone(),
         class: d.class.good().map_or("other", |c| c.value).to_owned(),
         registers: d.registers.iter().map(region).collect(),

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! Channels, shared memory, consoles; and each partition's own list of ends.
+//! Channels, shared memory; and each partition's own list of ends.
 
 use parzelle_schema::file::EndAt;
 
@@ -69,50 +69,6 @@ pub(super) fn doorbells(shared: &[Shared]) -> Vec<Doorbell> {
     out.sort_unstable();
     out.dedup();
     out
-}
-
-pub(super) fn consoles(cx: &Ctx<'_>, order: &Order) -> Option<Vec<Console>> {
-    if let Some(uart) = &order.added_console {
-        let server = order.partition("console")?;
-        let members = order.named("*").into_iter().filter(|p| *p != server).collect();
-        return Some(vec![Console {
-            name: "console".to_owned(),
-            derived: true,
-            device: order.device(uart)?,
-            server,
-            members,
-        }]);
-    }
-    let owner = |device: &str| {
-        let owns = |p: &&parzelle_schema::file::Partition| {
-            p.devices.good().is_some_and(|l| l.value.iter().any(|d| d.value.text == device))
-        };
-        order.partition(&cx.d.partitions.iter().find(owns)?.name.value)
-    };
-    let mut out = Vec::new();
-    for c in &cx.d.consoles {
-        let device = &c.device.good()?.value.text;
-        let server = owner(device)?;
-        let mut members: Vec<PartitionIndex> = c
-            .members
-            .good()?
-            .value
-            .iter()
-            .flat_map(|e| order.named(&e.end.partition))
-            .filter(|p| *p != server)
-            .collect();
-        members.sort_unstable();
-        members.dedup();
-        out.push(Console {
-            name: c.name.value.clone(),
-            derived: false,
-            device: order.device(device)?,
-            server,
-            members,
-        });
-    }
-    out.sort_by(|a, b| a.name.cmp(&b.name));
-    Some(out)
 }
 
 /// Fills in a partition's ends.

@@ -8,6 +8,7 @@ mod board;
 mod health;
 mod links;
 mod partition;
+mod share;
 mod time;
 
 use crate::model::*;
@@ -135,7 +136,9 @@ pub(crate) fn system(cx: &Ctx<'_>, own_name: &Derived<String>) -> Option<System>
         .unwrap_or(Some(Vec::new()))?;
     let (sampling, queuing) = links::channels(cx, &order)?;
     let shared = links::shared(cx, &order)?;
-    let consoles = links::consoles(cx, &order)?;
+    let consoles = share::consoles(cx, &order)?;
+    let disks = share::disks(cx, &order)?;
+    let networks = share::networks(cx, &order)?;
     let mut board = board::derive(cx, &order)?;
     for (at, p) in partitions.iter_mut().enumerate() {
         links::ports(cx, &order, p);
@@ -166,6 +169,8 @@ pub(crate) fn system(cx: &Ctx<'_>, own_name: &Derived<String>) -> Option<System>
         sampling,
         queuing,
         shared,
+        disks,
+        networks,
         consoles,
     })
 }

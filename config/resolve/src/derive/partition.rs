@@ -109,6 +109,7 @@ pub(super) fn derive(cx: &Ctx<'_>, order: &Order, at: usize, p: &Written) -> Opt
             program: p.elf.place().or(p.krate.place()).or(p.guest.as_ref().and_then(|g| g.kernel.place())),
             memory: p.memory.place(),
             stack: p.stack.place(),
+            dma_memory: p.dma_memory.place(),
             physical: p.physical.place(),
             initrd: p.guest.as_ref().and_then(|g| g.initrd.place()),
         },

@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use parzelle_abi::PAGE;
 use parzelle_abi::event;
 use parzelle_abi::info::{LinkInfo, LoadSegment, ObjectInfo, ObjectKind, layout};
-use parzelle_plan::{PortRecord, SPACE_GUEST, SPACE_HOST};
+use parzelle_plan::{DMA, PortRecord, SPACE_GUEST, SPACE_HOST};
 
 use super::blocks::{BlockId, LARGE};
 use super::names::name;
@@ -45,6 +45,17 @@ pub(crate) struct Mapping {
     pub(crate) access: u32,
     pub(crate) space: u32,
     pub(crate) name: String,
+}
+
+/// What is told of where memory lies for devices, once that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bus {
+    /// `extra` of this object.
+    Object(u32),
+    /// `out_bus` of this link.
+    Out(usize),
+    /// `incoming_bus` of this link.
+    Incoming(usize),
 }
 
 impl Mapping {
@@ -75,6 +86,8 @@ pub(crate) struct Cell {
     pub(crate) objects: Vec<ObjectInfo>,
     pub(crate) segments: Vec<LoadSegment>,
     pub(crate) links: Vec<LinkInfo>,
+    /// What is filled in when everything has its place.
+    pub(crate) buses: Vec<(Bus, Backing)>,
     pub(crate) ports: Vec<PortRecord>,
     pub(crate) bells: Vec<Bell>,
     pub(crate) lines: Vec<Line>,
@@ -106,6 +119,7 @@ impl Cell {
             objects: Vec::new(),
             segments: Vec::new(),
             links: Vec::new(),
+            buses: Vec::new(),
             ports: Vec::new(),
             bells: Vec::new(),
             lines: Vec::new(),
@@ -150,6 +164,26 @@ impl Cell {
         let address = self.reserve(bytes);
         self.map(title, address, backing, bytes, access);
         address
+    }
+
+    /// As [`Self::map_object`], for memory that the partition's devices reach, too.
+    pub(crate) fn map_reached(&mut self, title: &str, backing: Backing, bytes: u64, access: u32) -> u64 {
+        self.map_object(title, backing, bytes, access | DMA)
+    }
+
+    /// Fills in where memory lies for devices, by `physical`.
+    pub(crate) fn tell(&mut self, physical: impl Fn(Backing) -> u64) {
+        for (whose, backing) in &self.buses {
+            let address = physical(*backing);
+            let slot = match *whose {
+                Bus::Object(number) => self.objects.get_mut(number as usize).map(|object| &mut object.extra),
+                Bus::Out(link) => self.links.get_mut(link).map(|link| &mut link.out_bus),
+                Bus::Incoming(link) => self.links.get_mut(link).map(|link| &mut link.incoming_bus),
+            };
+            if let Some(slot) = slot {
+                *slot = address;
+            }
+        }
     }
 
     /// The next event bit.

@@ -39,10 +39,11 @@ pub(crate) fn consoles(system: &System, blocks: &mut Blocks, cells: &mut [Cell])
             let Some(partition) = system.partitions.get(member) else {
                 continue;
             };
+            let port = console.ports.iter().find(|(of, _)| of.0 == member).map_or(&console.name, |(_, port)| port);
             let log = Way {
                 from: member,
                 to: server,
-                writer: (&console.name, ObjectKind::LogOut),
+                writer: (port, ObjectKind::LogOut),
                 reader: (&partition.name, ObjectKind::LogIn),
                 bytes: LOG_BYTES,
             };
@@ -50,7 +51,7 @@ pub(crate) fn consoles(system: &System, blocks: &mut Blocks, cells: &mut [Cell])
                 from: server,
                 to: member,
                 writer: (&partition.name, ObjectKind::InputOut),
-                reader: (&console.name, ObjectKind::InputIn),
+                reader: (port, ObjectKind::InputIn),
                 bytes: INPUT_BYTES,
             };
             connect(&log, "log of", &partition.name, blocks, cells);

@@ -22,13 +22,35 @@ const LATE_TOLERANCE: u64 = parzelle_abi::MASKED_PATH_MAX as u64 + 400;
 struct Writer<'a> {
     system: &'a System,
     draft: &'a Draft,
-    placed: Vec<u64>,
-    payload: u64,
+    places: Places,
     plan: PlanBuilder,
 }
 
-/// Gives everything an address and writes the records.
-pub(crate) fn emit(system: &System, draft: &Draft, kernel: Kernel, sizes: &Sizes) -> Result<PlanBuilder, NoRoom> {
+/// Where everything lies.
+#[derive(Debug)]
+pub(crate) struct Places {
+    placed: Vec<u64>,
+    payload: u64,
+    image_end: u64,
+}
+
+impl Places {
+    fn block(&self, id: BlockId) -> u64 {
+        self.placed.get(id.0).copied().unwrap_or(0)
+    }
+
+    /// The physical address of what lies behind a mapping.
+    pub(crate) fn physical(&self, backing: Backing) -> u64 {
+        match backing {
+            Backing::Image(offset) => self.payload + offset,
+            Backing::Block(id, offset) => self.block(id) + offset,
+            Backing::Device(address) => address,
+        }
+    }
+}
+
+/// Gives everything an address.
+pub(crate) fn place(system: &System, draft: &Draft, kernel: Kernel, sizes: &Sizes) -> Result<Places, NoRoom> {
     let payload = kernel.load + kernel.bytes.next_multiple_of(PAGE) + sizes.plan.next_multiple_of(PAGE);
     let image_end = payload + draft.payload.bytes();
     let mut taken = system.board.reserved.clone();
@@ -38,7 +60,13 @@ pub(crate) fn emit(system: &System, draft: &Draft, kernel: Kernel, sizes: &Sizes
         taken.push(Region { start: 0, size: 1 << 20 });
     }
     let placed = draft.blocks.place(free(&system.board.ram, &taken))?;
-    let mut writer = Writer { system, draft, placed, payload, plan: PlanBuilder::default() };
+    Ok(Places { placed, payload, image_end })
+}
+
+/// Writes the records.
+pub(crate) fn emit(system: &System, draft: &Draft, kernel: Kernel, places: Places) -> PlanBuilder {
+    let image_end = places.image_end;
+    let mut writer = Writer { system, draft, places, plan: PlanBuilder::default() };
     writer.system(kernel, image_end);
     writer.cores();
     draft.order.put_schedules(system, &mut writer.plan);
@@ -51,7 +79,7 @@ pub(crate) fn emit(system: &System, draft: &Draft, kernel: Kernel, sizes: &Sizes
     writer.memory();
     writer.segments();
     writer.kernel_maps();
-    Ok(writer.plan)
+    writer.plan
 }
 
 /// Appends to a table and says where.
@@ -63,15 +91,11 @@ fn put<T>(table: &mut Vec<T>, records: impl IntoIterator<Item = T>) -> Span {
 
 impl Writer<'_> {
     fn block(&self, id: BlockId) -> u64 {
-        self.placed.get(id.0).copied().unwrap_or(0)
+        self.places.block(id)
     }
 
     fn physical(&self, backing: Backing) -> u64 {
-        match backing {
-            Backing::Image(offset) => self.payload + offset,
-            Backing::Block(id, offset) => self.block(id) + offset,
-            Backing::Device(address) => address,
-        }
+        self.places.physical(backing)
     }
 
     fn bytes(&self, id: BlockId) -> u64 {
@@ -109,9 +133,10 @@ impl Writer<'_> {
             irqchip_cpu: cpu,
             irqchip_hyp: if version == 2 { registers("hypervisor", 0) } else { 0 },
             irqchip_vcpu: if version == 2 { registers("virtual-cpu", 0) } else { 0 },
+            iommu: 0,
             console: console.map_or(0, |region| region.start),
             module_health: self.system.module_health.0 as u32,
-            reserved: 0,
+            ..SystemRecord::default()
         };
     }
 
@@ -191,6 +216,7 @@ impl Writer<'_> {
             vcpu: hears,
             event: line.event,
             flags: if line.edge { LINE_EDGE } else { 0 },
+            ..LineRecord::default()
         });
         let numbers = order.of.get(index).cloned().unwrap_or_default();
         let plan = &mut self.plan;
@@ -209,7 +235,7 @@ impl Writer<'_> {
             flags,
             entry: cell.base + self.draft.loader_entry,
             info: cell.base + layout::INFO,
-            tables: cell.tables.map_or(0, |pool| self.placed.get(pool.0).copied().unwrap_or(0)),
+            tables: cell.tables.map_or(0, |pool| self.places.block(pool)),
             tables_bytes: cell.tables.and_then(|pool| self.draft.blocks.get(pool)).map_or(0, Block::bytes),
             ..PartitionRecord::default()
         };
@@ -245,7 +271,7 @@ impl Writer<'_> {
     }
 
     fn memory(&mut self) {
-        for (block, &start) in self.draft.blocks.all().iter().zip(&self.placed) {
+        for (block, &start) in self.draft.blocks.all().iter().zip(&self.places.placed) {
             let mut address = start;
             for part in &block.parts {
                 self.plan.memory.push(MemoryRecord {
@@ -264,7 +290,7 @@ impl Writer<'_> {
     fn segments(&mut self) {
         self.plan.segments.extend(self.draft.payload.parts().iter().map(|part| SegmentRecord {
             name: name(&part.name),
-            address: self.payload + part.offset,
+            address: self.places.payload + part.offset,
             bytes: part.bytes.len() as u64,
             digest: part.digest,
         }));

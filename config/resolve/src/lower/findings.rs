@@ -90,15 +90,6 @@ pub(crate) fn guest_on_old_gic(partition: &Partition) -> Diagnostic {
         .help("delete `option.gic = 2` of this board, or leave the guest out there: `without`")
 }
 
-/// PZ0012: no program is told yet where the memory is that its devices reach.
-pub(crate) fn dma_memory(partition: &Partition) -> Diagnostic {
-    let places = &partition.places;
-    let title = format!("not supported yet: `dma-memory` of `{}`", partition.name);
-    let label = "its devices can be driven, but not by DMA".to_owned();
-    error("PZ0012", title, places.head.or(places.program), label)
-        .note("it is a part of the language and comes later, with disks and networks")
-}
-
 /// PZ0012: what is described goes beyond a bound of this kernel.
 pub(crate) fn refused(system: &System, refusal: &Refusal) -> Option<Diagnostic> {
     let index = refusal.index as usize;

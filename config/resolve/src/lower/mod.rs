@@ -33,6 +33,7 @@ mod program;
 mod prove;
 mod report;
 mod rights;
+mod share;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -100,6 +101,8 @@ pub(crate) struct Draft {
     cells: Vec<Cell>,
     channels: Vec<links::Channel>,
     payload: Payload,
+    /// By partition: where its information pages lie in the payload, and its guest.
+    infos: Vec<(u64, Option<guest::Guest>)>,
     blocks: Blocks,
     arena: BlockId,
     tables: BlockId,
@@ -129,8 +132,10 @@ pub fn lower(inputs: &Inputs<'_>) -> Result<Lowered, Failure> {
     for _ in 0..ROUNDS {
         draft.blocks.resize(draft.arena, sizes.arena);
         draft.blocks.resize(draft.tables, sizes.tables);
-        let emitted = emit::emit(inputs.system, &draft, inputs.kernel, &sizes)
+        let places = emit::place(inputs.system, &draft, inputs.kernel, &sizes)
             .map_err(|no_room| refuse(inputs, &draft, &no_room))?;
+        draft.tell(inputs.system, &places);
+        let emitted = emit::emit(inputs.system, &draft, inputs.kernel, places);
         let plan = emitted.write();
         let measured = measure::measure(&plan).map_err(|obstacle| blocked(inputs.system, obstacle))?;
         let needed = Sizes {
@@ -173,6 +178,19 @@ fn finish(inputs: &Inputs<'_>, draft: &Draft, mut plan: Vec<u8>) -> Lowered {
     Lowered { plan, payload, report: report::report(inputs.system, draft) }
 }
 
+impl Draft {
+    /// Tells partitions where memory lies for their devices.
+    fn tell(&mut self, system: &System, places: &emit::Places) {
+        let all = self.cells.iter_mut().zip(&system.partitions).zip(&self.infos).enumerate();
+        for (index, ((cell, partition), (offset, guest))) in all {
+            if !cell.buses.is_empty() {
+                cell.tell(|backing| places.physical(backing));
+                self.payload.replace(*offset, info::pages(index, partition, cell, guest.as_ref()));
+            }
+        }
+    }
+}
+
 /// Lays out all partitions.
 fn draft(inputs: &Inputs<'_>) -> Result<Draft, Vec<Diagnostic>> {
     let system = inputs.system;
@@ -194,13 +212,12 @@ fn draft(inputs: &Inputs<'_>) -> Result<Draft, Vec<Diagnostic>> {
     let channels = links::channels(system, &mut blocks);
     links::ports(system, &channels, &mut cells);
     links::shared(system, &mut blocks, &mut cells);
+    share::links(system, &mut blocks, &mut cells);
     consoles::consoles(system, &mut blocks, &mut cells);
     devices::devices(system, &mut cells);
     rights::objects(system, &rings, &blocks, &mut cells);
+    let mut infos = Vec::new();
     for (index, (cell, partition)) in cells.iter_mut().zip(&system.partitions).enumerate() {
-        if partition.dma_memory.value > 0 {
-            found.push(findings::dma_memory(partition));
-        }
         if partition.guest.is_some() && gic(&system.board) == 2 {
             found.push(findings::guest_on_old_gic(partition));
         }
@@ -217,6 +234,7 @@ fn draft(inputs: &Inputs<'_>) -> Result<Draft, Vec<Diagnostic>> {
         let (offset, bytes) = payload.add(&format!("info of {}", partition.name), pages);
         let address = cell.base + parzelle_abi::info::layout::INFO;
         cell.map("info", address, Backing::Image(offset), bytes, READ);
+        infos.push((offset, guest));
         found.extend(findings::overlap(partition, cell));
     }
     if !found.is_empty() {
@@ -224,7 +242,7 @@ fn draft(inputs: &Inputs<'_>) -> Result<Draft, Vec<Diagnostic>> {
     }
     let order = time::Order::new(system);
     let loader_entry = inputs.loader.entry;
-    Ok(Draft { order, cells, channels, payload, blocks, arena, tables, rings, loader_entry })
+    Ok(Draft { order, cells, channels, payload, infos, blocks, arena, tables, rings, loader_entry })
 }
 
 /// A block of the kernel's, to be resized when its size is known.

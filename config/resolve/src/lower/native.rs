@@ -4,11 +4,11 @@
 //! A partition's program, loader, vCPUs and memory.
 
 use parzelle_abi::PAGE;
-use parzelle_abi::info::{LoadSegment, layout};
+use parzelle_abi::info::{LoadSegment, ObjectKind, layout};
 use parzelle_plan::{EXECUTE, READ, WRITE};
 
 use super::blocks::{Block, Blocks, Part};
-use super::cell::{Backing, Cell};
+use super::cell::{Backing, Bus, Cell, object};
 use super::payload::Payload;
 use super::program::{Program, Segment};
 use crate::model::{Arch, Partition};
@@ -36,20 +36,26 @@ pub(crate) fn lay_out(
     let writable = program.writable();
     let data: u64 = writable.iter().map(|(start, end)| end - start).sum();
     let heap = partition.heap.value.next_multiple_of(PAGE);
-    let needed = data + vcpus * stack + heap;
+    let dma = partition.dma_memory.value.next_multiple_of(PAGE);
+    let needed = data + vcpus * stack + heap + dma;
     let own = if partition.guest.is_some() { None } else { partition.memory.value };
     let memory = own.unwrap_or(needed).next_multiple_of(PAGE);
     if memory < needed {
         return Err(needed);
     }
     cell.memory_bytes = memory;
-    let heap = memory - data - vcpus * stack;
+    let heap = memory - data - vcpus * stack - dma;
     let part = |name: &str, bytes, zero| Part { name: name.to_owned(), bytes, zero };
     let block = blocks.add(Block {
-        parts: [part("data", data, false), part("stacks", vcpus * stack, true), part("heap", heap, false)]
-            .into_iter()
-            .filter(|part| part.bytes > 0)
-            .collect(),
+        parts: [
+            part("data", data, false),
+            part("stacks", vcpus * stack, true),
+            part("heap", heap, false),
+            part("dma memory", dma, true),
+        ]
+        .into_iter()
+        .filter(|part| part.bytes > 0)
+        .collect(),
         partition: Some(index),
         wish: if partition.guest.is_some() {
             None
@@ -73,6 +79,10 @@ pub(crate) fn lay_out(
         cell.heap = if fits { behind } else { cell.base + layout::GUEST };
         cell.heap_bytes = heap;
         cell.map("heap", cell.heap, Backing::Block(block, offset), heap, READ | WRITE);
+        offset += heap;
+    }
+    if dma > 0 {
+        reached(&mut cell, Backing::Block(block, offset), dma);
     }
     for segment in &program.segments {
         if segment.write {
@@ -111,6 +121,15 @@ fn stacks(cell: &mut Cell, vcpus: u64, stack: u64, backing: impl Fn(u64) -> Back
         let top = cell.stack_top - vcpu * cell.stack_stride;
         cell.map("stack", top - stack, backing(vcpu), stack, READ | WRITE);
     }
+}
+
+/// The part of the memory that the partition's devices reach.
+fn reached(cell: &mut Cell, backing: Backing, bytes: u64) {
+    let mut info = object("dma-memory", ObjectKind::DmaMemory);
+    info.address = cell.map_reached("dma memory", backing, bytes, READ | WRITE);
+    info.size = bytes;
+    let number = cell.object(info);
+    cell.buses.push((Bus::Object(number), backing));
 }
 
 /// Maps a segment that nobody writes straight from the image, so much higher than it says.

@@ -43,6 +43,16 @@ impl Payload {
         (offset, size)
     }
 
+    /// Replaces the bytes of the part at an offset by others, of as many pages.
+    pub(crate) fn replace(&mut self, offset: u64, mut bytes: Vec<u8>) {
+        let Some(part) = self.parts.iter_mut().find(|part| part.offset == offset) else {
+            return;
+        };
+        bytes.resize(part.bytes.len(), 0);
+        part.digest = parzelle_plan::digest(&bytes);
+        part.bytes = bytes;
+    }
+
     pub(crate) fn parts(&self) -> &[Part] {
         &self.parts
     }

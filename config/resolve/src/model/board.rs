@@ -8,6 +8,9 @@ use std::path::PathBuf;
 
 use super::{DeviceIndex, PartitionIndex, Place};
 
+pub use parzelle_schema::file::Msix;
+pub use parzelle_schema::text::{PciAddress, PciId};
+
 /// An instruction set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Arch {
@@ -95,8 +98,11 @@ pub struct Board {
     pub tick: u64,
     /// No window may be shorter, nanoseconds.
     pub shortest_window: u64,
-    /// There is an IOMMU before the devices with `dma = "iommu"`.
+    /// There is an IOMMU before the devices with `dma = "iommu"`: its kind (`vt-d`, `smmuv3`). Its
+    /// registers are those of the kernel's device `iommu`.
     pub iommu: Option<String>,
+    /// PCI buses, by number.
+    pub buses: Vec<Bus>,
     /// The UART on which the kernel prints until a partition owns it.
     pub console: Option<DeviceIndex>,
     /// The options with the values chosen (`gic` → 3).
@@ -114,6 +120,33 @@ pub struct Board {
     pub ram_place: Option<Place>,
 }
 
+/// A PCI bus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bus {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub number: u8,
+    /// Configuration space (ECAM; PCI Express 3.0, §7.2.2), from bus 0 on: a function's 4 KiB lie at
+    /// bus × 1 MiB + device × 32 KiB + function × 4 KiB.
+    pub configuration: Region,
+    /// Where base address registers may point.
+    pub memory: Region,
+}
+
+/// What the plan knows of a PCI function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pci {
+    /// Where it is; [`Board::buses`] has a bus of that number.
+    pub address: PciAddress,
+    /// What boot has to find there, if anything is said of it.
+    pub id: Option<PciId>,
+    /// Its base address registers that are used: number (0–5) and bytes, a power of two; sorted.
+    pub bars: Vec<(u8, u64)>,
+    /// Its message interrupts: the table lies within one of `bars`.
+    pub msix: Option<Msix>,
+}
+
 /// A device.
 #[derive(Clone, Debug)]
 pub struct Device {
@@ -121,7 +154,11 @@ pub struct Device {
     pub name: String,
     /// `block`, `net`, `uart` or `other`.
     pub class: String,
-    /// Registers in memory.
+    /// It is a PCI function.
+    pub pci: Option<Pci>,
+    /// The emulator's model of it: what stands behind `-device`.
+    pub qemu: Option<String>,
+    /// Registers in memory (of a PCI function: besides its base address registers).
     pub registers: Vec<Region>,
     /// Registers in the I/O space (x86-64).
     pub ports: Vec<Region>,

@@ -1,12 +1,16 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! Links: channels with their ports, shared memory with its doorbells, consoles.
+//! Links: channels with their ports, shared memory with its doorbells; disks, networks, consoles.
 //!
 //! A link is stored once ([`Sampling`], [`Queuing`], [`Shared`]); each partition lists its own
 //! ends by name ([`Port`], [`SharedPort`]) and points back to the link.
 
-use super::{DeviceIndex, PartitionIndex, Place, QueuingIndex, SamplingIndex, SharedIndex};
+use std::path::PathBuf;
+
+use super::{Derived, DeviceIndex, PartitionIndex, Place, QueuingIndex, Region, SamplingIndex, SharedIndex};
+
+pub use parzelle_schema::text::Mac;
 
 /// A partition's end of a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +130,75 @@ pub struct Doorbell {
     pub to: PartitionIndex,
 }
 
+/// A part of a device that is a disk of its own for its clients.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    /// Its name.
+    pub name: String,
+    /// The device that holds it.
+    pub device: DeviceIndex,
+    /// The partition that owns the device and serves the disk.
+    pub server: PartitionIndex,
+    /// Where it is on the device.
+    pub lies: DiskPlace,
+    /// Bytes, a multiple of the sector.
+    pub size: Derived<u64>,
+    /// What is on it at first.
+    pub content: Option<PathBuf>,
+    /// Its users, by partition and port.
+    pub clients: Vec<DiskClient>,
+    /// The head of its table.
+    pub head: Place,
+}
+
+/// Where a disk is on its device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiskPlace {
+    /// The GPT partition of this name.
+    Gpt(String),
+    /// These bytes.
+    Range(Region),
+}
+
+/// A user of a disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskClient {
+    /// Who.
+    pub partition: PartitionIndex,
+    /// The name of the disk there.
+    pub port: String,
+    /// It may write.
+    pub writable: bool,
+}
+
+/// Ports that reach each other.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// Its name.
+    pub name: String,
+    /// The way out.
+    pub device: Option<DeviceIndex>,
+    /// Who serves it: the owner of the device, or the partition that is named.
+    pub server: Derived<PartitionIndex>,
+    /// Its VLAN on the device; `None`: frames there have no tag.
+    pub vlan: Option<u16>,
+    /// Its ports, by partition and name.
+    pub members: Vec<NetworkMember>,
+    /// The head of its table.
+    pub head: Place,
+}
+
+/// A port of a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkMember {
+    /// Whose.
+    pub partition: PartitionIndex,
+    /// Its name there.
+    pub port: String,
+    /// The address from which it may send.
+    pub mac: Derived<Mac>,
+}
+
 /// A UART shared by the partitions that log to it.
 #[derive(Clone, Debug)]
 pub struct Console {
@@ -139,4 +212,6 @@ pub struct Console {
     pub server: PartitionIndex,
     /// Who logs to it, sorted, without the server.
     pub members: Vec<PartitionIndex>,
+    /// How members call it who call it otherwise than it is called.
+    pub ports: Vec<(PartitionIndex, String)>,
 }

@@ -30,8 +30,11 @@ mod link;
 mod partition;
 mod time;
 
-pub use board::{Arch, Board, Device, Dma, IntervalSet, OptionValue, Region, Run};
-pub use link::{Console, Doorbell, Port, Queuing, Sampling, Shared, SharedPort};
+pub use board::{Arch, Board, Bus, Device, Dma, IntervalSet, Msix, OptionValue, Pci, PciAddress, PciId, Region, Run};
+pub use link::{
+    Console, Disk, DiskClient, DiskPlace, Doorbell, Mac, Network, NetworkMember, Port, Queuing, Sampling, Shared,
+    SharedPort,
+};
 pub use partition::{Guest, ModuleRight, Partition, Place, Places, Program, Rights, Start, Vcpu};
 pub use time::{ChangeAction, ChangeRule, CoreSchedule, Rate, Schedule, TimePartition, Window};
 
@@ -144,6 +147,10 @@ pub struct System {
     pub shared: Vec<Shared>,
     /// Every doorbell: the ordered pairs of partitions that share some memory, sorted, each once.
     pub doorbells: Vec<Doorbell>,
+    /// Virtual disks, by name.
+    pub disks: Vec<Disk>,
+    /// Networks, by name.
+    pub networks: Vec<Network>,
     /// Consoles, by name.
     pub consoles: Vec<Console>,
     /// The health tables in use, by name. Always contains `default` and `module`.

@@ -79,6 +79,8 @@ pub struct Places {
     pub memory: Option<Place>,
     /// The value of `stack`.
     pub stack: Option<Place>,
+    /// The value of `dma-memory`.
+    pub dma_memory: Option<Place>,
     /// The value of `physical`.
     pub physical: Option<Place>,
     /// The value of `guest.initrd`.

@@ -5,12 +5,17 @@
 //!
 //! A board's file has two keys more: `trigger` (`level`, the default, or `edge`) says how the
 //! device's lines signal, `kernel = true` marks what the kernel keeps.
+//!
+//! **An addition to the language:** what the plan needs to know of a PCI function before it has seen
+//! it. `bars = { 0 = "4KiB" }` gives the sizes of its base address registers (boot checks that they are
+//! no larger); only those named are mapped. `msix = { bar = 1, table = 0x0, vectors = 2 }` says where
+//! its table of message interrupts lies (PCI 3.0, §6.8.2) and how many of them are used. Without
+//! `msix` a function has no interrupts but the lines that `interrupts` names.
 
-use super::not_yet;
 use crate::keys;
-use crate::reader::{Cx, Field, Reader};
+use crate::reader::{Cx, Field, Reader, Text};
 use crate::source::At;
-use crate::text::parse_range;
+use crate::text::{PciAddress, PciId, parse_pci, parse_pci_id, parse_range};
 use crate::tree::Table;
 
 /// How a device reaches memory.
@@ -24,6 +29,17 @@ pub enum Dma {
     Direct,
 }
 
+/// Message interrupts of a PCI function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Msix {
+    /// The base address register behind which the table lies.
+    pub bar: u8,
+    /// Bytes from there.
+    pub table: u64,
+    /// How many are used.
+    pub vectors: u32,
+}
+
 /// A device as written.
 #[derive(Clone, Debug)]
 pub struct Device {
@@ -33,6 +49,16 @@ pub struct Device {
     pub table: Table,
     /// `block`, `net`, `uart`, `other`.
     pub class: Field<&'static str>,
+    /// Where it is on the bus.
+    pub pci: Field<PciAddress>,
+    /// What boot has to find there.
+    pub id: Field<PciId>,
+    /// Base address registers: number and bytes.
+    pub bars: Vec<(u8, At<u64>)>,
+    /// Message interrupts.
+    pub msix: Option<At<Msix>>,
+    /// The emulator's model of it.
+    pub qemu: Field<Text>,
     /// (address, bytes).
     pub registers: Vec<At<(u64, u64)>>,
     /// (port, number of ports).
@@ -51,12 +77,7 @@ impl Device {
     /// Reads `[device.NAME]`; `board` says whose file it is.
     pub fn read(name: At<String>, table: &Table, board: bool, cx: &mut Cx<'_>) -> Self {
         let mut r = Reader::new(table, &keys::DEVICE, cx);
-        for key in ["pci", "id"] {
-            if let Some((_, node)) = table.entry(key) {
-                not_yet(r.cx, "PCI devices are", node.place, &format!("`device.{}`", name.value), "PCI and the IOMMU");
-                break;
-            }
-        }
+        let pci = r.parsed("pci", "PCI address", parse_pci);
         let dma = r.word("dma", &["none", "iommu", "direct"]);
         let head = table.head;
         let written =
@@ -64,12 +85,19 @@ impl Device {
         let dma = match dma.good().map(|d| d.value) {
             Some("iommu") => Dma::Iommu,
             Some("direct") => Dma::Direct,
+            None if pci.is_written() => Dma::Iommu,
             _ => Dma::None,
         };
         let list = |f: Field<Vec<At<(u64, u64)>>>| f.good().map(|f| f.value.clone()).unwrap_or_default();
-        let _ = r.text("qemu");
+        let bars = r.table("bars").map(|t| bars(t, r.cx)).unwrap_or_default();
+        let msix = r.table("msix").and_then(|t| msix(t, r.cx));
         let kernel = board && r.truth("kernel").good().is_some_and(|k| k.value);
         Device {
+            id: r.parsed("id", "PCI id", parse_pci_id),
+            qemu: r.text("qemu"),
+            pci,
+            bars,
+            msix,
             class: r.word("class", &["other", "block", "net", "uart"]),
             registers: list(r.parsed_list("registers", "range", |t| parse_range(t, false))),
             ports: list(r.parsed_list("ports", "range", |t| parse_range(t, true))),
@@ -81,4 +109,26 @@ impl Device {
             table: table.clone(),
         }
     }
+}
+
+fn bars(table: &Table, cx: &mut Cx<'_>) -> Vec<(u8, At<u64>)> {
+    let mut r = Reader::new(table, &keys::BARS, cx);
+    let sizes = ["0", "1", "2", "3", "4", "5"].map(|key| r.size(key));
+    let good = |(number, size): (u8, Field<u64>)| Some((number, size.good().cloned()?));
+    (0..).zip(sizes).filter_map(good).collect()
+}
+
+fn msix(table: &Table, cx: &mut Cx<'_>) -> Option<At<Msix>> {
+    let mut r = Reader::new(table, &keys::MSIX, cx);
+    let (bar, vectors) = (r.number("bar", 0, 5), r.number("vectors", 1, 64));
+    r.require("bar", &bar, None);
+    r.require("vectors", &vectors, None);
+    let offset = r.number("table", 0, i64::from(i32::MAX)).good().map_or(0, |at| at.value);
+    let (bar, vectors) = (bar.good()?.value, vectors.good()?.value);
+    let msix = Msix {
+        bar: u8::try_from(bar).ok()?,
+        table: u64::try_from(offset).ok()?,
+        vectors: u32::try_from(vectors).ok()?,
+    };
+    Some(At::new(msix, table.head))
 }

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! Links: `[sampling.NAME]`, `[queuing.NAME]`, `[shared.NAME]`, `[console.NAME]`.
+//! Links: `[sampling.NAME]`, `[queuing.NAME]`, `[shared.NAME]`.
 
 use crate::keys;
 use crate::reader::{Cx, Field, Reader, Text, check_name};
@@ -58,20 +58,7 @@ pub struct Shared {
     pub physical: Field<i64>,
 }
 
-/// A console as written.
-#[derive(Clone, Debug)]
-pub struct Console {
-    /// Its name.
-    pub name: At<String>,
-    /// Its table.
-    pub table: Table,
-    /// The UART.
-    pub device: Field<Text>,
-    /// Who logs to it.
-    pub members: Field<Vec<EndAt>>,
-}
-
-fn end(cx: &mut Cx<'_>, text: &At<Text>) -> EndAt {
+pub(super) fn end(cx: &mut Cx<'_>, text: &At<Text>) -> EndAt {
     let end = End::parse(&text.value.text);
     let partition_place = if end.port.is_some() { text.inner(end.partition_column()) } else { text.place };
     if let Some(port) = &end.port {
@@ -88,7 +75,7 @@ fn one(r: &mut Reader<'_, '_, '_>, key: &str) -> Field<EndAt> {
     }
 }
 
-fn many(r: &mut Reader<'_, '_, '_>, key: &str) -> Field<Vec<EndAt>> {
+pub(super) fn many(r: &mut Reader<'_, '_, '_>, key: &str) -> Field<Vec<EndAt>> {
     match r.texts(key) {
         Field::Absent => Field::Absent,
         Field::Bad(place) => Field::Bad(place),
@@ -146,17 +133,5 @@ impl Shared {
             name,
             table: table.clone(),
         }
-    }
-}
-
-impl Console {
-    /// Reads `[console.NAME]`.
-    pub fn read(name: At<String>, table: &Table, cx: &mut Cx<'_>) -> Self {
-        let mut r = Reader::new(table, &keys::CONSOLE, cx);
-        let device = r.text("device");
-        r.require("device", &device, None);
-        let members = many(&mut r, "members");
-        r.require("members", &members, None);
-        Console { name, table: table.clone(), device, members }
     }
 }

@@ -16,12 +16,14 @@ mod health;
 mod link;
 mod partition;
 mod schedule;
+mod share;
 
-pub use device::{Device, Dma};
+pub use device::{Device, Dma, Msix};
 pub use health::{ERRORS, Health};
-pub use link::{Channel, Console, EndAt, Shared};
+pub use link::{Channel, EndAt, Shared};
 pub use partition::{Guest, May, Partition};
 pub use schedule::{Schedule, Window};
+pub use share::{Console, Disk, Network};
 
 use crate::diagnostic::Diagnostic;
 use crate::keys;
@@ -59,6 +61,10 @@ pub struct Description {
     pub channels: Vec<Channel>,
     /// `[shared.NAME]`.
     pub shared: Vec<Shared>,
+    /// `[disk.NAME]`.
+    pub disks: Vec<Disk>,
+    /// `[network.NAME]`.
+    pub networks: Vec<Network>,
     /// `[console.NAME]`.
     pub consoles: Vec<Console>,
     /// `[device.NAME]`.
@@ -179,6 +185,8 @@ impl Description {
             schedules: Vec::new(),
             channels: Vec::new(),
             shared: Vec::new(),
+            disks: Vec::new(),
+            networks: Vec::new(),
             consoles: Vec::new(),
             devices: Vec::new(),
             health: Vec::new(),
@@ -200,6 +208,12 @@ impl Description {
         for (name, table) in r.tables("shared") {
             out.shared.push(Shared::read(name, table, r.cx));
         }
+        for (name, table) in r.tables("disk") {
+            out.disks.push(Disk::read(name, table, r.cx));
+        }
+        for (name, table) in r.tables("network") {
+            out.networks.push(Network::read(name, table, r.cx));
+        }
         for (name, table) in r.tables("console") {
             out.consoles.push(Console::read(name, table, r.cx));
         }
@@ -208,17 +222,6 @@ impl Description {
         }
         for (name, table) in r.tables("health") {
             out.health.push(Health::read(name, table, r.cx));
-        }
-        for (kind, what) in [("disk", "disks"), ("network", "networks")] {
-            for (name, table) in r.tables(kind) {
-                not_yet(
-                    r.cx,
-                    &format!("{what} are"),
-                    table.head,
-                    &format!("`{kind}.{}`", name.value),
-                    "driver partitions",
-                );
-            }
         }
         if let Some(over) = over {
             let mut r = Reader { table: over, kind: &keys::OVERRIDE, cx };

@@ -7,13 +7,17 @@
 //! finding can point at the unit and not only at the line.
 
 mod end;
+mod mac;
 mod name;
+mod pci;
 mod quantity;
 mod range;
 mod rate;
 
 pub use end::End;
+pub use mac::{Mac, parse_mac};
 pub use name::{Name, name_made_valid};
+pub use pci::{PciAddress, PciId, parse_pci, parse_pci_id, parse_slot};
 pub use quantity::{parse_size, parse_time, show_size, show_time};
 pub use range::{parse_id, parse_range};
 pub use rate::{parse_count_rate, parse_time_rate};

@@ -18,7 +18,7 @@ use parzelle_abi::aarch64::{Frame, GuestExit};
 use parzelle_abi::call::Error;
 use parzelle_abi::vcpu_page::{FRAME, VcpuHead};
 use parzelle_core::machine::{Halt, Machine, Upcall};
-use parzelle_plan::{QuiesceRecord, VcpuRecord};
+use parzelle_plan::{AccessRecord, VcpuRecord};
 
 /// What a guest's exit tells beside its reason, taken from the processor when it happened.
 #[derive(Clone, Copy, Debug, Default)]
@@ -262,8 +262,8 @@ impl Machine for Processor {
         registers::flush_caches();
     }
 
-    fn quiesce(&mut self, write: &QuiesceRecord) {
-        memory::quiesce(write);
+    fn quiesce(&mut self, access: &AccessRecord) {
+        memory::quiesce(access);
     }
 
     #[cfg(feature = "measure")]

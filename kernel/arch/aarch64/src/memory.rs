@@ -7,7 +7,7 @@
 use crate::mmio::Mmio;
 use crate::registers::assembly;
 use parzelle_abi::aarch64::Frame;
-use parzelle_plan::QuiesceRecord;
+use parzelle_plan::AccessRecord;
 
 /// Reads one word; the address is a multiple of 8, or the read may be torn.
 pub(crate) fn read_word(address: u64) -> u64 {
@@ -108,16 +108,14 @@ pub(crate) fn copy_frame(to: u64, from: u64) {
     }
 }
 
-/// Performs a write that silences a device.
-pub(crate) fn quiesce(write: &QuiesceRecord) {
-    let QuiesceRecord { address, value, width, .. } = *write;
+/// Does one step of silencing a device. There is no IOMMU here, and nothing to expect: says the check.
+pub(crate) fn quiesce(access: &AccessRecord) {
+    let AccessRecord { address, value, width, .. } = *access;
     // SAFETY: the plan names a device register that EL2 maps, and its width.
     let device = unsafe { Mmio::new(address) };
     match width {
         1 => device.write(0, value as u8),
         2 => device.write(0, value as u16),
-        4 => device.write(0, value as u32),
-        8 => device.write(0, value),
-        _ => {}
+        _ => device.write(0, value as u32),
     }
 }

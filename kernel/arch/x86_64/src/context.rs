@@ -17,7 +17,7 @@
 use crate::descriptors::{USER_CODE, USER_DATA};
 use crate::registers::sanitised;
 use core::mem::offset_of;
-use parzelle_abi::info::layout::END;
+use parzelle_abi::names::layout::END;
 use zerocopy::FromBytes;
 
 /// [`Context::vector`] of a context that the kernel has made: it is left by `iret`, as all below

@@ -202,13 +202,13 @@ impl System {
                         line: line.1,
                         vcpu: number(me),
                         event: 30,
-                        flags: 0,
+                        ..Default::default()
                     }),
                 ),
                 rights: span(&mut plan.rights, rights),
                 quiesces: span(
                     &mut plan.quiesces,
-                    self.devices.then(|| QuiesceRecord { address: index as u64, width: 4, ..Default::default() }),
+                    self.devices.then(|| AccessRecord { address: 4 * index as u64, width: 4, ..Default::default() }),
                 ),
                 peers: span(&mut plan.peers, peers),
                 start_next: cell.start_next.unwrap_or(NONE),
