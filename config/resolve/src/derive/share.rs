@@ -147,11 +147,8 @@ pub(super) fn consoles(cx: &Ctx<'_>, order: &Order) -> Option<Vec<Console>> {
         let ends = &c.members.good()?.value;
         let ports = ends.iter().filter_map(|e| Some((order.partition(&e.end.partition)?, e.end.port.clone()?)));
         let ports = ports.collect();
-        let mut members: Vec<PartitionIndex> = ends
-            .iter()
-            .flat_map(|e| order.named(&e.end.partition))
-            .filter(|p| *p != server)
-            .collect();
+        let mut members: Vec<PartitionIndex> =
+            ends.iter().flat_map(|e| order.named(&e.end.partition)).filter(|p| *p != server).collect();
         members.sort_unstable();
         members.dedup();
         out.push(Console {

@@ -48,8 +48,9 @@ pub(crate) fn links(system: &System, blocks: &mut Blocks, cells: &mut [Cell]) {
         let device = device.and_then(|index| system.board.devices.get(index.0));
         device.is_some_and(|device| device.dma != Dma::None)
     };
-    let device_name =
-        |device: Option<DeviceIndex>| device.and_then(|d| system.board.devices.get(d.0)).map_or("", |d| d.name.as_str());
+    let device_name = |device: Option<DeviceIndex>| {
+        device.and_then(|d| system.board.devices.get(d.0)).map_or("", |d| d.name.as_str())
+    };
     for disk in &system.disks {
         for client in &disk.clients {
             let mut common = LinkInfo::new_zeroed();

@@ -31,7 +31,7 @@ mod partition;
 mod time;
 
 pub use board::{
-    Arch, Board, Bus, Device, Dma, IntervalSet, Msix, OptionValue, Pci, PciAddress, PciId, Region, Run,
+    Arch, Board, Bus, Device, Dma, IntervalSet, Msix, OptionValue, Pci, PciAddress, PciId, Quiesce, Region, Run,
 };
 pub use link::{
     Console, Disk, DiskClient, DiskPlace, Doorbell, Mac, Network, NetworkMember, Port, Queuing, Sampling, Shared,

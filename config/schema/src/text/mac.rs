@@ -36,7 +36,8 @@ pub fn parse_mac(text: &str) -> Result<Mac, TextError> {
     let mut bytes = [0; 6];
     let mut parts = text.split(':');
     for byte in &mut bytes {
-        let part = parts.next().filter(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit())).ok_or_else(form)?;
+        let part =
+            parts.next().filter(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit())).ok_or_else(form)?;
         *byte = u8::from_str_radix(part, 16).map_err(|_| form())?;
     }
     if parts.next().is_some() { Err(form()) } else { Ok(Mac(bytes)) }
@@ -52,7 +53,9 @@ mod tests {
         assert_eq!((mac.to_string().as_str(), mac.unicast()), ("52:54:00:12:34:5f", true));
         assert!(!parse_mac("01:00:5e:00:00:01").unwrap().unicast());
         assert!(!parse_mac("00:00:00:00:00:00").unwrap().unicast());
-        for wrong in ["", "52:54:00:12:34", "52:54:00:12:34:56:78", "52-54-00-12-34-56", "5:54:00:12:34:56", "+2:54:00:12:34:56"] {
+        for wrong in
+            ["", "52:54:00:12:34", "52:54:00:12:34:56:78", "52-54-00-12-34-56", "5:54:00:12:34:56", "+2:54:00:12:34:56"]
+        {
             assert!(parse_mac(wrong).is_err(), "{wrong}");
         }
     }

@@ -24,6 +24,7 @@ fn sharing(arch: Arch, dma: Dma) -> System {
         ports: Vec::new(),
         interrupts: Vec::new(),
         edge: false,
+        quiesce: None,
         dma,
         owner: Some(PartitionIndex(0)),
         kernel: false,
@@ -97,7 +98,8 @@ fn both_ends_see_the_same_two_areas_and_nobody_else_does() {
         for (client, index, server) in [(&one[0], 1, &server[0]), (&one[1], 1, &server[1]), (&two[0], 2, &server[2])] {
             assert_eq!((client.out_bytes, client.incoming_bytes), (server.incoming_bytes, server.out_bytes));
             assert_eq!((client.out_bus, client.incoming_bus), (0, 0));
-            let ways = [(client.out, server.incoming, server.incoming_bus), (client.incoming, server.out, server.out_bus)];
+            let ways =
+                [(client.out, server.incoming, server.incoming_bus), (client.incoming, server.out, server.out_bus)];
             for (at, (mine, theirs, bus)) in ways.into_iter().enumerate() {
                 let (mine, theirs) = (physical(index, mine), physical(0, theirs));
                 assert_eq!((mine.physical, mine.access & DMA), (theirs.physical, 0));
