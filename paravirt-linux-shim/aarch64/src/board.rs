@@ -8,12 +8,12 @@
 //! one exit, to fill them again. It never waits with it, and tells others only when it has let go.
 
 use parzelle_abi::aarch64::Guest;
-use parzelle_shim_backends::{Input, Output};
+use parzelle_shim_backends::{Input, Lock, Output};
 use parzelle_shim_board::exit::SysReg;
 use parzelle_shim_board::machine::{Io, Note, Report, Vmm};
 
 use crate::files::GuestRam;
-use parzelle_shim_backends::Lock;
+use crate::xen::Xen;
 
 /// All that vCPUs share.
 #[derive(Debug)]
@@ -22,8 +22,10 @@ pub struct Shared {
     pub board: Lock<Board>,
     /// The guest's memory, to look at instructions that the processor does not describe.
     pub ram: GuestRam,
-    /// The events that say that there is input, as a mask; they come to vCPU 0.
+    /// The events that say that there is input for the board, as a mask; they come to vCPU 0.
     pub input_events: u64,
+    /// Xen's interface, if the guest has it.
+    pub xen: Option<Xen>,
     /// The core of each vCPU.
     pub cores: [u8; 8],
     /// How many vCPUs there are.

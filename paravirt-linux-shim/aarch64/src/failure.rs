@@ -23,6 +23,8 @@ pub enum Failure {
     Tree(usize),
     /// The guest switched its last processor off.
     Off,
+    /// It said that it can't go on.
+    Crashed,
     /// It did something that can't be continued.
     Crash(Report),
     /// The kernel refused a call.
@@ -39,6 +41,7 @@ impl fmt::Display for Failure {
                 write!(f, "the command line ({bytes} bytes) leaves no room for the device tree")
             }
             Self::Off => write!(f, "the guest has switched off its last processor"),
+            Self::Crashed => write!(f, "the guest says that it can't go on"),
             Self::Crash(report) => report.fmt(f),
             Self::Refused(error) => write!(f, "the kernel refused to run the guest: {error}"),
         }

@@ -8,6 +8,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use parzelle_rt::{Partition, Volatile};
 use parzelle_shim_board::map::Range;
+use parzelle_shim_board::xen::FRAME;
+
+use crate::frame::Frame;
 
 /// The guest's memory.
 #[derive(Debug)]
@@ -25,6 +28,21 @@ impl GuestRam {
         // of `GuestInfo`); this is its only owner (`Files::take`), borrowed exclusively, and
         // `Shared`, without which no vCPU runs the guest, needs it for itself.
         unsafe { slice::from_raw_parts_mut(address as *mut u8, bytes as usize) }
+    }
+
+    /// A part of it, from a guest physical address on.
+    #[inline]
+    pub(crate) fn part(&self, address: u64, bytes: u64) -> Option<Volatile> {
+        self.memory.part(address.checked_sub(self.at.start)?, bytes)
+    }
+
+    /// The frame of that number, once the guest runs.
+    #[must_use]
+    pub fn page(&self, frame: u64) -> Option<Frame> {
+        let memory = self.part(frame.checked_mul(FRAME)?, FRAME)?;
+        // SAFETY: in the guest's memory, which is mapped there for good and to which there are no
+        // references any more: `bytes` needs it exclusively, and frames are for those who share it.
+        Some(unsafe { Frame::at(memory.address()) })
     }
 
     /// Reads a double word at an aligned guest physical address. Afterwards as well: what is read

@@ -22,8 +22,11 @@ pub mod cache;
 pub mod clock;
 pub mod failure;
 pub mod files;
+pub mod frame;
 pub mod loading;
 pub mod run;
+pub mod space;
 pub mod vcpu;
+pub mod xen;
 
 pub use failure::Failure;

@@ -6,6 +6,7 @@
 use parzelle_shim_board::fdt::{self, Description};
 use parzelle_shim_board::load::{Image, RamTooSmall, layout};
 use parzelle_shim_board::map::Range;
+use parzelle_shim_board::xen::Pages;
 
 use crate::cache;
 use crate::failure::Failure;
@@ -19,7 +20,7 @@ pub struct Start {
     pub device_tree: u64,
 }
 
-/// Loads a guest into `memory`, which it sees at `ram`.
+/// Loads a guest into `memory`, which it sees at `ram`. `pages`: it has Xen's interface.
 ///
 /// # Errors
 /// Says what is wrong with the files, or how much memory it would take.
@@ -30,9 +31,11 @@ pub fn load(
     initrd: &[u8],
     cmdline: &str,
     vcpus: usize,
+    pages: Option<&Pages>,
 ) -> Result<Start, Failure> {
     let image = Image::parse(kernel)?;
-    let layout = layout(ram, &image, kernel.len() as u64, initrd.len() as u64)?;
+    let told = pages.map_or(ram, |pages| pages.ram);
+    let layout = layout(told, &image, kernel.len() as u64, initrd.len() as u64)?;
 
     let all = part(memory, ram, layout.kernel)?;
     copy(all, kernel);
@@ -43,14 +46,18 @@ pub fn load(
         cache::clean(all);
     }
     let description = Description {
-        ram: Some(ram),
+        ram: Some(told),
         vcpus,
         bootargs: cmdline,
         initrd: layout.initrd,
+        grants: pages.map(|pages| pages.grants),
         // Nothing here is random, and a seed that isn't would be trusted.
         rng_seed: None,
         kaslr_seed: None,
     };
+    if let Some(pages) = pages {
+        part(memory, ram, pages.all)?.fill(0);
+    }
     let tree = part(memory, ram, layout.device_tree)?;
     fdt::write(&description, tree).map_err(|error| Failure::no_room(error, cmdline))?;
     cache::clean(tree);
@@ -95,7 +102,7 @@ mod tests {
     fn everything_lies_where_the_guest_is_told() {
         let mut memory = vec![0; RAM.size as usize];
         let (kernel, initrd) = (kernel(), vec![7; 1000]);
-        let start = load(&mut memory, RAM, &kernel, &initrd, "quiet", 1).unwrap();
+        let start = load(&mut memory, RAM, &kernel, &initrd, "quiet", 1, None).unwrap();
         assert_eq!(start.entry, RAM.start);
         assert_eq!(memory[..4096], kernel);
         let tree = (start.device_tree - RAM.start) as usize;
@@ -108,15 +115,15 @@ mod tests {
     fn what_can_not_be_started_is_said() {
         let mut memory = vec![0; 8 << 20];
         let small = Range { size: 8 << 20, ..RAM };
-        let error = load(&mut memory, small, &kernel(), &[], "", 1).unwrap_err();
+        let error = load(&mut memory, small, &kernel(), &[], "", 1, None).unwrap_err();
         assert!(error.to_string().contains("at least"), "{error}");
-        let error = load(&mut memory, small, b"\x1f\x8b\x08\x00", &[], "", 1).unwrap_err();
+        let error = load(&mut memory, small, b"\x1f\x8b\x08\x00", &[], "", 1, None).unwrap_err();
         assert!(error.to_string().contains("gzip"), "{error}");
         let long = "x".repeat(70_000);
         let mut memory = vec![0; RAM.size as usize];
-        let error = load(&mut memory, RAM, &kernel(), &[], &long, 1).unwrap_err();
+        let error = load(&mut memory, RAM, &kernel(), &[], &long, 1, None).unwrap_err();
         assert_eq!(error, Failure::Tree(70_000));
-        let error = load(&mut memory[..100], RAM, &kernel(), &[], "", 1).unwrap_err();
+        let error = load(&mut memory[..100], RAM, &kernel(), &[], "", 1, None).unwrap_err();
         assert!(matches!(error, Failure::Ram(_)), "a range that is longer than the memory");
     }
 }

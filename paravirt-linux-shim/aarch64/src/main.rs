@@ -12,17 +12,18 @@
 use parzelle_rt::abi::health::{Condition, Mode};
 use parzelle_rt::start::Outcome;
 use parzelle_rt::{Partition, VcpuPage, health, time, vcpu};
-use parzelle_shim_backends::Lock;
-use parzelle_shim_backends::{Input, Output};
+use parzelle_shim_backends::{Input, Lock, Output};
 use parzelle_shim_board::machine::Vmm;
 use parzelle_shim_board::map::MAX_VCPUS;
 use parzelle_shim_board::psci::Start;
 use parzelle_shim_board::sysreg::Features;
+use parzelle_shim_board::xen::{self, Pages};
 use shim_aarch64::board::{Board, Shared};
 use shim_aarch64::failure::Failure;
 use shim_aarch64::files::Files;
 use shim_aarch64::loading::load;
 use shim_aarch64::run::{End, Runner};
+use shim_aarch64::xen::Xen;
 use spin::Once;
 
 parzelle_rt::entry!(main);
@@ -30,19 +31,30 @@ parzelle_rt::entry!(main);
 /// What all vCPUs share; vCPU 0 has put it here before it starts the others.
 static SHARED: Once<Shared> = Once::new();
 
+/// The core of each vCPU.
+static CORES: Once<[u8; 8]> = Once::new();
+
 fn main() -> Result<(), Failure> {
     let me = Partition::get();
     let vcpus = (me.vcpus() as usize).min(MAX_VCPUS);
     let Files { mut ram, kernel, initrd, cmdline, cores } = Files::take().ok_or(Failure::NoGuest)?;
     let at = ram.at;
-    let start = load(ram.bytes(), at, kernel, initrd, cmdline, vcpus)?;
+    // Who gains nothing from Xen's interface doesn't get it.
+    let pages = (!me.links().is_empty() || xen::is_wanted(cmdline)).then(|| Pages::of(at)).flatten();
+    let start = load(ram.bytes(), at, kernel, initrd, cmdline, vcpus, pages.as_ref())?;
     // What was typed to the guest that was here before is not for this one.
     let input = Input::find(&me, VcpuPage::first().condition() != Condition::NormalStart);
+    let to_xen = pages.is_some() && xen::wants_console(cmdline);
+    let (input, xen_input) = if to_xen { (Input::none(), Some(input)) } else { (input, None) };
     let input_events = input.events;
+    let (frequency, ..) = VcpuPage::first().counter();
+    let cores = CORES.call_once(|| cores);
+    let xen = pages.and_then(|pages| Xen::new(&ram, pages, cores.get(..vcpus)?, frequency, xen_input));
     // No pointer authentication where identification registers trap: see `Io::identification`.
     let vmm = Vmm::new(vcpus, at, Features::default());
+    let vmm = if xen.is_some() { vmm.with_xen() } else { vmm };
     let board = Lock::new(Board { vmm, output: Output::new(), input, over: false });
-    let shared = SHARED.call_once(|| Shared { board, ram, input_events, cores, vcpus });
+    let shared = SHARED.call_once(|| Shared { board, ram, input_events, xen, cores: *cores, vcpus });
     for n in 1..vcpus as u32 {
         vcpu::start(n, other, u64::from(n))?;
     }

@@ -25,6 +25,8 @@ use parzelle_rt::{VcpuPage, time, vcpu};
 use parzelle_shim_board::exit::Exit;
 use parzelle_shim_board::machine::Next;
 use parzelle_shim_board::psci::Start;
+use parzelle_xen::abi::sched::Shutdown;
+use parzelle_xen::domain;
 use spin::mutex::SpinMutexGuard;
 
 use crate::board::{Board, Outside, Shared};
@@ -77,7 +79,7 @@ impl Runner {
         let (_, zero, scale) = page.counter();
         let neighbours = shared.neighbours(index);
         let slices = if neighbours == 0 { 0 } else { event::TIMER };
-        let interest = shared.input_events | KICK | slices;
+        let interest = shared.input_events | shared.xen.as_ref().map_or(0, |xen| xen.events) | KICK | slices;
         Ok(Self { shared, vcpu, neighbours, counter: (zero, scale), interest, news: 0 })
     }
 
@@ -102,6 +104,7 @@ impl Runner {
     /// Waits until another vCPU starts this one. Input goes on meanwhile.
     fn park(&mut self) -> Start {
         loop {
+            self.look_outside();
             let mut guard = self.look();
             let Board { vmm, input, .. } = &mut *guard;
             input.deliver(|byte| vmm.console_input(byte));
@@ -131,12 +134,19 @@ impl Runner {
             let exit = Exit::of(self.vcpu.guest(), |address| self.shared.ram.read(address));
             match self.turn(exit, reason != GuestExit::Sync as u64) {
                 Next::Resume => {}
+                Next::Hypercall => {
+                    if let Some(end) = self.hypercall()? {
+                        return Ok(Some(end));
+                    }
+                    self.prepare(false);
+                }
                 Next::Yield => self.make_way(),
                 Next::WaitForInterrupt { until } => {
                     let (zero, scale) = self.counter;
                     let until = until.map_or(NEVER, |ticks| deadline(ticks, zero, scale));
                     let events = time::wait(until, self.interest & !event::TIMER);
                     self.news |= events;
+                    self.look_outside();
                     self.prepare(until != NEVER && events == 0);
                 }
                 Next::Stop => return Ok(None),
@@ -163,6 +173,8 @@ impl Runner {
         board.input.deliver(|byte| board.vmm.console_input(byte));
         match next {
             Next::Resume | Next::Yield => self.vcpu.fill(&mut board.vmm),
+            // The interrupts that come of it come with the answer.
+            Next::Hypercall => {}
             Next::WaitForInterrupt { .. } | Next::Stop => board.output.flush(),
             Next::PowerOff | Next::Reset | Next::Over => board.end(),
             Next::Crash(report) => {
@@ -203,9 +215,41 @@ impl Runner {
         board
     }
 
+    /// Answers a hypercall; its end, if that is what the guest wanted.
+    #[inline(never)]
+    fn hypercall(&mut self) -> Result<Option<End>, Failure> {
+        let Some(xen) = &self.shared.xen else { return Ok(None) };
+        let next = xen.call(self.shared, self.vcpu.index(), self.vcpu.guest());
+        match next {
+            domain::Next::Shutdown(reason) => {
+                self.look().end();
+                match reason {
+                    Shutdown::PowerOff => Ok(Some(End::PowerOff)),
+                    Shutdown::Reboot | Shutdown::SoftReset => Ok(Some(End::Reset)),
+                    Shutdown::Suspend | Shutdown::Crash | Shutdown::Watchdog => Err(Failure::Crashed),
+                }
+            }
+            domain::Next::Yield => {
+                self.make_way();
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Looks at what has come for Xen's devices.
+    fn look_outside(&mut self) {
+        if let Some(xen) = &self.shared.xen
+            && self.news & xen.events != 0
+        {
+            xen.take(self.shared, self.vcpu.index(), self.news);
+        }
+    }
+
     /// Takes the events that made it leave the guest.
     fn take_news(&mut self) {
         self.news |= time::poll(self.interest);
+        self.look_outside();
         if self.news & event::TIMER != 0 {
             self.make_way();
             self.next_slice();

@@ -22,6 +22,12 @@ pub struct Input {
 }
 
 impl Input {
+    /// An end where nothing ever arrives.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { ring: None, events: 0, waiting: false }
+    }
+
     /// Finds the ring; `fresh`: what is in it already is not wanted. Without a ring nothing ever
     /// arrives.
     pub fn find(me: &Partition, fresh: bool) -> Self {

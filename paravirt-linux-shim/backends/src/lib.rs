@@ -14,7 +14,9 @@
 pub mod input;
 pub mod lock;
 pub mod output;
+pub mod relax;
 
 pub use input::Input;
 pub use lock::Lock;
 pub use output::Output;
+pub use relax::GiveWay;

@@ -11,7 +11,8 @@ mod writer;
 pub use writer::OutOfRoom;
 
 use crate::map::{
-    GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, MAX_VCPUS, Range, UART_BASE, UART_CLOCK_HZ, UART_SIZE, UART_SPI,
+    EVENT_INTID, GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE, MAX_VCPUS, Range, UART_BASE, UART_CLOCK_HZ, UART_SIZE,
+    UART_SPI,
 };
 use writer::Writer;
 
@@ -23,6 +24,7 @@ const CLOCK: u32 = 2;
 /// Interrupt kinds and flags of `arm,gic-v3`.
 const SPI: u32 = 0;
 const PPI: u32 = 1;
+const EDGE: u32 = 1;
 const LEVEL_HIGH: u32 = 4;
 const LEVEL_LOW: u32 = 8;
 
@@ -37,6 +39,8 @@ pub struct Description<'a> {
     pub bootargs: &'a str,
     /// Where its initrd lies.
     pub initrd: Option<Range>,
+    /// Where it may put Xen's grant table, if it has Xen's interface ([`crate::xen`]).
+    pub grants: Option<Range>,
     /// Entropy for its random number generator. Without it a guest may wait long for its first
     /// random numbers.
     pub rng_seed: Option<&'a [u8]>,
@@ -66,6 +70,9 @@ pub fn write(description: &Description<'_>, out: &mut [u8]) -> Result<usize, Out
     cpus(&mut tree, description.vcpus.clamp(1, MAX_VCPUS) as u32);
     interrupts_and_time(&mut tree, description.vcpus.clamp(1, MAX_VCPUS) as u64);
     uart(&mut tree);
+    if let Some(grants) = description.grants {
+        hypervisor(&mut tree, grants);
+    }
     tree.end();
     tree.finish()
 }
@@ -121,6 +128,16 @@ fn interrupts_and_time(tree: &mut Writer<'_>, vcpus: u64) {
     tree.bytes("interrupt-controller", &[]);
     tree.wide("reg", &[GICD_BASE, GICD_SIZE, GICR_BASE, GICR_STRIDE * vcpus]);
     tree.cells("phandle", &[GIC]);
+    tree.end();
+}
+
+/// After `xen.txt` of Linux's bindings. Kernels look for this very name, and for a version in front.
+/// Each event raises the interrupt once: an edge.
+fn hypervisor(tree: &mut Writer<'_>, grants: Range) {
+    tree.begin("hypervisor");
+    tree.strings("compatible", &["xen,xen-4.17", "xen,xen"]);
+    tree.wide("reg", &[grants.start, grants.size]);
+    tree.cells("interrupts", &[PPI, EVENT_INTID - 16, EDGE]);
     tree.end();
 }
 

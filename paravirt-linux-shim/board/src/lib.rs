@@ -36,3 +36,4 @@ pub mod psci;
 pub mod registers;
 pub mod sysreg;
 pub mod vcpu_page;
+pub mod xen;

@@ -36,11 +36,12 @@ pub use notes::{Note, Seen};
 
 use crate::exit::{Exit, Fault, FaultKind, SysRegAccess};
 use crate::gic::{Gic, ListRegister};
-use crate::map::{MAX_VCPUS, Range, VIRTUAL_TIMER_INTID};
+use crate::map::{EVENT_INTID, MAX_VCPUS, Range, VIRTUAL_TIMER_INTID};
 use crate::pl011::Pl011;
 use crate::psci::{Action, Psci, Start};
 use crate::registers::GuestRegisters;
 use crate::sysreg::{self, Answer, Features};
+use crate::xen;
 
 /// What the board needs of the world outside.
 pub trait Io {
@@ -64,6 +65,9 @@ pub enum Next {
         /// Ticks of the guest's virtual counter.
         until: Option<u64>,
     },
+    /// The guest has made a hypercall of Xen's: answer it, and enter it again. The program counter is
+    /// behind it.
+    Hypercall,
     /// Enter it again; it waits for somebody else, who should get this core if it is the same.
     Yield,
     /// Don't enter it again before [`Vmm::take_start`] gives it a place to begin.
@@ -106,6 +110,8 @@ pub struct Vmm {
     uart: Pl011,
     psci: Psci,
     seen: Seen,
+    /// The guest has Xen's interface.
+    xen: bool,
     /// The vCPUs that know that something waits for them, as a mask.
     told: u32,
 }
@@ -123,8 +129,20 @@ impl Vmm {
             uart: Pl011::new(),
             psci: Psci::new(vcpus, ram),
             seen: Seen::default(),
+            xen: false,
             told: 0,
         }
+    }
+
+    /// Lets Xen's hypercalls through.
+    #[must_use]
+    pub fn with_xen(self) -> Self {
+        Self { xen: true, ..self }
+    }
+
+    /// Tells `vcpu` of Xen's events.
+    pub fn raise_event(&mut self, vcpu: usize) {
+        self.gic.raise(vcpu, EVENT_INTID);
     }
 
     /// Fills `lists` with the interrupts that `vcpu` shall see next; returns how many there are.
@@ -246,6 +264,7 @@ impl Vmm {
                 registers.skip_instruction();
                 Next::Resume
             }
+            Exit::Hvc { imm: xen::CALL } if self.xen => Next::Hypercall,
             Exit::Hvc { imm: 0 } => self.firmware_call(vcpu, registers, io),
             // The device tree says hvc. An smc finds the same firmware: some boot loaders don't
             // read device trees.

@@ -36,6 +36,8 @@ pub const UART_SPI: u32 = 1;
 pub const UART_INTID: u32 = 32 + UART_SPI;
 /// The virtual timer's interrupt (PPI 11).
 pub const VIRTUAL_TIMER_INTID: u32 = 27;
+/// The interrupt by which each vCPU is told of Xen's events (PPI 15; `GUEST_EVTCHN_PPI`).
+pub const EVENT_INTID: u32 = 31;
 /// The clock that the UART is told it runs on, in hertz. Nothing depends on it.
 pub const UART_CLOCK_HZ: u32 = 24_000_000;
 

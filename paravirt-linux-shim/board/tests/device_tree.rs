@@ -17,6 +17,7 @@ fn description() -> Description<'static> {
         vcpus: 2,
         bootargs: "console=ttyAMA0 quiet",
         initrd: Some(Range { start: 0x4300_0000, size: 0x1234 }),
+        grants: None,
         rng_seed: Some(&[1, 2, 3, 4, 5]),
         kaslr_seed: Some(0x0123_4567_89ab_cdef),
     }
@@ -39,6 +40,16 @@ fn property(tree: &[u8], path: &str, name: &str) -> Option<Vec<u8>> {
 fn cells(tree: &[u8], path: &str, name: &str) -> Vec<u32> {
     let value = property(tree, path, name).unwrap_or_else(|| panic!("{path} has no {name}"));
     value.as_chunks().0.iter().map(|cell| u32::from_be_bytes(*cell)).collect()
+}
+
+#[test]
+fn a_guest_with_xen_finds_it_by_its_name() {
+    assert!(Fdt::new_unaligned(&tree(&description())).unwrap().find_node("/hypervisor").is_none());
+    let tree = tree(&Description { grants: Some(Range { start: 0x4fc0_0000, size: 0x2_0000 }), ..description() });
+    let node = "/hypervisor";
+    assert_eq!(property(&tree, node, "compatible").unwrap(), b"xen,xen-4.17\0xen,xen\0", "a version in front");
+    assert_eq!(cells(&tree, node, "reg"), [0, 0x4fc0_0000, 0, 0x2_0000]);
+    assert_eq!(cells(&tree, node, "interrupts"), [1, 15, 1]);
 }
 
 #[test]

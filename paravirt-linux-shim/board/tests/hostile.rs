@@ -158,7 +158,7 @@ proptest! {
     ) {
         let range = Some(Range { start, size });
         let description =
-            Description { ram: range, vcpus, bootargs: &bootargs, initrd: range, rng_seed: Some(&seed), kaslr_seed: None };
+            Description { ram: range, vcpus, bootargs: &bootargs, initrd: range, grants: range, rng_seed: Some(&seed), kaslr_seed: None };
         let mut out = vec![0; room];
         if let Ok(length) = write(&description, &mut out) {
             out.truncate(length);

@@ -36,7 +36,6 @@ pub mod memory;
 pub mod msr;
 pub mod own;
 pub mod ram;
-pub mod relax;
 pub mod returns;
 pub mod run;
 mod short;

@@ -32,11 +32,9 @@ use crate::failure::Failure;
 use crate::files::Files;
 use crate::loading::{self, Plan};
 use crate::ram::{Frame, GuestRam};
-use crate::relax::GiveWay;
 use crate::run::Runner;
 use crate::vcpu::{VCPUS, register};
-use parzelle_shim_backends::Lock;
-use parzelle_shim_backends::{Input, Output};
+use parzelle_shim_backends::{GiveWay, Input, Lock, Output};
 
 /// Ports that a guest has: enough for 8 vCPUs and some devices.
 const PORTS: usize = 256;

@@ -18,6 +18,7 @@
 pub mod console;
 pub mod errno;
 pub mod event;
+pub mod hvm;
 pub mod hypercall;
 pub mod memory;
 pub mod misc;

@@ -121,6 +121,7 @@ impl Call {
             Hypercall::SchedOp => Request::Sched(self.sched_op(memory)?),
             Hypercall::CallbackOp => self.callback_op(memory)?,
             Hypercall::PhysdevOp => Request::Physdev(self.physdev_op(memory)?),
+            Hypercall::HvmOp => self.hvm_op(memory)?,
             Hypercall::SchedOpOld
             | Hypercall::PlatformOp
             | Hypercall::EventChannelOpOld
@@ -128,7 +129,6 @@ impl Call {
             | Hypercall::UpdateVaMappingOther
             | Hypercall::XsmOp
             | Hypercall::NmiOp
-            | Hypercall::HvmOp
             | Hypercall::Sysctl
             | Hypercall::Domctl
             | Hypercall::XenpmuOp => return Err(self.unknown()),

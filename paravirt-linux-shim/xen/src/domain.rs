@@ -29,6 +29,7 @@ mod context;
 mod handle;
 mod host;
 mod sched;
+mod translated;
 mod turn;
 mod vcpu;
 mod vcpu_op;
@@ -42,9 +43,10 @@ use spin::relax::{RelaxStrategy, Spin};
 
 pub use answer::{Answer, Next, Turn};
 pub use host::{Host, News, Now};
+pub use translated::Given;
 pub use vcpu::Vcpu;
 
-use crate::abi::shared::{LEGACY_VCPUS, VcpuInfo, at};
+use crate::abi::shared::at;
 use crate::abi::{Errno, PAGE};
 use crate::answer::MemoryFacts;
 use crate::decode::Refusal;
@@ -106,10 +108,12 @@ impl<'a, P: Page, R: RelaxStrategy> Domain<'a, P, R> {
             return Err(Errno::Invalid);
         }
         (0..PAGE as usize).step_by(8).for_each(|word| shared_info.store64(word, 0));
-        for vcpu in 0..LEGACY_VCPUS {
-            let info = vcpu * size_of::<VcpuInfo>();
+        for vcpu in 0..P::LAYOUT.legacy_vcpus {
+            let info = vcpu * P::LAYOUT.vcpu_info;
             shared_info.store8(info + at::UPCALL_MASK, 1);
-            clock.write(&shared_info, info + at::TIME);
+            if let Some(time) = P::LAYOUT.time {
+                clock.write(&shared_info, info + time);
+            }
         }
         write_wall_clock(&shared_info, setup.wall_clock);
         let events = Events::new(shared_info, ports, channels);

@@ -16,6 +16,7 @@ pub mod fake;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::abi::Errno;
+use crate::abi::shared::Layout;
 
 /// Memory by the virtual addresses that the guest's kernel uses now.
 ///
@@ -72,6 +73,9 @@ pub trait Frames {
 /// multiple of the word's size below [`crate::abi::PAGE`]; an implementation brings any other value into that
 /// range as it likes, and never panics.
 pub trait Page: Clone {
+    /// How the guest's architecture lays out what lies in shared pages.
+    const LAYOUT: Layout = Layout::X86_64;
+
     /// Reads a byte.
     fn load8(&self, at: usize) -> u8;
     /// Writes a byte.

@@ -23,6 +23,7 @@ pub mod error;
 pub mod health;
 #[cfg(feature = "heap")]
 mod heap;
+pub mod link;
 pub mod logger;
 pub mod mem;
 pub mod once;
@@ -40,6 +41,7 @@ pub use parzelle_abi as abi;
 pub use device::{Doorbell, Interrupt, Registers, Shared};
 pub use error::Error;
 pub use health::ready;
+pub use link::Link;
 pub use mem::Volatile;
 pub use once::Once;
 pub use partition::Partition;

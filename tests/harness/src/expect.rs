@@ -173,6 +173,7 @@ impl Expectation {
             timeout,
             extra: self.pick(board, |terms| &terms.qemu).unwrap_or_default(),
             input: self.pick(board, |terms| &terms.input).unwrap_or_default(),
+            forward: Vec::new(),
         })
     }
 

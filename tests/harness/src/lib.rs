@@ -22,6 +22,7 @@
 
 pub mod board;
 pub mod console;
+pub mod devices;
 pub mod expect;
 pub mod judge;
 pub mod native;
@@ -30,6 +31,7 @@ pub mod qemu;
 
 pub use board::Board;
 pub use console::Transcript;
+pub use devices::Forward;
 pub use expect::Expectation;
 pub use native::Native;
 pub use qemu::{Ending, Options, Run};

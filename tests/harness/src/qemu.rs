@@ -15,6 +15,7 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::board::Board;
 use crate::console::Transcript;
+use crate::devices::{self, Forward};
 use crate::expect::Input;
 use crate::native::Native;
 
@@ -35,11 +36,21 @@ pub struct Options {
     pub extra: Vec<String>,
     /// What to type, and after what.
     pub input: Vec<Input>,
+    /// Ports of this machine that lead to the first network card of the system.
+    pub forward: Vec<Forward>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { icount: true, cores: 1, gic: 3, timeout: Duration::from_secs(60), extra: Vec::new(), input: Vec::new() }
+        Self {
+            icount: true,
+            cores: 1,
+            gic: 3,
+            timeout: Duration::from_secs(60),
+            extra: Vec::new(),
+            input: Vec::new(),
+            forward: Vec::new(),
+        }
     }
 }
 
@@ -91,6 +102,7 @@ pub struct Run {
 pub fn command(board: Board, image: &Path, options: &Options) -> Result<Command> {
     let mut command = bare(board);
     command.args(board.machine(options)?);
+    command.args(devices::of(image, &options.forward)?);
     finish(&mut command, image, options);
     Ok(command)
 }
@@ -206,6 +218,7 @@ pub fn interact(board: Board, image: &Path, options: &Options) -> Result<ExitSta
     let mut command = Command::new(board.qemu());
     command.args(["-nodefaults", "-display", "none"]);
     command.args(board.machine(options)?);
+    command.args(devices::of(image, &options.forward)?);
     command.args(["-serial", "mon:stdio", "-kernel"]);
     command.arg(image).args(&options.extra);
     command.status().with_context(|| format!("cannot start `{}`", board.qemu()))

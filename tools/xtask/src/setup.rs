@@ -12,6 +12,7 @@ mod guest;
 mod initrd;
 mod packages;
 mod programs;
+mod rootfs;
 mod targets;
 pub(crate) mod versions;
 

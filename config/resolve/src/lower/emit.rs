@@ -140,7 +140,7 @@ impl Writer<'_> {
             iommu: iommu.map_or(0, |region| region.start),
             console: console.map_or(0, |region| region.start),
             module_health: self.system.module_health.0 as u32,
-            reserved: 0,
+            ..SystemRecord::default()
         };
     }
 

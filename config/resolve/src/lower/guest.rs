@@ -104,13 +104,16 @@ pub(crate) fn add(
         cell.tables = Some(blocks.add(pool(index, partition)));
     }
     let written = partition.guest.as_ref().map_or("", |guest| guest.cmdline.as_str());
+    // Who names a console means that one only: Linux would print to both.
+    let names_one = written.split_whitespace().any(|word| word.starts_with("console="));
+    let console = if names_one { String::new() } else { format!("console={console} ") };
     Ok(Guest {
         ram,
         ram_guest,
         ram_bytes: bytes,
         kernel,
         initrd,
-        cmdline: format!("console={console} {written}").trim_end().to_owned(),
+        cmdline: format!("{console}{written}").trim_end().to_owned(),
     })
 }
 

@@ -93,6 +93,21 @@ pub struct Fake {
     pub starts: Vec<u32>,
     /// Devices silenced.
     pub quiesced: Vec<u64>,
+    /// By partition: units of what its guest has made of kernel objects.
+    pub made: BTreeMap<u32, u32>,
+    /// What was done about partitions that end, in order.
+    pub ends: Vec<End>,
+}
+
+/// A step of a partition's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A vCPU of this partition was stopped.
+    Stopped(u32),
+    /// A device of it was silenced.
+    Silenced,
+    /// A unit of what its guest had made was forgotten; so many are left.
+    Forgot(u32),
 }
 
 impl Fake {
@@ -226,6 +241,18 @@ impl Machine for Fake {
 
     fn quiesce(&mut self, access: &AccessRecord) {
         self.quiesced.push(access.address);
+        self.ends.push(End::Silenced);
+    }
+
+    fn stopped(&mut self, vcpu: &VcpuRecord) {
+        self.ends.push(End::Stopped(vcpu.partition));
+    }
+
+    fn reset(&mut self, partition: u32) -> bool {
+        let Some(left) = self.made.get_mut(&partition).filter(|left| **left > 0) else { return false };
+        *left -= 1;
+        self.ends.push(End::Forgot(*left));
+        true
     }
 
     fn halt(&mut self, how: Halt) {

@@ -4,6 +4,7 @@
 //! Health, restarts, modes, rights.
 
 use super::{Cell, MEMORY, MS, Sim, System};
+use crate::machine::fake::End;
 use crate::machine::{Fault, Halt};
 use parzelle_abi::health::{Action, ErrorId, Mode};
 use parzelle_abi::info::SELF;
@@ -62,6 +63,22 @@ fn a_restart_forgets_what_came_in_and_keeps_what_went_out() {
     sim.until_runs(1);
     assert_eq!(sim.context(vcpu).started, Some((0x10_0000, 0x7000)), "it begins in the loader");
     assert_eq!(sim.context(vcpu).generation, 1);
+}
+
+#[test]
+fn what_a_guest_has_made_is_forgotten_when_all_stand_still_and_before_anything_starts() {
+    let mut sim = booted(System { devices: true, ..system(Action::ColdStart) });
+    sim.core.machine.made.insert(1, 3);
+    sim.until_runs(1);
+    sim.core.machine.ends.clear();
+    let vcpu = sim.vcpu(1);
+    sim.core.machine.starts.clear();
+    sim.core.on_fault(FAULT);
+    assert!(!sim.core.machine.starts.contains(&vcpu), "it takes steps");
+    sim.until_runs(1);
+    let wanted = [End::Stopped(1), End::Silenced, End::Forgot(2), End::Forgot(1), End::Forgot(0)];
+    assert_eq!(sim.core.machine.ends, wanted);
+    assert_eq!(sim.core.machine.starts.last(), Some(&vcpu));
 }
 
 #[test]

@@ -39,6 +39,14 @@ super::numbers! {
     }
 }
 
+/// What [`AddToPhysmap`] can put somewhere.
+pub mod space {
+    /// The page that guest and hypervisor share.
+    pub const SHARED_INFO: u32 = 0;
+    /// A frame of the grant table.
+    pub const GRANT_TABLE: u32 = 1;
+}
+
 /// Where the flag bits and the start of a continued call begin in the operation's number.
 pub const COMMAND_BITS: u32 = 6;
 

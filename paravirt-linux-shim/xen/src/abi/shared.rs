@@ -90,8 +90,39 @@ super::wire! {
     }
 }
 
-/// vCPUs that have a `vcpu_info` in the shared page.
-pub const LEGACY_VCPUS: usize = 32;
+/// What of that differs between architectures, and is used here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// vCPUs that use a `vcpu_info` in the shared page until they register others.
+    pub legacy_vcpus: usize,
+    /// Bytes of a `vcpu_info`.
+    pub vcpu_info: usize,
+    /// Where a `vcpu_info` has its clock, if the guest reads one there.
+    pub time: Option<usize>,
+    /// Where the shared page has the bits of ports that have happened.
+    pub pending: usize,
+    /// The bits of ports that the guest does not want to be told of.
+    pub mask: usize,
+    /// The wall clock: version, seconds, nanoseconds, high half of the seconds; 32 bits each.
+    pub wall_clock: usize,
+}
+
+impl Layout {
+    /// Paravirtualised guests on x86-64: the structures above.
+    pub const X86_64: Self = Self {
+        legacy_vcpus: 32,
+        vcpu_info: size_of::<VcpuInfo>(),
+        time: Some(at::TIME),
+        pending: at::PENDING,
+        mask: at::MASK,
+        wall_clock: at::WALL_CLOCK,
+    };
+    /// arm64 (`arch-arm.h`): a `vcpu_info` has no architecture's part, and only the first one lies in the
+    /// shared page, where guests don't use it. They read the time from the processor.
+    pub const ARM64: Self =
+        Self { legacy_vcpus: 0, vcpu_info: 48, time: None, pending: 48, mask: 560, wall_clock: 1072 };
+}
+
 /// Flag of a clock: counter and scale are the same on all vCPUs, so time never goes back between them.
 pub const TSC_STABLE: u8 = 1;
 /// The bit of [`RunstateInfo::state_entry_time`] that says "being changed".
@@ -103,7 +134,7 @@ pub mod at {
 
     use super::{SharedInfo, VcpuInfo};
 
-    /// In a `vcpu_info`.
+    /// In a `vcpu_info` of any architecture, as the next two.
     pub const UPCALL_PENDING: usize = offset_of!(VcpuInfo, evtchn_upcall_pending);
     /// In a `vcpu_info`.
     pub const UPCALL_MASK: usize = offset_of!(VcpuInfo, evtchn_upcall_mask);

@@ -68,11 +68,15 @@ pub mod feature {
     pub const HIGHMEM_ASSIST: u32 = 1 << 6;
     /// Mapping a grant honours flags for the software bits of an entry. Linux panics without.
     pub const GNTTAB_MAP_AVAIL_BITS: u32 = 1 << 7;
+    /// Frames of a translated guest are not those of the machine.
+    pub const NOT_DIRECT_MAPPED: u32 = 1 << 16;
     /// Machine frame = pseudo-physical frame.
     pub const DIRECT_MAPPED: u32 = 1 << 17;
 
     /// What Parzelle offers. `DIRECT_MAPPED` is true here, but a PV guest does not look at it.
     pub const OFFERED: u32 = PAE_PGDIR_ABOVE_4GB | MMU_PT_UPDATE_PRESERVE_AD | GNTTAB_MAP_AVAIL_BITS | DIRECT_MAPPED;
+    /// What it offers guests whose memory the processor translates.
+    pub const TRANSLATED: u32 = AUTO_TRANSLATED_PHYSMAP | NOT_DIRECT_MAPPED;
 }
 
 /// The version that is told: `major << 16 | minor`. Guests look for 4.x.

@@ -9,6 +9,7 @@ use super::parts::Out;
 use super::request::{EventRequest, MemoryRequest, PhysdevRequest, Request, SchedRequest, VcpuRequest};
 use super::{Call, Refusal};
 use crate::abi::event::{self, EventCommand};
+use crate::abi::hvm::{HvmCommand, HvmParameter, Parameter};
 use crate::abi::memory::{self as mem, MemoryCommand};
 use crate::abi::misc::{PhysdevCommand, SetIoBitmap, SetIopl};
 use crate::abi::sched::{POLL_PORTS_MAX, Poll, SchedCommand};
@@ -178,6 +179,17 @@ impl Call {
         // The kind that counts is the one that was looked at.
         let CallbackRegister { flags, address, .. } = memory.get(at)?;
         Ok(Request::RegisterCallback { callback, address, masks_events: flags & CALLBACK_MASKS_EVENTS != 0 })
+    }
+
+    pub(super) fn hvm_op(&self, memory: &impl Arguments) -> Result<Request, Refusal> {
+        let [command, at, ..] = self.arguments;
+        if HvmCommand::from_number(command) != Some(HvmCommand::GetParameter) {
+            return Err(self.unknown());
+        }
+        let HvmParameter { domid, index, .. } = memory.get(at)?;
+        own(domid)?;
+        let parameter = Parameter::from_number(index.into()).ok_or(Errno::Invalid)?;
+        Ok(Request::Parameter { parameter, value: out(at, offset_of!(HvmParameter, value)) })
     }
 
     pub(super) fn physdev_op(&self, memory: &impl Arguments) -> Result<PhysdevRequest, Refusal> {

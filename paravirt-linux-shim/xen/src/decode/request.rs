@@ -5,6 +5,7 @@
 
 use super::batch::{Batch, MulticallBatch};
 use super::parts::{Flush, Out};
+use crate::abi::hvm::Parameter;
 use crate::abi::memory::{AddToPhysmap, MachphysMapping, Reservation};
 use crate::abi::misc::{Assist, ConsoleCommand, GrantCommand};
 use crate::abi::mmu::{MmuUpdate, MmuextOp};
@@ -155,6 +156,13 @@ pub enum Request {
     Sched(SchedRequest),
     /// Devices and privilege.
     Physdev(PhysdevRequest),
+    /// Where console and store are, for guests that don't find it at their start.
+    Parameter {
+        /// Which.
+        parameter: Parameter,
+        /// Where it goes.
+        value: Out<u64>,
+    },
 }
 
 /// Memory of the domain.

@@ -65,7 +65,8 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
             | Request::Multicall(_)
             | Request::UpdateVaMapping { .. }
             | Request::Iret
-            | Request::SetSegmentBase { .. } => return None,
+            | Request::SetSegmentBase { .. }
+            | Request::Parameter { .. } => return None,
         };
         Some(result.into())
     }

@@ -165,7 +165,9 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
     ) -> Result<(), Errno> {
         let page = frames.page(frame).ok_or(Errno::Invalid)?;
         let set = self.events.register_vcpu_info(which, page.clone(), offset)?;
-        self.clock.write(&page, offset as usize + at::TIME);
+        if let Some(time) = P::LAYOUT.time {
+            self.clock.write(&page, offset as usize + time);
+        }
         if self.is_up(which) {
             self.kick(vcpu, set, host);
         }

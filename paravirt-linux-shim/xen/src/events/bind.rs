@@ -11,7 +11,7 @@ use super::Events;
 use super::port::{Kind, State};
 use super::vcpu::VcpuSet;
 use crate::abi::event::{PortStatus, Status, virq};
-use crate::abi::shared::{VcpuInfo, at};
+use crate::abi::shared::at;
 use crate::abi::{DOMID_SELF, Errno, PAGE};
 use crate::memory::Page;
 
@@ -145,11 +145,11 @@ impl<P: Page, R: RelaxStrategy> Events<'_, P, R> {
     pub fn register_vcpu_info(&self, vcpu: u32, page: P, offset: u32) -> Result<VcpuSet, Errno> {
         let state = self.vcpu(vcpu)?;
         let to = offset as usize;
-        if to > PAGE as usize - size_of::<VcpuInfo>() || !to.is_multiple_of(8) || state.info.is_completed() {
+        if to > PAGE as usize - P::LAYOUT.vcpu_info || !to.is_multiple_of(8) || state.info.is_completed() {
             return Err(Errno::Invalid);
         }
         if let Some(old) = state.info(vcpu, &self.shared_info) {
-            for word in (0..size_of::<VcpuInfo>()).step_by(8) {
+            for word in (0..P::LAYOUT.vcpu_info).step_by(8) {
                 page.store64(to + word, old.page.load64(old.at + word));
             }
         } else {

@@ -24,8 +24,8 @@ fn place(port: u32) -> (usize, u64) {
 impl<P: Page, R: RelaxStrategy> Events<'_, P, R> {
     pub(super) fn raise_two_level(&self, port: u32, state: &State) -> VcpuSet {
         let (word, bit) = place(port);
-        let was = self.shared_info.set64(at::PENDING + word, bit);
-        if was & bit != 0 || self.shared_info.load64(at::MASK + word) & bit != 0 {
+        let was = self.shared_info.set64(P::LAYOUT.pending + word, bit);
+        if was & bit != 0 || self.shared_info.load64(P::LAYOUT.mask + word) & bit != 0 {
             return VcpuSet::NONE;
         }
         self.select(port, state.vcpu)
@@ -33,8 +33,8 @@ impl<P: Page, R: RelaxStrategy> Events<'_, P, R> {
 
     pub(super) fn unmask_two_level(&self, port: u32, state: &State) -> VcpuSet {
         let (word, bit) = place(port);
-        let was = self.shared_info.clear64(at::MASK + word, bit);
-        if was & bit == 0 || self.shared_info.load64(at::PENDING + word) & bit == 0 {
+        let was = self.shared_info.clear64(P::LAYOUT.mask + word, bit);
+        if was & bit == 0 || self.shared_info.load64(P::LAYOUT.pending + word) & bit == 0 {
             return VcpuSet::NONE;
         }
         self.select(port, state.vcpu)
@@ -42,13 +42,13 @@ impl<P: Page, R: RelaxStrategy> Events<'_, P, R> {
 
     pub(super) fn is_pending_two_level(&self, port: u32) -> bool {
         let (word, bit) = place(port);
-        self.shared_info.load64(at::PENDING + word) & bit != 0
+        self.shared_info.load64(P::LAYOUT.pending + word) & bit != 0
     }
 
     /// Forgets that a port is pending, and tells whether it was.
     pub(super) fn clear_two_level(&self, port: u32) -> bool {
         let (word, bit) = place(port);
-        self.shared_info.clear64(at::PENDING + word, bit) & bit != 0
+        self.shared_info.clear64(P::LAYOUT.pending + word, bit) & bit != 0
     }
 
     /// Sets the vCPU's selector bit; if that is news, its upcall.

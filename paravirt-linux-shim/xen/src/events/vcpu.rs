@@ -9,7 +9,7 @@ use spin::Once;
 
 use crate::abi::event::fifo::QUEUES;
 use crate::abi::event::virq;
-use crate::abi::shared::{LEGACY_VCPUS, VcpuInfo, at};
+use crate::abi::shared::at;
 use crate::memory::Page;
 
 /// A set of vCPUs.
@@ -128,7 +128,8 @@ impl<P: Page> VcpuEvents<P> {
             return Some(Info { page: page.clone(), at: *at });
         }
         let index = index as usize;
-        (index < LEGACY_VCPUS).then(|| Info { page: shared_info.clone(), at: index * size_of::<VcpuInfo>() })
+        let layout = P::LAYOUT;
+        (index < layout.legacy_vcpus).then(|| Info { page: shared_info.clone(), at: index * layout.vcpu_info })
     }
 }
 

@@ -13,6 +13,11 @@ use crate::memory::Page;
 /// Clocks begin here; a version is even when the clock can be read, and not 0.
 const FIRST_VERSION: u32 = 2;
 
+/// Where the parts of a wall clock lie, from its version on: the same on all architectures.
+const SECONDS: usize = offset_of!(SharedInfo, wc_sec) - at::WALL_CLOCK;
+const NANOSECONDS: usize = offset_of!(SharedInfo, wc_nsec) - at::WALL_CLOCK;
+const SECONDS_HIGH: usize = offset_of!(SharedInfo, wc_sec_hi) - at::WALL_CLOCK;
+
 /// A vCPU's clock: system time is `scale(counter - zero) + offset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
@@ -51,11 +56,12 @@ impl Clock {
 pub fn write_wall_clock<P: Page>(shared_info: &P, nanoseconds: u64) {
     const SECOND: u64 = 1_000_000_000;
     let seconds = nanoseconds / SECOND;
-    let version = begin(shared_info, at::WALL_CLOCK);
-    shared_info.store32(offset_of!(SharedInfo, wc_sec), seconds as u32);
-    shared_info.store32(offset_of!(SharedInfo, wc_sec_hi), (seconds >> 32) as u32);
-    shared_info.store32(offset_of!(SharedInfo, wc_nsec), (nanoseconds % SECOND) as u32);
-    shared_info.store32(at::WALL_CLOCK, version);
+    let at = P::LAYOUT.wall_clock;
+    let version = begin(shared_info, at);
+    shared_info.store32(at + SECONDS, seconds as u32);
+    shared_info.store32(at + SECONDS_HIGH, (seconds >> 32) as u32);
+    shared_info.store32(at + NANOSECONDS, (nanoseconds % SECOND) as u32);
+    shared_info.store32(at, version);
 }
 
 /// Makes a version odd and returns the even one that ends the change. Sequentially consistent, so

@@ -123,6 +123,13 @@ impl Apt {
         find(&self.directory.join("packages"), |name| name.starts_with(&start))
     }
 
+    /// Downloads packages with all that they depend on, and gives the folder that has them.
+    pub(super) fn download_all(&self, packages: &[&str]) -> Result<PathBuf> {
+        let arguments = ["-qq", "--yes", "--download-only", "--no-install-recommends", "install"];
+        output(self.command("apt-get").args(arguments).args(packages))?;
+        Ok(self.directory.join("cache/archives"))
+    }
+
     /// Removes what apt kept; what is left over from a failed run, too.
     pub(super) fn remove(&self) {
         // If it was not there, all is well; if it cannot be removed, the next step says so.

@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! Fetches the stock Debian guests: the cloud kernel and busybox, as Debian ships them.
+//! Fetches the stock Debian guests: the cloud kernel with the modules of its paravirtual frontends, and
+//! busybox, as Debian ships them; and makes a root file system for them.
 //!
 //! Further kernels of Debian's, for those who ask for them, are fetched by `versions`.
 
@@ -12,7 +13,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::apt::{Apt, find};
-use super::{initrd, must, replace};
+use super::{initrd, must, replace, rootfs};
 use crate::house::House;
 
 /// A guest of one architecture.
@@ -23,23 +24,30 @@ pub(super) struct Guest {
     pub(super) architecture: &'static str,
     /// The package that depends on Debian's current cloud kernel.
     kernel: &'static str,
+    /// Its console, as Linux calls it.
+    pub(super) terminal: &'static str,
 }
 
 /// The guest of the boards with arm64 processors.
-pub(super) const AARCH64: Guest = Guest { folder: "aarch64", architecture: "arm64", kernel: "linux-image-cloud-arm64" };
+pub(super) const AARCH64: Guest =
+    Guest { folder: "aarch64", architecture: "arm64", kernel: "linux-image-cloud-arm64", terminal: "ttyAMA0" };
 /// The guest of the boards with x86-64 processors.
-pub(super) const X86_64: Guest = Guest { folder: "x86_64", architecture: "amd64", kernel: "linux-image-cloud-amd64" };
+pub(super) const X86_64: Guest =
+    Guest { folder: "x86_64", architecture: "amd64", kernel: "linux-image-cloud-amd64", terminal: "hvc0" };
 
 /// The package with a busybox that needs no libraries.
 const BUSYBOX: &str = "busybox-static";
 
-/// Makes `.cache/guests/debian-12/<folder>/{vmlinuz,initrd.img}` unless they are there.
+/// The frontends that the kernel has as modules, by their place below `kernel/drivers`.
+const MODULES: [(&str, &str); 2] = [("xen-blkfront.ko", "block"), ("xen-netfront.ko", "net")];
+
+/// Makes `.cache/guests/debian-12/<folder>/{vmlinuz,initrd.img,root.ext4}` unless they are there.
 pub(super) fn fetch(house: &House, guest: &Guest) -> Result<()> {
     let folder = house.cache().join("guests/debian-12").join(guest.folder);
-    let (kernel, busybox, image) = (folder.join("vmlinuz"), folder.join("busybox"), folder.join("initrd.img"));
-    if !kernel.is_file() || !busybox.is_file() {
+    let files = ["vmlinuz", "busybox", "root.ext4"].into_iter().chain(MODULES.map(|(name, _)| name));
+    if !files.map(|name| folder.join(name)).all(|file| file.is_file()) {
         let apt = Apt::new(house, guest.architecture)?;
-        download(&apt, guest, &folder, &kernel, &busybox).with_context(|| {
+        download(&apt, guest, &folder).with_context(|| {
             format!(
                 "setup: cannot fetch the Debian guest ({}, {BUSYBOX} for {}) from this machine's apt \
                  sources; is it online, and are they Debian's?",
@@ -48,15 +56,18 @@ pub(super) fn fetch(house: &House, guest: &Guest) -> Result<()> {
         })?;
         apt.remove();
     }
-    let packed = initrd::pack(&fs::read(&busybox)?);
+    let image = folder.join("initrd.img");
+    let read = |name: &str| fs::read(folder.join(name)).with_context(|| name.to_owned());
+    let modules = MODULES.map(|(name, _)| read(name).map(|module| (name, module)));
+    let packed = initrd::pack(&read("busybox")?, &modules.into_iter().collect::<Result<Vec<_>>>()?);
     if fs::read(&image).ok().as_ref() != Some(&packed) {
         replace(&image, &packed)?;
     }
     Ok(())
 }
 
-/// Downloads both packages and takes the two files out of them.
-fn download(apt: &Apt, guest: &Guest, folder: &Path, kernel: &Path, busybox: &Path) -> Result<()> {
+/// Downloads the packages, takes the files out of them, and makes the root file system.
+fn download(apt: &Apt, guest: &Guest, folder: &Path) -> Result<()> {
     eprintln!("setup: fetching Debian's {} cloud kernel and busybox, about 40 MB, once", guest.architecture);
     let complaints = apt.update()?;
     let images = apt.kernels(guest.kernel).context(match complaints.as_str() {
@@ -71,7 +82,13 @@ fn download(apt: &Apt, guest: &Guest, folder: &Path, kernel: &Path, busybox: &Pa
         eprintln!("setup: {}", file.file_name().unwrap_or_default().to_string_lossy());
     }
     fs::create_dir_all(folder)?;
+    let release = image.trim_start_matches("linux-image-");
+    for (module, kind) in MODULES {
+        let path = format!("lib/modules/{release}/kernel/drivers/{kind}/{module}");
+        replace(&folder.join(module), &fs::read(unpacked.join(&path)).context(path)?)?;
+    }
     let boot = find(&unpacked.join("boot"), |name| name.starts_with("vmlinuz-"))?;
-    replace(busybox, &fs::read(unpacked.join("bin/busybox"))?)?;
-    replace(kernel, &fs::read(boot)?)
+    replace(&folder.join("busybox"), &fs::read(unpacked.join("bin/busybox"))?)?;
+    replace(&folder.join("vmlinuz"), &fs::read(boot)?)?;
+    rootfs::make(apt, guest, &folder.join("root.ext4"))
 }

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 
 # The first process of the Debian guest. On the kernel's command line:
+#   root=/dev/xvda      go on with the system on that disk; else, here:
 #   parzelle.load=N     hash N times a mebibyte, each round on top of the one before
 #   parzelle.poweroff   then switch off; without it a shell takes the console
 
@@ -15,12 +16,33 @@ uname -a
 
 load=0
 off=no
+root=
 for word in $(cat /proc/cmdline); do
     case "$word" in
         parzelle.load=*) load="${word#parzelle.load=}" ;;
         parzelle.poweroff) off=yes ;;
+        root=*) root="${word#root=}" ;;
     esac
 done
+
+# The frontends of paravirtual disks and networks are modules of Debian's kernels; another kernel than
+# theirs refuses them.
+for module in /lib/modules/*.ko; do
+    insmod "$module" 2> /dev/null
+done
+if [ -n "$root" ]; then
+    patience=200
+    while [ ! -b "$root" ] && [ "$patience" -gt 0 ]; do
+        sleep 0.05
+        patience=$((patience - 1))
+    done
+    if mount -o ro "$root" /root; then
+        umount /proc /sys
+        mount -o move /dev /root/dev
+        exec switch_root /root /sbin/init
+    fi
+    echo "init: cannot mount $root; disks: $(echo /sys/block/*)"
+fi
 
 if [ "$load" -gt 0 ]; then
     echo "load: started, $load rounds"

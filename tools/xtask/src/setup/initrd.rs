@@ -9,13 +9,28 @@ use super::cpio::Archive;
 pub(super) const INIT: &str = include_str!("init.sh");
 
 /// What the script calls; the shell that it may end in installs all the others.
-const APPLETS: [&str; 12] =
-    ["cat", "cttyhack", "echo", "head", "mount", "poweroff", "setsid", "sh", "sha256sum", "sleep", "uname", "["];
+const APPLETS: [&str; 15] = [
+    "cat",
+    "cttyhack",
+    "echo",
+    "head",
+    "insmod",
+    "mount",
+    "poweroff",
+    "setsid",
+    "sh",
+    "sha256sum",
+    "sleep",
+    "switch_root",
+    "umount",
+    "uname",
+    "[",
+];
 
-/// Packs the file system around the given busybox.
-pub(super) fn pack(busybox: &[u8]) -> Vec<u8> {
+/// Packs the file system around the given busybox, with these kernel modules (name, content).
+pub(super) fn pack(busybox: &[u8], modules: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut archive = Archive::new();
-    for directory in ["bin", "dev", "proc", "root", "sys", "tmp"] {
+    for directory in ["bin", "dev", "lib", "lib/modules", "proc", "root", "sys", "tmp"] {
         archive.directory(directory);
     }
     // The kernel opens /dev/console for the first process before anything is mounted.
@@ -28,6 +43,9 @@ pub(super) fn pack(busybox: &[u8]) -> Vec<u8> {
     for applet in APPLETS {
         archive.link(&format!("bin/{applet}"), "busybox");
     }
+    for (name, module) in modules {
+        archive.program(&format!("lib/modules/{name}"), module);
+    }
     archive.program("init", INIT.as_bytes());
     archive.finish()
 }
@@ -38,7 +56,7 @@ mod tests {
 
     #[test]
     fn the_same_busybox_gives_the_same_bytes() {
-        assert_eq!(pack(b"busybox"), pack(b"busybox"));
+        assert_eq!(pack(b"busybox", &[]), pack(b"busybox", &[]));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 //! Programs from the machine's own package manager.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -11,10 +11,12 @@ use anyhow::{Context, Result, bail};
 use super::must;
 
 /// A program that is needed: its name, the Debian package that has it, and why.
-const NEEDED: [(&str, &str, &str); 3] = [
+const NEEDED: [(&str, &str, &str); 5] = [
     ("qemu-system-aarch64", "qemu-system-arm", "plays the board qemu-virt-aarch64"),
     ("qemu-system-x86_64", "qemu-system-x86", "plays the board qemu-q35-x86_64"),
     ("dpkg-deb", "dpkg", "unpacks the guests' packages"),
+    ("fakeroot", "fakeroot", "lets files of a guest's system belong to its root"),
+    ("mke2fs", "e2fsprogs", "makes the guests' file systems"),
 ];
 
 /// Installs the packages whose programs are missing, and says so.
@@ -56,10 +58,14 @@ fn root(program: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// Whether a program of that name lies on the path.
+/// Where Debian has the programs of administrators, which are on the path of root only.
+const ADMINISTRATION: [&str; 2] = ["/usr/sbin", "/sbin"];
+
+/// Whether a program of that name lies on the path, or on that of root.
 fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|directory| Path::new(&directory).join(program).is_file())
+    let folders = std::env::split_paths(&path).chain(ADMINISTRATION.map(PathBuf::from));
+    folders.into_iter().any(|folder| folder.join(program).is_file())
 }
 
 #[cfg(test)]
