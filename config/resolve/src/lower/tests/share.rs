@@ -24,6 +24,7 @@ fn sharing(arch: Arch, dma: Dma) -> System {
         ports: Vec::new(),
         interrupts: Vec::new(),
         edge: false,
+        quiesce: None,
         dma,
         owner: Some(PartitionIndex(0)),
         kernel: false,
