@@ -173,4 +173,10 @@ impl Partition {
     pub fn interrupt(&self, device: &str) -> Result<Interrupt, Error> {
         self.object(ObjectKind::Interrupt, device).map(Interrupt)
     }
+
+    /// All interrupt lines of a device, in the order of the description; of a PCI function, of its
+    /// messages.
+    pub fn interrupts(&self, device: &str) -> impl Iterator<Item = Interrupt> {
+        self.objects_of(ObjectKind::Interrupt).filter(move |line| line.name.as_str() == device).map(Interrupt)
+    }
 }
