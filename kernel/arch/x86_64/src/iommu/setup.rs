@@ -4,18 +4,18 @@
 //! Devices, under the kernel's own root: first the fence before them, then what the plan sets up, then
 //! the lines. What they are, only the tool knows that wrote the plan.
 
-use super::{Refusal, ensure};
+use crate::boot::{Refusal, ensure};
 use crate::layout::{PAGE, common};
 use crate::machine::Module;
 use crate::mmio::Registers;
 use crate::power;
 use parzelle_plan::{ACCESS_EXPECT, Plan};
 
-/// Begins.
+/// Switches on the fence, sets up all devices, and lets lines interrupt.
 ///
 /// # Errors
 /// An IOMMU that doesn't work, or a device that is not the one that the plan expects.
-pub(crate) fn begin(plan: &Plan<'_>, module: &Module) -> Result<(), Refusal> {
+pub(crate) fn set_up(plan: &Plan<'_>, module: &Module) -> Result<(), Refusal> {
     module.iommu.as_ref().map_or(Ok(()), |iommu| iommu.begin())?;
     for setup in plan.setups() {
         let access = &setup.access;
