@@ -161,6 +161,9 @@ impl<P: Page, D: Disk, N: Port> Devices<P, D, N> {
     pub fn add_disk(&mut self, name: &str, disk: D, told: u64) -> Result<(), Errno> {
         let taken = |number| self.disks.iter().any(|other| other.life.number() == number);
         let number = number::of_disk(name, taken)?;
+        if self.disks.is_full() {
+            return Err(Errno::NoSpace);
+        }
         let life = Life::new("vbd", number, end::DISK + self.disks.len() as u32, told);
         life.present_disk(&mut self.store).map_err(|_| Errno::NoSpace)?;
         self.disks.push(BlockDevice { life, block: Block::new(), disk }).map_err(|_| Errno::NoSpace)
@@ -173,6 +176,9 @@ impl<P: Page, D: Disk, N: Port> Devices<P, D, N> {
     pub fn add_port(&mut self, name: &str, mac: [u8; 6], port: N, told: u64) -> Result<(), Errno> {
         let taken = |number| self.ports.iter().any(|other| other.life.number() == number);
         let number = number::of_port(name, taken)?;
+        if self.ports.is_full() {
+            return Err(Errno::NoSpace);
+        }
         let life = Life::new("vif", number, end::PORT + self.ports.len() as u32, told);
         life.present_port(&mut self.store, mac).map_err(|_| Errno::NoSpace)?;
         self.ports.push(NetworkDevice { life, network: Network::new(), port }).map_err(|_| Errno::NoSpace)

@@ -24,7 +24,7 @@ mod tree;
 mod watch;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use path::{PATH, Path};
 pub use tree::{NAME, NODES, VALUE};
