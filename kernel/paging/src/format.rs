@@ -9,11 +9,13 @@
 
 mod el2;
 mod long_mode;
+mod second_level;
 mod stage2;
 mod vmsa;
 
 pub use el2::El2;
 pub use long_mode::LongMode;
+pub use second_level::SecondLevel;
 pub use stage2::{AnyStage2, GuestStage2, Stage2};
 
 use crate::level::Level;

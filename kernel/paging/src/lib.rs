@@ -10,7 +10,7 @@
 //!
 //! ```text
 //!           Format                                        Tables
-//!   Stage2 GuestStage2 El2 LongMode              Arena (boot)  Counting (host)
+//!   Stage2 GuestStage2 El2 LongMode SecondLevel  Arena (boot)  Counting (host)
 //!              \    how an entry reads            /  where tables lie
 //!               '----------> map  <--------------'
 //!                            translate, leaves, audit   what the hardware will see
@@ -24,6 +24,7 @@
 //!   LongMode           root         table       leaf|table  leaf      48 bits, sign-extended
 //!   Stage2, El2                     root: leaf| leaf|table  leaf      39 bits
 //!                                   table
+//!   SecondLevel                     root: table table       leaf      39 bits
 //! ```
 //!
 //! Rules kept here, so that no caller has to remember them:
@@ -59,7 +60,7 @@ mod tests;
 
 pub use arena::{Arena, Frame};
 pub use error::MapError;
-pub use format::{AnyStage2, El2, Entry, Format, GuestStage2, LongMode, Stage2, Table};
+pub use format::{AnyStage2, El2, Entry, Format, GuestStage2, LongMode, SecondLevel, Stage2, Table};
 #[cfg(any(test, feature = "host"))]
 pub use host::{Counting, tables_needed};
 #[cfg(any(test, feature = "host"))]

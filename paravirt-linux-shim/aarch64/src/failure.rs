@@ -6,6 +6,7 @@
 
 use core::fmt;
 
+use parzelle_shim_backends::devices::NoDevice;
 use parzelle_shim_board::fdt::OutOfRoom;
 use parzelle_shim_board::load::{ImageError, RamTooSmall};
 use parzelle_shim_board::machine::Report;
@@ -21,6 +22,8 @@ pub enum Failure {
     Ram(RamTooSmall),
     /// The device tree is too long: bytes of the command line.
     Tree(usize),
+    /// The link of that name can't be one of its devices: there are too many, or two of one name.
+    Link(&'static str),
     /// The guest switched its last processor off.
     Off,
     /// It said that it can't go on.
@@ -40,6 +43,7 @@ impl fmt::Display for Failure {
             Self::Tree(bytes) => {
                 write!(f, "the command line ({bytes} bytes) leaves no room for the device tree")
             }
+            Self::Link(name) => write!(f, "the guest can't have the device {name}"),
             Self::Off => write!(f, "the guest has switched off its last processor"),
             Self::Crashed => write!(f, "the guest says that it can't go on"),
             Self::Crash(report) => report.fmt(f),
@@ -49,6 +53,15 @@ impl fmt::Display for Failure {
 }
 
 impl core::error::Error for Failure {}
+
+impl From<NoDevice> for Failure {
+    fn from(error: NoDevice) -> Self {
+        match error {
+            NoDevice::Link(name) => Self::Link(name),
+            NoDevice::Room => Self::NoGuest,
+        }
+    }
+}
 
 impl From<ImageError> for Failure {
     fn from(error: ImageError) -> Self {

@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use parzelle_rt::{Partition, Volatile};
 use parzelle_shim_board::map::Range;
 use parzelle_shim_board::xen::FRAME;
+use parzelle_xen::memory::Frames;
 
 use crate::frame::Frame;
 
@@ -36,20 +37,23 @@ impl GuestRam {
         self.memory.part(address.checked_sub(self.at.start)?, bytes)
     }
 
-    /// The frame of that number, once the guest runs.
-    #[must_use]
-    pub fn page(&self, frame: u64) -> Option<Frame> {
-        let memory = self.part(frame.checked_mul(FRAME)?, FRAME)?;
-        // SAFETY: in the guest's memory, which is mapped there for good and to which there are no
-        // references any more: `bytes` needs it exclusively, and frames are for those who share it.
-        Some(unsafe { Frame::at(memory.address()) })
-    }
-
     /// Reads a double word at an aligned guest physical address. Afterwards as well: what is read
     /// may be anything.
     #[must_use]
     pub fn read(&self, address: u64) -> Option<u64> {
         self.memory.load_u64(address.checked_sub(self.at.start)?)
+    }
+}
+
+impl Frames for GuestRam {
+    type Page = Frame;
+
+    #[inline]
+    fn page(&self, frame: u64) -> Option<Frame> {
+        let memory = self.part(frame.checked_mul(FRAME)?, FRAME)?;
+        // SAFETY: in the guest's memory, which is mapped there for good and to which there are no
+        // references any more: `bytes` needs it exclusively, and frames are for those who share it.
+        Some(unsafe { Frame::at(memory.address()) })
     }
 }
 

@@ -52,11 +52,15 @@ impl Frame {
         SHARED_INFO.store(self.0, Ordering::Release);
     }
 
+    #[inline]
+    fn base(self) -> u64 {
+        if self.0 == 0 { shared_info() } else { self.0 }
+    }
+
     /// Where a word of it lies.
     #[inline]
     fn address(self, at: usize) -> u64 {
-        let base = if self.0 == 0 { shared_info() } else { self.0 };
-        base + at as u64 % PAGE
+        self.base() + at as u64 % PAGE
     }
 
     #[inline]
@@ -126,6 +130,20 @@ impl Page for Frame {
     #[inline]
     fn store64(&self, at: usize, value: u64) {
         self.word64(at).store(value, Ordering::Release);
+    }
+    fn copy_out(&self, at: usize, into: &mut [u8]) {
+        let at = (at as u64).min(PAGE);
+        let bytes = (PAGE - at).min(into.len() as u64) as usize;
+        // SAFETY: in a page that is mapped for good, up to its end, to which there are no references;
+        // what others write there meanwhile is seen or not, and any bytes are valid.
+        unsafe { core::ptr::copy_nonoverlapping((self.base() + at) as *const u8, into.as_mut_ptr(), bytes) };
+        into.iter_mut().skip(bytes).for_each(|byte| *byte = 0);
+    }
+    fn copy_in(&self, at: usize, from: &[u8]) {
+        let at = (at as u64).min(PAGE);
+        let bytes = (PAGE - at).min(from.len() as u64) as usize;
+        // SAFETY: as above.
+        unsafe { core::ptr::copy_nonoverlapping(from.as_ptr(), (self.base() + at) as *mut u8, bytes) };
     }
     #[inline]
     fn set64(&self, at: usize, bits: u64) -> u64 {

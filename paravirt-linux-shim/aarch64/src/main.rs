@@ -40,7 +40,7 @@ fn main() -> Result<(), Failure> {
     let Files { mut ram, kernel, initrd, cmdline, cores } = Files::take().ok_or(Failure::NoGuest)?;
     let at = ram.at;
     // Who gains nothing from Xen's interface doesn't get it.
-    let pages = (!me.links().is_empty() || xen::is_wanted(cmdline)).then(|| Pages::of(at)).flatten();
+    let pages = (me.links_used().next().is_some() || xen::is_wanted(cmdline)).then(|| Pages::of(at)).flatten();
     let start = load(ram.bytes(), at, kernel, initrd, cmdline, vcpus, pages.as_ref())?;
     // What was typed to the guest that was here before is not for this one.
     let input = Input::find(&me, VcpuPage::first().condition() != Condition::NormalStart);
@@ -49,7 +49,13 @@ fn main() -> Result<(), Failure> {
     let input_events = input.events;
     let (frequency, ..) = VcpuPage::first().counter();
     let cores = CORES.call_once(|| cores);
-    let xen = pages.and_then(|pages| Xen::new(&ram, pages, cores.get(..vcpus)?, frequency, xen_input));
+    let xen = match pages {
+        Some(pages) => {
+            let cores = cores.get(..vcpus).ok_or(Failure::NoGuest)?;
+            Some(Xen::new(&me, &ram, pages, cores, frequency, xen_input)?)
+        }
+        None => None,
+    };
     // No pointer authentication where identification registers trap: see `Io::identification`.
     let vmm = Vmm::new(vcpus, at, Features::default());
     let vmm = if xen.is_some() { vmm.with_xen() } else { vmm };

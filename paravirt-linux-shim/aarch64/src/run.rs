@@ -33,6 +33,7 @@ use crate::board::{Board, Outside, Shared};
 use crate::clock::deadline;
 use crate::failure::Failure;
 use crate::vcpu::Vcpu;
+use crate::xen::Xen;
 
 /// "Look at the board", from one vCPU to another.
 const KICK: u64 = 1 << event::SOFTWARE_FIRST;
@@ -220,6 +221,7 @@ impl Runner {
     fn hypercall(&mut self) -> Result<Option<End>, Failure> {
         let Some(xen) = &self.shared.xen else { return Ok(None) };
         let next = xen.call(self.shared, self.vcpu.index(), self.vcpu.guest());
+        self.come_back(xen);
         match next {
             domain::Next::Shutdown(reason) => {
                 self.look().end();
@@ -237,12 +239,21 @@ impl Runner {
         }
     }
 
+    /// Its devices may have more to do than they did in one go: the guest is left again for that.
+    fn come_back(&self, xen: &Xen) {
+        if xen.concerns(0) {
+            // Without an error for a vCPU of its own.
+            let _ = vcpu::kick(self.vcpu.index() as u32, KICK);
+        }
+    }
+
     /// Looks at what has come for Xen's devices.
     fn look_outside(&mut self) {
         if let Some(xen) = &self.shared.xen
-            && self.news & xen.events != 0
+            && xen.concerns(self.news)
         {
             xen.take(self.shared, self.vcpu.index(), self.news);
+            self.come_back(xen);
         }
     }
 

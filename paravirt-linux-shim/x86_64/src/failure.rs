@@ -5,6 +5,7 @@
 
 use core::fmt;
 
+use parzelle_shim_backends::devices::NoDevice;
 use parzelle_xen::notes::Unfit;
 use parzelle_xen::start::Impossible;
 
@@ -21,6 +22,8 @@ pub enum Failure {
     Crashed,
     /// It did something that nothing in it handles.
     Beyond(Beyond),
+    /// The link of that name can't be one of its devices: there are too many, or two of one name.
+    Link(&'static str),
     /// The kernel refused a call.
     Refused(parzelle_rt::Error),
 }
@@ -46,12 +49,22 @@ impl fmt::Display for Failure {
             Self::Beyond(Beyond { what, number, rip }) => {
                 write!(f, "the guest can't go on at {rip:#x}: {what} ({number})")
             }
+            Self::Link(name) => write!(f, "the guest can't have the device {name}"),
             Self::Refused(error) => write!(f, "the kernel refused to run the guest: {error}"),
         }
     }
 }
 
 impl core::error::Error for Failure {}
+
+impl From<NoDevice> for Failure {
+    fn from(error: NoDevice) -> Self {
+        match error {
+            NoDevice::Link(name) => Self::Link(name),
+            NoDevice::Room => Self::NoGuest,
+        }
+    }
+}
 
 impl From<Impossible> for Failure {
     fn from(impossible: Impossible) -> Self {

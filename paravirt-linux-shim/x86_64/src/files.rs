@@ -40,7 +40,9 @@ impl Files {
         }
         // SAFETY: the tool maps the guest's memory there, writable and for nothing else, for as long
         // as the partition runs (condition of `GuestInfo`).
-        let ram = unsafe { GuestRam::new(info.ram, info.ram_bytes / PAGE) };
+        let ram = unsafe {
+            GuestRam::new(info.ram, info.ram_bytes / PAGE, parzelle_shim_backends::devices::grant_frames(&me))
+        };
         Some(Self {
             ram,
             kernel: file(info.kernel, info.kernel_bytes),

@@ -7,6 +7,7 @@ use parzelle_abi::{NEVER, event};
 use parzelle_rt::{time, vcpu};
 use parzelle_xen::abi::Errno;
 use parzelle_xen::domain::{Host, News, Now};
+use parzelle_xen::events::VcpuSet;
 
 use crate::machine::Shared;
 
@@ -31,12 +32,13 @@ impl VcpuHost {
     /// The events that concern a guest's vCPU, as a mask.
     #[must_use]
     pub fn interest(&self) -> u64 {
-        event::TIMER | KICK | self.shared.input_events
+        event::TIMER | KICK | self.shared.input_events | self.shared.devices.events()
     }
 
     /// What events mean.
     #[must_use]
     pub fn news(&self, events: u64) -> News {
+        self.shared.devices.told(events);
         let has = |mask: u64| events & mask != 0;
         News { timer: has(event::TIMER), kick: has(KICK), input: has(self.shared.input_events) }
     }
@@ -88,6 +90,26 @@ impl Host for VcpuHost {
 
     fn console_in(&self, into: &mut [u8]) -> usize {
         self.shared.input.lock().take(into)
+    }
+
+    fn signalled(&self, end: u32) -> VcpuSet {
+        let shared = self.shared;
+        shared.devices.signalled(end, shared.domain.channels(), &shared.ram, |text| shared.output.lock().say(text))
+    }
+
+    #[inline]
+    fn serve(&self) -> VcpuSet {
+        let shared = self.shared;
+        if shared.devices.is_busy() {
+            shared.devices.serve(shared.domain.channels(), &shared.ram, |text| shared.output.lock().say(text))
+        } else {
+            VcpuSet::NONE
+        }
+    }
+
+    #[inline]
+    fn is_busy(&self) -> bool {
+        self.shared.devices.is_busy()
     }
 
     #[cold]

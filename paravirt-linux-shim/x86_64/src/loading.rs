@@ -74,13 +74,25 @@ impl<'a> Plan<'a> {
         self.layout.console / PAGE
     }
 
-    /// Writes everything.
+    /// The frame of the store's rings.
+    #[must_use]
+    pub const fn store(&self) -> u64 {
+        self.layout.store / PAGE
+    }
+
+    /// Writes everything. `console`, `store`: the ports of these.
     ///
     /// # Errors
     /// The kernel's segments make no sense.
-    pub fn write(&mut self, ram: &GuestRam, initrd: &[u8], console: Option<u32>) -> Result<Entry, Failure> {
+    pub fn write(
+        &mut self,
+        ram: &GuestRam,
+        initrd: &[u8],
+        console: Option<u32>,
+        store: Option<u32>,
+    ) -> Result<Entry, Failure> {
         let mut memory = *ram;
-        self.description.console = console;
+        (self.description.console, self.description.store) = (console, store);
         self.layout.write(&self.description, &mut memory)?;
         if let Some(at) = self.layout.initrd {
             memory.write(at, initrd);

@@ -34,7 +34,8 @@ use crate::loading::{self, Plan};
 use crate::ram::{Frame, GuestRam};
 use crate::run::Runner;
 use crate::vcpu::{VCPUS, register};
-use parzelle_shim_backends::{GiveWay, Input, Lock, Output};
+use parzelle_shim_backends::devices::grant_frames;
+use parzelle_shim_backends::{Devices, GiveWay, Input, Lock, Output};
 
 /// Ports that a guest has: enough for 8 vCPUs and some devices.
 const PORTS: usize = 256;
@@ -57,6 +58,8 @@ pub struct Shared {
     pub input: Lock<Input>,
     /// The events that say that there is input, as a mask; they come to vCPU 0.
     pub input_events: u64,
+    /// Its disks and network ports.
+    pub devices: &'static Devices<Frame>,
     /// The pool for tables was used up: that was said.
     exhausted: AtomicBool,
 }
@@ -66,6 +69,7 @@ static PORT: [Port; PORTS] = [const { Port::new() }; PORTS];
 static CHANNELS: [VcpuEvents<Frame>; VCPUS] = [const { VcpuEvents::new() }; VCPUS];
 static VCPU: [domain::Vcpu<GiveWay>; VCPUS] = [const { domain::Vcpu::new() }; VCPUS];
 static CORES: Once<[u8; 8]> = Once::new();
+static DEVICES: Devices<Frame> = Devices::new();
 static RUNNERS: [Place<Option<Runner>>; VCPUS] = [const { Place::new(None) }; VCPUS];
 
 /// Starts the guest; on success never returns.
@@ -97,9 +101,12 @@ pub fn start() -> Result<(), Failure> {
             machine_frames: ram.frames(),
         },
         queues: true,
+        grants: Some(grant_frames(&me)).filter(|n| *n > 0).map(|n| DEVICES.grants(n, Some(ram.grants()))),
     };
     let domain = Domain::new(setup).map_err(|_| Failure::NoGuest)?;
-    let entry = plan.write(&ram, initrd, domain.console_port())?;
+    let devices = &DEVICES;
+    devices.find(&me, vcpus, ram.page(plan.store()), domain.channels())?;
+    let entry = plan.write(&ram, initrd, domain.console_port(), devices.store_port())?;
     if me.may_tune() && !plan.tune(&ram) {
         log::info!("shim: `tune` does not know this kernel, which stays as it is");
     }
@@ -121,6 +128,7 @@ pub fn start() -> Result<(), Failure> {
         facts,
         vcpus,
         output: Lock::new(Output::new()),
+        devices,
         exhausted: AtomicBool::new(false),
         input_events: input.events,
         input: Lock::new(input),

@@ -5,12 +5,12 @@
 //!
 //! ```text
 //!   0 ─────────────── told to the guest ───────────────┬─ kept ────────────────────────── frames
-//!   kernel, initrd, tables, everything that it does    │ m2p │ shared_info │ book
-//!   ───────────────────────────────────────────────────┴──────────────────────────────────────
+//!   kernel, initrd, tables, everything that it does    │ m2p │ shared_info │ grants │ book
+//!   ───────────────────────────────────────────────────┴───────────────────────────────────────
 //! ```
 //! The frames at the end belong to the guest like all others (its tables may map them), but it is
 //! not told of them: what is known of each frame (`mmu`), the machine-to-physical table, which it
-//! reads where the shim sees it, and the page that it shares with the shim.
+//! reads where the shim sees it, the page that it shares with the shim, and its table of grants.
 
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
@@ -27,23 +27,26 @@ static BOOK_TAKEN: AtomicBool = AtomicBool::new(false);
 pub struct GuestRam {
     address: u64,
     frames: u64,
-    /// How many the guest is told of, and where the book begins, which is nobody's page.
+    /// How many the guest is told of, the shared page, and where the book begins, which is nobody's
+    /// page.
     told: u64,
+    shared: u64,
     book: u64,
 }
 
 impl GuestRam {
-    /// The memory that is mapped at `address`.
+    /// The memory that is mapped at `address`, of which `grants` frames are a table of grants.
     ///
     /// # Safety
     /// It is mapped there, writable, for as long as the partition runs, and nobody makes references
     /// to what lies in it.
     #[must_use]
-    pub const unsafe fn new(address: u64, frames: u64) -> Self {
+    pub const unsafe fn new(address: u64, frames: u64, grants: u64) -> Self {
         let book_frames = (frames * 2).div_ceil(PAGE);
         let book = frames.saturating_sub(book_frames);
-        let told = book.saturating_sub(1 + (frames * 8).div_ceil(PAGE));
-        Self { address, frames, told, book }
+        let shared = book.saturating_sub(1 + grants);
+        let told = shared.saturating_sub((frames * 8).div_ceil(PAGE));
+        Self { address, frames, told, shared, book }
     }
 
     /// Where the memory begins for the shim.
@@ -80,7 +83,13 @@ impl GuestRam {
     /// The frame of the page that both share.
     #[must_use]
     pub const fn shared_info(&self) -> u64 {
-        self.book.saturating_sub(1)
+        self.shared
+    }
+
+    /// The first frame of the table of grants; the others follow.
+    #[must_use]
+    pub const fn grants(&self) -> u64 {
+        self.shared + 1
     }
 
     /// The pseudo-physical address of the machine-to-physical table.
@@ -214,5 +223,19 @@ impl Page for Frame {
     #[inline]
     fn clear64(&self, at: usize, bits: u64) -> u64 {
         self.word64(at).fetch_and(!bits, Ordering::SeqCst)
+    }
+    fn copy_out(&self, at: usize, into: &mut [u8]) {
+        let at = (at as u64).min(PAGE);
+        let bytes = (PAGE - at).min(into.len() as u64) as usize;
+        // SAFETY: in a frame of the guest's memory, up to its end, of which there are no references;
+        // what others write there meanwhile is seen or not, and any bytes are valid.
+        unsafe { core::ptr::copy_nonoverlapping((self.0 + at) as *const u8, into.as_mut_ptr(), bytes) };
+        into.iter_mut().skip(bytes).for_each(|byte| *byte = 0);
+    }
+    fn copy_in(&self, at: usize, from: &[u8]) {
+        let at = (at as u64).min(PAGE);
+        let bytes = (PAGE - at).min(from.len() as u64) as usize;
+        // SAFETY: as above.
+        unsafe { core::ptr::copy_nonoverlapping(from.as_ptr(), (self.0 + at) as *mut u8, bytes) };
     }
 }

@@ -12,20 +12,26 @@
 //!   errno      refusals             start     start_info, flags
 //!   mmu        page tables          trap      traps, callbacks, vCPU contexts, iret frames
 //!   event      event channels       memory    reservations, maps
-//!   sched vcpu version misc console the smaller ones
+//!   store     xenstore              grant     frames lent to devices
+//!   ring block network   devices    sched vcpu version misc console   the smaller ones
 //! ```
 
+pub mod block;
 pub mod console;
 pub mod errno;
 pub mod event;
+pub mod grant;
 pub mod hvm;
 pub mod hypercall;
 pub mod memory;
 pub mod misc;
 pub mod mmu;
+pub mod network;
+pub mod ring;
 pub mod sched;
 pub mod shared;
 pub mod start;
+pub mod store;
 pub mod trap;
 pub mod vcpu;
 pub mod version;

@@ -51,6 +51,7 @@ use crate::abi::{Errno, PAGE};
 use crate::answer::MemoryFacts;
 use crate::decode::Refusal;
 use crate::events::{Events, Port, VcpuEvents, VcpuSet};
+use crate::grants::Grants;
 use crate::memory::Page;
 use crate::time::{Clock, write_wall_clock};
 use console::Console;
@@ -78,6 +79,8 @@ pub struct Setup<'a, P: Page, R: RelaxStrategy = Spin> {
     pub memory: MemoryFacts,
     /// Offers queues of events (FIFO), too.
     pub queues: bool,
+    /// What it lends to devices; none: it has no devices.
+    pub grants: Option<&'a Grants<P>>,
 }
 
 /// A guest's domain.
@@ -88,6 +91,7 @@ pub struct Domain<'a, P: Page, R: RelaxStrategy = Spin> {
     clock: Clock,
     memory: MemoryFacts,
     queues: bool,
+    grants: Option<&'a Grants<P>>,
     console: Console<P, R>,
     /// The assist that marks accounts of time while they change.
     marks_runstates: AtomicBool,
@@ -131,6 +135,7 @@ impl<'a, P: Page, R: RelaxStrategy> Domain<'a, P, R> {
             clock,
             memory: setup.memory,
             queues: setup.queues,
+            grants: setup.grants,
             console,
             marks_runstates: AtomicBool::new(false),
             noted: AtomicU64::new(0),

@@ -15,8 +15,8 @@ pub mod fake;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::abi::Errno;
 use crate::abi::shared::Layout;
+use crate::abi::{Errno, PAGE};
 
 /// Memory by the virtual addresses that the guest's kernel uses now.
 ///
@@ -108,4 +108,18 @@ pub trait Page: Clone {
     fn set64(&self, at: usize, bits: u64) -> u64;
     /// Clears bits and gives what was there.
     fn clear64(&self, at: usize, bits: u64) -> u64;
+
+    /// Copies bytes out, in any order and in accesses of any size; past the page's end: zeros.
+    #[inline]
+    fn copy_out(&self, at: usize, into: &mut [u8]) {
+        for (at, byte) in (at..).zip(into) {
+            *byte = if at < PAGE as usize { self.load8(at) } else { 0 };
+        }
+    }
+
+    /// Copies bytes in, in any order and in accesses of any size; not past the page's end.
+    #[inline]
+    fn copy_in(&self, at: usize, from: &[u8]) {
+        (at..PAGE as usize).zip(from).for_each(|(at, byte)| self.store8(at, *byte));
+    }
 }

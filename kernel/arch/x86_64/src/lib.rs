@@ -23,6 +23,7 @@ mod fatal;
 pub mod fault;
 mod guest;
 mod instructions;
+mod iommu;
 mod irqchip;
 pub mod layout;
 mod machine;

@@ -7,6 +7,7 @@ use crate::boot::Features;
 use crate::context::{Context, FP, FP_CLEAN, SAVED};
 use crate::guest::Guest;
 use crate::instructions as cpu;
+use crate::iommu::Iommu;
 use crate::irqchip::{IoApic, KICK};
 use crate::layout::private;
 use crate::page::VcpuPage;
@@ -23,7 +24,7 @@ use parzelle_abi::call::Error;
 use parzelle_abi::vcpu_page::VcpuHead;
 use parzelle_core::CoreState;
 use parzelle_core::machine::{Halt, Machine, Upcall};
-use parzelle_plan::{AccessRecord, IoPortsRecord, VCPU_FP, VCPU_GUEST, VcpuRecord};
+use parzelle_plan::{ACCESS_STREAM, AccessRecord, IoPortsRecord, VCPU_FP, VCPU_GUEST, VcpuRecord};
 
 /// A core's state on this architecture.
 pub(crate) type Core = CoreState<Processor>;
@@ -47,8 +48,10 @@ pub(crate) struct Module {
     pub(crate) root: u64,
     /// Clock and alarm.
     pub(crate) timer: Timer,
-    /// The IO-APIC.
+    /// The IO-APIC, and messages.
     pub(crate) io: IoApic,
+    /// The IOMMU.
+    pub(crate) iommu: Option<Iommu>,
     /// The numbers of the cores' APICs.
     pub(crate) apics: &'static [u8],
     /// What the processor can do.
@@ -379,8 +382,11 @@ impl Machine for Processor {
         }
     }
 
-    fn quiesce(&mut self, write: &AccessRecord) {
-        power::quiesce(write);
+    fn quiesce(&mut self, access: &AccessRecord) {
+        match &self.module.iommu {
+            Some(iommu) if access.what & ACCESS_STREAM != 0 => iommu.set_stream(access.address, access.value != 0),
+            _ => power::access(access),
+        }
     }
 
     #[cfg(feature = "measure")]

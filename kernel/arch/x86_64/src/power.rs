@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! Ending the module, and silencing devices.
+//! Ending the module, and writing registers of devices.
 
 use crate::instructions::{out8, out16, out32, stop};
 use crate::layout::common;
@@ -47,29 +47,17 @@ fn off(code: u32) {
     unsafe { out16(PM1A_CONTROL, SOFT_OFF) };
 }
 
-/// [`AccessRecord::width`]: the address is an I/O port.
-pub(crate) const QUIESCE_PORT: u32 = 256;
-
-/// Performs a write that silences a device. Boot has checked that registers in memory are mapped
-/// in the common window, since the device's owner need not be current.
-pub(crate) fn quiesce(write: &AccessRecord) {
-    let port = write.address as u16;
-    let at = common(write.address);
-    match write.width {
-        // SAFETY: the plan names a device's register and a value that silences it.
-        257 => unsafe { out8(port, write.value as u8) },
+/// Writes a device's register, as the plan says. Boot has checked that it is mapped in the common
+/// window, since the device's owner need not be current.
+pub(crate) fn access(access: &AccessRecord) {
+    let at = common(access.address);
+    match access.width {
+        // SAFETY: the plan names a device's register and a value that silences it or sets it up; it is mapped.
+        1 => unsafe { (at as *mut u8).write_volatile(access.value as u8) },
         // SAFETY: as above.
-        258 => unsafe { out16(port, write.value as u16) },
+        2 => unsafe { (at as *mut u16).write_volatile(access.value as u16) },
         // SAFETY: as above.
-        260 => unsafe { out32(port, write.value as u32) },
-        // SAFETY: as above, and mapped.
-        1 => unsafe { (at as *mut u8).write_volatile(write.value as u8) },
-        // SAFETY: as above.
-        2 => unsafe { (at as *mut u16).write_volatile(write.value as u16) },
-        // SAFETY: as above.
-        4 => unsafe { (at as *mut u32).write_volatile(write.value as u32) },
-        // SAFETY: as above.
-        8 => unsafe { (at as *mut u64).write_volatile(write.value) },
+        4 => unsafe { (at as *mut u32).write_volatile(access.value as u32) },
         _ => {}
     }
 }

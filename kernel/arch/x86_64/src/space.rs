@@ -38,15 +38,22 @@ fn name(text: &str) -> Name {
 }
 
 /// What may be done with a range, and how the caches see it.
-type Rights = (Access, Memory);
+pub(crate) type Rights = (Access, Memory);
 
 const READ: Rights = (Access::READ, Memory::Normal);
 const READ_EXECUTE: Rights = (Access::READ_EXECUTE, Memory::Normal);
 const READ_WRITE: Rights = (Access::READ_WRITE, Memory::Normal);
-const REGISTERS: Rights = (Access::READ_WRITE, Memory::Device);
+pub(crate) const REGISTERS: Rights = (Access::READ_WRITE, Memory::Device);
 
 /// Maps a physical range at `va`.
-fn put(t: &mut impl Tables, root: Pa, what: Name, va: u64, pa: Range<u64>, rights: Rights) -> Result<(), Refusal> {
+pub(crate) fn put(
+    t: &mut impl Tables,
+    root: Pa,
+    what: Name,
+    va: u64,
+    pa: Range<u64>,
+    rights: Rights,
+) -> Result<(), Refusal> {
     ensure(pa.end <= WINDOW, Refusal::reach(what, pa.start))?;
     let (access, memory) = rights;
     let mapping = Mapping { va, pa: Pa(pa.start), len: pa.end.saturating_sub(pa.start), access, memory };
@@ -95,6 +102,7 @@ pub fn kernel(plan: &Plan<'_>, image: &Image, tables: &mut impl Tables) -> Resul
         ("kernel objects", stacks.end..system.arena.saturating_add(system.arena_bytes), READ_WRITE),
         ("local APIC", range(system.irqchip_base, PAGE), REGISTERS),
         ("IO-APIC", range(system.irqchip_cpu, PAGE), REGISTERS),
+        ("IOMMU", range(system.iommu, if system.iommu == 0 { 0 } else { PAGE }), REGISTERS),
     ];
     let stacks = stacks.step_by(STACKS_BYTES as usize).flat_map(percore::stacks);
     let stacks = stacks.map(|stack| ("kernel stack", stack, READ_WRITE));
@@ -102,11 +110,12 @@ pub fn kernel(plan: &Plan<'_>, image: &Image, tables: &mut impl Tables) -> Resul
         put(tables, root, name(what), common(range.start), range, rights)?;
     }
     put_kernel_maps(tables, root, plan, NONE)?;
-    // What silences a device must be reachable whoever is current.
-    for write in plan.quiesces() {
-        let port = write.width & crate::power::QUIESCE_PORT != 0;
-        let is_there = port || translate::<LongMode>(tables, root, common(write.address)).is_some();
-        ensure(is_there, Refusal::Named(name("a quiesce write"), write.address, "has no common kernel map"))?;
+    // What boot sets up and what silences a device must be reachable whoever is current.
+    let accesses = plan.setups().iter().map(|setup| &setup.access).chain(plan.quiesces());
+    let registers = accesses.filter(|access| access.width != 0).map(|access| access.address);
+    for address in registers.chain(plan.lines().iter().map(|line| line.entry).filter(|&entry| entry != 0)) {
+        let is_there = translate::<LongMode>(tables, root, common(address)).is_some();
+        ensure(is_there, Refusal::Named(name("a device's register"), address, "has no common kernel map"))?;
     }
     Ok(root)
 }

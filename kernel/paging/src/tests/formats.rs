@@ -4,7 +4,7 @@
 //! Each format once against the manual's numbers, written out.
 
 use super::{GIB1, KIB4, MIB2};
-use crate::format::{El2, Entry, Format, GuestStage2, LongMode, Stage2, Table, entry};
+use crate::format::{El2, Entry, Format, GuestStage2, LongMode, SecondLevel, Stage2, Table, entry};
 use crate::level::Level;
 use crate::mapping::{Access, Leaf, Memory, Pa};
 use crate::tables::NOT_A_TABLE;
@@ -86,6 +86,20 @@ fn long_mode() {
     assert_eq!(table(false, true), 0x5223);
 }
 
+/// VT-d specification, §9.8: R 0, W 1, SP 7.
+#[test]
+fn second_level() {
+    let leaf = |access: Access| word::<SecondLevel>(0x20_0000, access.for_user(), Memory::Normal, Level::Kib4);
+    assert_eq!(leaf(READ_WRITE), 0x20_0003);
+    assert_eq!(leaf(READ), 0x20_0001);
+    reads_back::<SecondLevel>(0x20_0003, Level::Kib4, 0x20_0000, READ_WRITE.for_user(), Memory::Normal);
+    assert_eq!(SecondLevel::table(Table { pa: Pa(0x5000), user: true, shared: false }), 0x5003);
+    let supports = |access, memory| SecondLevel::supports(0, access, memory);
+    assert!(supports(READ.for_user(), Memory::Normal));
+    assert!(!supports(READ, Memory::Normal), "devices are no kernel");
+    assert!(!supports(READ_EXECUTE.for_user(), Memory::Normal) && !supports(READ.for_user(), Memory::Device));
+}
+
 /// The kernel's slots begin and end with the hole in Xen's ABI.
 #[test]
 fn partitions_pass_everywhere_but_in_the_kernel() {
@@ -116,6 +130,12 @@ fn words_that_nobody_wrote_are_malformed() {
         (0x8000_0000_4000_1003, Level::Gib1), // a hierarchical attribute
     ]);
     refuses::<El2>(&[(0x4000_0705, Level::Mib2), (0x4000_0749, Level::Mib2)]);
+    refuses::<SecondLevel>(&[
+        (0x20_0083, Level::Mib2), // a leaf of 2 MiB
+        (0x20_0000, Level::Kib4), // neither read nor written
+        (0x20_0001, Level::Mib2), // a table that forbids writing
+        (0x20_0803, Level::Kib4), // snooped
+    ]);
     refuses::<LongMode>(&[
         (0x4000_00e7, Level::Gib1),           // a leaf of 1 GiB
         (0x80_0000_00e7, Level::Gib512),      // a leaf in the root

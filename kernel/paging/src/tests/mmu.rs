@@ -6,7 +6,7 @@
 //! Written from the manuals a second time, with numbers in place of names and nothing taken from the
 //! formats, so that a misplaced bit doesn't agree with itself.
 
-use crate::format::{AnyStage2, El2, Format, LongMode};
+use crate::format::{AnyStage2, El2, Format, LongMode, SecondLevel};
 use crate::mapping::{Access, Leaf, Memory, Pa};
 
 /// A format for which there is a model of the hardware.
@@ -109,5 +109,26 @@ impl Mmu for LongMode {
             table = address;
         }
         None
+    }
+}
+
+impl Mmu for SecondLevel {
+    fn look(read: &dyn Fn(u64) -> u64, root: u64, va: u64) -> Option<Leaf> {
+        if va >= 1 << 39 {
+            return None;
+        }
+        let (mut table, mut all) = (root, 3);
+        for bit in [30, 21, 12] {
+            let entry = read(table + ((va >> bit) & 0x1ff) * 8);
+            if entry & 3 == 0 {
+                return None;
+            }
+            assert_eq!(entry & 0x80, 0, "large pages are a capability");
+            assert_eq!(entry & 0x87c, 0, "caching, execution and snooping are modes and capabilities");
+            all &= entry;
+            table = entry & 0xf_ffff_ffff_f000;
+        }
+        let access = Access { read: all & 1 != 0, write: all & 2 != 0, execute: false, user: true };
+        Some(Leaf { pa: Pa(table | (va & 0xfff)), access, memory: Memory::Normal })
     }
 }

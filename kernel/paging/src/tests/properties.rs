@@ -9,7 +9,8 @@ use proptest::test_runner::TestCaseError;
 use super::history::History;
 use super::mmu::Mmu;
 use super::{GIB1, KERNEL, KIB4, MIB2};
-use crate::format::{El2, GuestStage2, LongMode, Stage2};
+use crate::format::{El2, GuestStage2, LongMode, SecondLevel, Stage2};
+use crate::level::Level;
 use crate::mapping::{Access, Mapping, Memory, Pa};
 use crate::{MapError, audit, leaves, map, tables_needed, translate};
 
@@ -26,14 +27,19 @@ struct Draft {
 
 /// Lengths and alignments around the sizes of leaves; pages in the thousands would only cost time.
 fn draft<F: Mmu>(user: bool) -> impl Strategy<Value = Draft> {
+    // Where there are only pages, thousands of them.
+    let large = |length: u64| if F::LEAVES.contains(&Level::Mib2) { length } else { KIB4 * 40 };
     let size = || prop_oneof![6 => Just(KIB4), 3 => Just(MIB2), 1 => Just(GIB1)];
     let len = prop_oneof![
         6 => (1..20u64).prop_map(|pages| pages * KIB4),
-        2 => (1..4u64).prop_map(|blocks| blocks * MIB2),
-        2 => (1..3u64, 1..5u64).prop_map(|(blocks, pages)| blocks * MIB2 + pages * KIB4),
-        1 => Just(GIB1),
+        2 => (1..4u64).prop_map(move |blocks| large(blocks * MIB2)),
+        2 => (1..3u64, 1..5u64).prop_map(move |(blocks, pages)| large(blocks * MIB2) + pages * KIB4),
+        1 => Just(large(GIB1)),
     ];
-    let accesses: &[Access] = if F::WRITABLE_CODE {
+    let (code, devices) = (Access::READ_EXECUTE.for_user(), F::supports(0, Access::READ.for_user(), Memory::Device));
+    let accesses: &[Access] = if user && !F::supports(0, code, Memory::Normal) {
+        &[Access::READ, Access::READ_WRITE]
+    } else if F::WRITABLE_CODE {
         &[Access::READ, Access { read: true, write: true, execute: true, user: true }]
     } else {
         &[Access::READ, Access::READ_WRITE, Access::READ_EXECUTE]
@@ -47,7 +53,7 @@ fn draft<F: Mmu>(user: bool) -> impl Strategy<Value = Draft> {
             pa: (page * KIB4).next_multiple_of(if len == GIB1 { GIB1 } else { pa_align }),
             len,
             access: Access { user, ..access },
-            memory: if device && !access.execute { Memory::Device } else { Memory::Normal },
+            memory: if device && (devices || !user) && !access.execute { Memory::Device } else { Memory::Normal },
         },
     )
 }
@@ -162,6 +168,7 @@ macro_rules! properties {
 properties! {
     stage_2: Stage2, 0x4000_0000, true;
     guest_stage_2: GuestStage2, 511 * KIB4, true;
+    second_level: SecondLevel, 0x4000_0000, true;
     el_2: El2, 0x10_0000, false;
     long_mode_partition: LongMode, 0x40_0000, true;
     long_mode_guest_kernel: LongMode, 0xffff_ff7f_ffe0_0000, true;

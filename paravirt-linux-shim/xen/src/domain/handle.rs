@@ -3,8 +3,8 @@
 
 //! From a request to its answer.
 //!
-//! What is refused is refused with what Linux takes well: it then does without ballooning, grants,
-//! or contiguous frames.
+//! What is refused is refused with what Linux takes well: it then does without ballooning or
+//! contiguous frames.
 
 use core::sync::atomic::Ordering;
 
@@ -49,7 +49,11 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
             Request::Console { command: ConsoleCommand::Write, count, buffer } => {
                 print(*count, *buffer, guest, host).map(|()| 0)
             }
-            Request::Physdev(_) | Request::Grant { .. } | Request::Console { .. } => Err(Errno::NoSystem),
+            Request::Grant { command, argument, count } => match self.grants {
+                Some(grants) => grants.answer(*command, *argument, *count, guest),
+                None => Err(Errno::NoSystem),
+            },
+            Request::Physdev(_) | Request::Console { .. } => Err(Errno::NoSystem),
             Request::SetTrapTable { .. }
             | Request::MmuUpdate(_)
             | Request::MmuextOp(_)
@@ -85,11 +89,13 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
                 // It may have read, too: there may be room for more.
                 printed.with(self.console.input(&self.events, host))
             }
+            Effect::Notify(end) => host.signalled(end),
             Effect::Left(console::END) | Effect::AllLeft => {
                 self.console.left();
                 VcpuSet::NONE
             }
-            Effect::Notify(_) | Effect::Left(_) => VcpuSet::NONE,
+            // Devices look whether their port is still theirs.
+            Effect::Left(_) => VcpuSet::NONE,
         };
         self.kick(vcpu, set, host);
         Ok(0)

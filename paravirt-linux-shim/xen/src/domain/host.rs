@@ -4,6 +4,7 @@
 //! What a domain needs of the shim: time, other vCPUs, and the console.
 
 use crate::abi::Errno;
+use crate::events::VcpuSet;
 
 /// A moment, by both of its clocks, read at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +64,24 @@ pub trait Host {
 
     /// Takes console input: how many bytes. Fewer than there is room for: there are no more.
     fn console_in(&self, into: &mut [u8]) -> usize;
+
+    /// The guest has signalled an end of the shim that is not the domain's own. Tells who is to be
+    /// told in turn.
+    fn signalled(&self, end: u32) -> VcpuSet {
+        let _ = end;
+        VcpuSet::NONE
+    }
+
+    /// Looks after devices, before the guest goes on or waits, and tells who is to be told. Called
+    /// often: cheap if there is nothing.
+    fn serve(&self) -> VcpuSet {
+        VcpuSet::NONE
+    }
+
+    /// Whether [`Self::serve`] has more to do, so that nobody must wait.
+    fn is_busy(&self) -> bool {
+        false
+    }
 
     /// Notes the first of a kind of call that does not exist here, with its first argument.
     fn unknown(&self, number: u64, argument: u64);

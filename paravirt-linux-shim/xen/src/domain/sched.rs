@@ -83,9 +83,12 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
     /// Waits until the vCPU is up, or there is no more guest.
     pub(super) fn park(&self, vcpu: u32, host: &impl Host) {
         while !self.is_over() && !self.is_up(vcpu) {
-            // It may be the one that is told of input.
-            self.kick(vcpu, self.console.input(&self.events, host), host);
+            // It may be the one that is told of input, or by links.
+            self.kick(vcpu, self.console.input(&self.events, host).with(host.serve()), host);
             host.console_flush();
+            if host.is_busy() {
+                continue;
+            }
             let news = host.wait();
             self.events(vcpu, news);
         }
@@ -104,9 +107,12 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
             if fired {
                 self.timer_fired(vcpu, host);
             }
-            self.kick(vcpu, self.console.input(&self.events, host), host);
+            self.kick(vcpu, self.console.input(&self.events, host).with(host.serve()), host);
             if done() || until.is_some_and(|until| until <= now.guest) {
                 break;
+            }
+            if host.is_busy() {
+                continue;
             }
             let mut times = own.times.lock();
             if !slept {

@@ -8,4 +8,5 @@ mod guest;
 mod hostile;
 mod rings;
 mod threads;
+mod translated;
 mod waiting;

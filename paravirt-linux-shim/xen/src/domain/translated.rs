@@ -100,7 +100,7 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
     /// Looks at what has come from outside, for whoever has vCPUs on loops of another kind than
     /// [`Self::before_guest`]'s.
     pub fn look_outside(&self, vcpu: u32, host: &impl Host) {
-        self.kick(vcpu, self.console.input(&self.events, host), host);
+        self.kick(vcpu, self.console.input(&self.events, host).with(host.serve()), host);
         host.console_flush();
     }
 }

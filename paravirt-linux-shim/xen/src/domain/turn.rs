@@ -82,7 +82,7 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
         if fired {
             self.timer_fired(vcpu, host);
         }
-        self.kick(vcpu, self.console.input(&self.events, host), host);
+        self.kick(vcpu, self.console.input(&self.events, host).with(host.serve()), host);
         host.console_flush();
         if self.upcall(vcpu) { Turn::Upcall } else { Turn::Run }
     }

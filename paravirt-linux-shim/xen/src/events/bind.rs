@@ -51,6 +51,11 @@ impl<P: Page, R: RelaxStrategy> Events<'_, P, R> {
         self.port(port)?.update(connect).map(|_| ()).ok_or(Errno::Invalid)
     }
 
+    /// Whether `port` is connected to the shim's end `end`.
+    pub fn is_connected(&self, port: u32, end: u32) -> bool {
+        self.port(port).is_ok_and(|entry| entry.load().kind == Kind::Backend(end))
+    }
+
     /// Gives a virtual interrupt of a vCPU a port.
     ///
     /// # Errors

@@ -79,6 +79,18 @@ impl Page for FakePage {
     fn clear64(&self, at: usize, bits: u64) -> u64 {
         self.update(at, 8, |old| old & !bits)
     }
+    fn copy_out(&self, at: usize, into: &mut [u8]) {
+        for (at, byte) in (at..).zip(into) {
+            *byte = self.0.get(at / 8).map_or(0, |word| (word.load(Ordering::Relaxed) >> (at % 8 * 8)) as u8);
+        }
+    }
+    fn copy_in(&self, at: usize, from: &[u8]) {
+        for (at, byte) in (at..4096).zip(from) {
+            let (word, shift) = (&self.0[at / 8], at % 8 * 8);
+            let rest = word.load(Ordering::Relaxed) & !(0xff << shift);
+            word.store(rest | u64::from(*byte) << shift, Ordering::Relaxed);
+        }
+    }
 }
 
 /// A guest's frames.

@@ -1,17 +1,19 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! As much of ACPI's tables as boot needs: who the processors are, where the IO-APIC is, where the
-//! timer is (ACPI specification 6.5, §5.2.5–§5.2.12).
+//! As much of ACPI's tables as boot needs: who the processors are, where the IO-APIC, timer and IOMMU
+//! are (ACPI specification 6.5, §5.2.5–§5.2.12).
 //!
 //! ```text
 //!   RSDP ─► XSDT or RSDT ─┬► MADT "APIC": local APICs, IO-APICs
-//!                         └► FADT "FACP": the timer's port
+//!                         ├► FADT "FACP": the timer's port
+//!                         └► DMAR: IOMMUs
 //! ```
 //! Firmware wrote them, so nothing is believed but what lies in a table's length; what doesn't
 //! make sense is skipped, and what is missing then is refused by name.
 
 use super::physical::Physical;
+use crate::iommu::Unit;
 
 /// Processors that are remembered.
 pub(crate) const PROCESSORS_MAX: usize = 64;
@@ -33,6 +35,8 @@ pub(crate) struct Acpi {
     pub(crate) io: Option<u64>,
     /// The timer's port, and whether it has 32 bits (else 24).
     pub(crate) timer: Option<(u16, bool)>,
+    /// The IOMMU.
+    pub(crate) iommu: Option<Unit>,
 }
 
 impl Acpi {
@@ -47,7 +51,7 @@ impl Acpi {
     /// When there is no root pointer or no MADT.
     pub(crate) fn read(memory: &impl Physical, rsdp: u64) -> Result<Acpi, &'static str> {
         let (root, wide) = root(memory, rsdp).ok_or("ACPI root pointer was not found")?;
-        let mut acpi = Acpi { apics: [0; PROCESSORS_MAX], count: 0, local: 0, io: None, timer: None };
+        let mut acpi = Acpi { apics: [0; PROCESSORS_MAX], count: 0, local: 0, io: None, timer: None, iommu: None };
         let mut found = false;
         let step = if wide { 8 } else { 4 };
         let entries = table(memory, root).ok_or("ACPI root table is broken")?;
@@ -61,6 +65,7 @@ impl Acpi {
                     found = true;
                 }
                 Some(b"FACP") => acpi.fadt(table),
+                Some(b"DMAR") => acpi.iommu = Unit::find(table),
                 _ => {}
             }
         }
@@ -105,7 +110,7 @@ impl Acpi {
 }
 
 /// A little-endian number of `length` (at most 8) bytes; 0 where there is none.
-pub(super) fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
+pub(crate) fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
     let field = at.checked_add(length).and_then(|end| bytes.get(at..end));
     field.unwrap_or(&[]).iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
 }

@@ -12,6 +12,7 @@ use crate::arena::Memory;
 use crate::context::Context;
 use crate::guest;
 use crate::instructions as cpu;
+use crate::iommu::{self, Iommu};
 use crate::irqchip::IoApic;
 use crate::layout::{COMMON, PAGE, common, physical};
 use crate::machine::{Core, Module, Processor, Space};
@@ -22,7 +23,7 @@ use crate::timer::Timer;
 use parzelle_core::CoreState;
 use parzelle_core::machine::Arena as _;
 use parzelle_paging::{Arena as Frames, Frame, Pa};
-use parzelle_plan::Plan;
+use parzelle_plan::{LineRecord, Plan};
 
 /// What was built.
 #[derive(Clone, Copy)]
@@ -50,14 +51,18 @@ pub(crate) fn build(
     // SAFETY: the plan gives these ranges to the kernel alone; `check_memory` has seen that they
     // are RAM, and both the boot root and the kernel's map them. The stacks lie before.
     let mut arena = unsafe { Memory::new(objects, bytes, COMMON) };
-    let (root, spaces) = spaces(plan, &mut arena, &features)?;
     // The core that runs this has number 0.
     let boot_apic = timer.local.id();
     let others = acpi.apics().iter().copied().filter(|&apic| apic != boot_apic);
     let mut apics = core::iter::once(boot_apic).chain(others);
-    let apics = arena.take(plan.cores().len(), |_, _| apics.next()).ok_or(Refusal::room("cores"))?;
+    let apics: &'static [u8] = arena.take(plan.cores().len(), |_, _| apics.next()).ok_or(Refusal::room("cores"))?;
     let io = io_apic(plan, apics, &mut arena)?;
-    let module = Module { spaces, root, timer, io, apics, features };
+    let sources = plan.lines().iter().filter_map(|record| {
+        let source = if record.entry == 0 { acpi.iommu?.io_apic } else { record.source as u16 };
+        Some((record, find::line(plan, apics, record.line)?.1, source))
+    });
+    let (root, spaces, iommu) = spaces(plan, &mut arena, &features, sources)?;
+    let module = Module { spaces, root, timer, io, iommu, apics, features };
     let module: &'static Module = arena.put(module).ok_or(Refusal::room("the module"))?;
     let (&own, others) = cores(plan, module, &mut arena)?.split_first().ok_or(Refusal::room("cores"))?;
     Ok(System { module, own, others })
@@ -77,8 +82,13 @@ fn zero(plan: &Plan<'_>, memory: &BootWindow) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Builds all roots: the kernel's, and those of the partitions.
-fn spaces(plan: &Plan<'static>, arena: &mut Memory, features: &Features) -> Result<(u64, &'static [Space]), Refusal> {
+/// Builds all tables: the kernel's root, those of the partitions, the IOMMU's.
+fn spaces(
+    plan: &Plan<'static>,
+    arena: &mut Memory,
+    features: &Features,
+    sources: impl Iterator<Item = (&'static LineRecord, u8, u16)>,
+) -> Result<(u64, &'static [Space], Option<Iommu>), Refusal> {
     let system = plan.system;
     let count = (system.tables_bytes / PAGE) as usize;
     let first = common(system.tables) as *const Frame;
@@ -99,18 +109,22 @@ fn spaces(plan: &Plan<'static>, arena: &mut Memory, features: &Features) -> Resu
         let ports = if guest.is_some() { &[] } else { record.io_ports.of(plan.io_ports()) };
         Some(Space { root, ports, guest })
     });
-    Ok((kernel.0, spaces.ok_or(refusal)?))
+    let iommu = match system.iommu {
+        0 => None,
+        _ => Some(iommu::build(plan, kernel, &mut tables, sources)?),
+    };
+    Ok((kernel.0, spaces.ok_or(refusal)?, iommu))
 }
 
 fn io_apic(plan: &Plan<'_>, apics: &[u8], arena: &mut Memory) -> Result<IoApic, Refusal> {
     // SAFETY: the address was compared with the firmware's; boot's root and all later map it.
     let registers = unsafe { Registers::new(common(plan.system.irqchip_cpu)) };
     let count = IoApic::count(registers);
-    find::check_lines(plan, count)?;
+    let all = find::check_lines(plan, count)?;
     let lines = arena
-        .take(count as usize, |_, line| Some(IoApic::line(find::line(plan, apics, line as u32))))
+        .take(all as usize, |_, line| Some(IoApic::line(find::line(plan, apics, line as u32))))
         .ok_or(Refusal::room("interrupt lines"))?;
-    Ok(IoApic::new(registers, lines))
+    Ok(IoApic::new(registers, count, lines, plan.system.iommu != 0))
 }
 
 // What the tool adds to the arena for this crate: 64 KiB for a core, 64 bytes for a vCPU and for a

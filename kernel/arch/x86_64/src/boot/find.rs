@@ -7,11 +7,12 @@ use super::acpi::Acpi;
 use super::physical::Physical;
 use super::pvh::StartInfo;
 use super::{FIRMWARE, Refusal, ensure, same};
+use crate::irqchip::LINES_MAX;
 use crate::layout::{BOOT_WINDOW, PAGE};
 use crate::ports;
 use parzelle_abi::names::Name;
 use parzelle_abi::x86_64::IO_PORTS_MAX;
-use parzelle_plan::{ARCH_X86_64, LineRecord, NONE, PartitionRecord, Plan, PlanError, digest};
+use parzelle_plan::{ARCH_X86_64, LineRecord, PartitionRecord, Plan, PlanError, digest};
 
 const NO_RAM: &str = "has no RAM: build for a board with less, or start it with more";
 const CHANGED: &str = "has a wrong digest: the image was changed";
@@ -74,6 +75,9 @@ pub(crate) fn check_controllers(plan: &Plan<'_>, acpi: &Acpi) -> Result<(), Refu
     let system = plan.system;
     same("address of the local APIC", system.irqchip_base, acpi.local)?;
     same("address of the IO-APIC", system.irqchip_cpu, io)?;
+    if system.iommu != 0 {
+        same("address of the IOMMU", system.iommu, acpi.iommu.map_or(0, |unit| unit.registers))?;
+    }
     let whole = (acpi.local | io).is_multiple_of(PAGE);
     ensure(whole, Refusal::Sentence(FIRMWARE, "interrupt controllers begin in the middle of a page"))
 }
@@ -85,8 +89,14 @@ pub(crate) fn line<'p>(plan: &Plan<'p>, apics: &[u8], line: u32) -> Option<(&'p 
     Some((record, *apics.get(core as usize)?))
 }
 
-/// Refuses lines that the IO-APIC doesn't have.
-pub(crate) fn check_lines(plan: &Plan<'_>, lines: u32) -> Result<(), Refusal> {
-    let last = plan.lines().iter().map(|record| record.line).filter(|&line| line != NONE).max().unwrap_or(0);
-    ensure(last < lines, Refusal::Differs("interrupt line, of how many", u64::from(last), u64::from(lines)))
+/// Refuses lines that the IO-APIC doesn't have, and messages without a vector; returns how many lines
+/// there are.
+pub(crate) fn check_lines(plan: &Plan<'_>, lines: u32) -> Result<u32, Refusal> {
+    let room = |record: &LineRecord| if record.entry == 0 { lines } else { LINES_MAX };
+    match plan.lines().iter().find(|record| record.line >= room(record)) {
+        Some(LineRecord { line, .. }) => {
+            Err(Refusal::Differs("interrupt line, of how many", u64::from(*line), u64::from(lines)))
+        }
+        None => Ok(plan.lines().iter().map(|record| record.line + 1).fold(lines, u32::max)),
+    }
 }

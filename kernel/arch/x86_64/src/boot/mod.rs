@@ -10,12 +10,14 @@
 //!   clock       frequencies, against the ACPI timer
 //!   build       memory zeroed, kernel objects, roots, cores' blocks
 //!   cores       the others wake up; all agree on when time begins
+//!   devices     IOMMU, what the plan sets up, interrupt lines
 //! ```
 //! Whatever is wrong is said on the board's console, by name; then the module ends as failed.
 
 mod acpi;
 mod build;
 mod calibrate;
+mod devices;
 mod features;
 mod find;
 mod image;
@@ -23,6 +25,7 @@ mod physical;
 mod pvh;
 mod refusal;
 
+pub(crate) use acpi::number;
 pub(crate) use build::System;
 pub(crate) use features::Features;
 pub(crate) use image::symbol;
@@ -73,6 +76,7 @@ fn begin(board: &Board, start_info: u64) -> Result<Infallible, Refusal> {
     let timer = calibrate::measure(&plan, &acpi, &features)?;
     let system = build::build(&plan, &memory, &acpi, timer, features)?;
     cores::wake(system)?;
+    devices::begin(&plan, system.module)?;
     print(format_args!(
         "parzelle: {} on {}, partitions: {}, cores: {}, plan digest {:016x} (format {REVISION})\n",
         plan.system.name.as_str(),

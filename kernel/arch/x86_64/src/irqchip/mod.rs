@@ -1,11 +1,11 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! Interrupts: the local APIC of each core, and the IO-APIC that all share.
+//! Interrupts: the local APIC of each core, the IO-APIC that all share, messages of devices.
 //!
 //! ```text
 //!   vector   0x00–0x1f exceptions │ 0x20–0x2f stray interrupts of the old PIC, ignored
-//!            0x30–… line n of the IO-APIC │ 0xe0 another core's kick │ 0xf0 timer │ 0xff spurious
+//!            0x30–… line n │ 0xe0 another core's kick │ 0xf0 timer │ 0xff spurious
 //! ```
 //! The local APIC's priority is the vector's upper half (Intel SDM, Vol. 3A, §11.8.3): when
 //! several are pending, the timer goes first.

@@ -90,6 +90,7 @@ impl House {
             wall_clock: 1_700_000_000_000_000_042,
             memory: MemoryFacts { frames: FRAMES, machine_to_physical: 0xffff_8000_0000_0000, machine_frames: FRAMES },
             queues: false,
+            grants: None,
         }
     }
 
