@@ -3,7 +3,7 @@
 
 //! Keeps a log file on its virtual disk `log`, in a FAT file system that any computer reads. An empty
 //! disk is formatted first; after that, each start adds to what is there. What was written is read
-//! back and checked.
+//! back and checked. If the description gives a queuing port `done`, its reader hears of the end.
 #![no_std]
 #![no_main]
 
@@ -31,7 +31,10 @@ fn main() -> Result<(), parzelle_rt::Error> {
     if let Err(why) = record(disk) {
         fail(format_args!("{why:?}"));
     }
-    Ok(())
+    match me.queuing_source("done") {
+        Ok(port) => port.send(&[1]),
+        Err(_) => Ok(()),
+    }
 }
 
 /// Adds lines to the file and reads it back.
