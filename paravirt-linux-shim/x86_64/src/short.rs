@@ -12,14 +12,15 @@
 //!                    └─ rest of a multicall, odd call ────▶ turn ─▶ hypercall
 //! ```
 
-use parzelle_xen::abi::mmu::{MmuUpdate, MmuextOp, MulticallEntry};
+use parzelle_xen::abi::mmu::{MmuUpdate, MmuextCommand, MmuextOp, MulticallEntry};
 use parzelle_xen::abi::trap::SegmentBase;
 use parzelle_xen::abi::vcpu::VcpuCommand;
 use parzelle_xen::abi::{DOMID_SELF, Errno, Hypercall};
 use parzelle_xen::decode::{Batch, Flush};
-use parzelle_xen::memory::Arguments;
+use parzelle_xen::memory::{Arguments, Frames};
 use parzelle_xen::mmu::Extended;
 
+use crate::own;
 use crate::run::Runner;
 
 /// The numbers of these calls, as bits.
@@ -91,7 +92,26 @@ pub(crate) extern "C" fn single(list: u64, runner: &mut Runner) -> u64 {
     runner.commit().map_or_else(Errno::result, |()| 0)
 }
 
+/// Called by the assembly: both roots of another process, by an `mmuext_op` at this address. Not 0: nothing is done.
+#[cfg_attr(not(target_os = "none"), allow(dead_code))]
+pub(crate) extern "C" fn roots(list: u64, runner: &mut Runner) -> u64 {
+    runner.roots(list).map_or(1, |()| 0)
+}
+
 impl Runner {
+    fn roots(&mut self, list: u64) -> Option<()> {
+        const SECOND: u64 = size_of::<MmuextOp>() as u64;
+        let [first, kernel] = self.space.pair(list)?;
+        let [second, user] = self.space.pair(list.wrapping_add(SECOND))?;
+        let (one, other) = (MmuextCommand::NewBaseptr as u32, MmuextCommand::NewUserBaseptr as u32);
+        if first as u32 != one || second as u32 != other {
+            return None;
+        }
+        self.space.quick(|turn| turn.switch(kernel, user))??;
+        *self.vcpu.own(own::ROOT) = self.shared.ram.page(user)?.address(0);
+        Some(())
+    }
+
     /// The calls of a multicall, until there comes an odd one.
     fn several(&mut self, arguments: &mut [u64; 6]) -> Option<u64> {
         let [at, count, ..] = arguments;

@@ -353,8 +353,12 @@ quick:
     jnz quick_not
     cmp eax, {MMU_UPDATE}
     je quick_update
+    cmp eax, {MMUEXT_OP}
+    je quick_roots
     cmp eax, {STACK_SWITCH}
     je quick_stack
+    cmp eax, {SEGMENT_BASE}
+    je quick_base
     cmp eax, {TASK_SWITCH}
     je quick_task
 quick_other:
@@ -386,11 +390,12 @@ quick_other:
     pop r8
     pop r9
     jmp exit_back
-# One entry of a table, of one's own. The arguments need not be kept.
-quick_update:
+# A list of that many operations, on what is the guest's own, that need not be told how many were done.
+# The arguments need not be kept.
+.macro LIST number, count, function
     cmp r10w, {SELF}
     jne quick_other
-    cmp rsi, 1
+    cmp rsi, \count
     jne quick_other
     test rdx, rdx
     jnz quick_other
@@ -402,7 +407,7 @@ quick_update:
     push r8
     push r9
     lea rsi, [rcx - 128]
-    call {single}
+    call \function
     pop r9
     pop r8
     pop rdi
@@ -410,18 +415,38 @@ quick_update:
     test eax, eax
     jz exit_back
     mov rsp, rcx
-    mov eax, {MMU_UPDATE}
-    mov esi, 1
+    mov eax, \number
+    mov esi, \count
     xor edx, edx
     mov r10d, {SELF}
     jmp quick_other
-# The stack of the guest's kernel.
-quick_stack:
+.endm
+# One entry of a table.
+quick_update:
+    LIST {MMU_UPDATE}, 1, {single}
+# Both roots: another process.
+quick_roots:
+    LIST {MMUEXT_OP}, 2, {roots}
+# An address that is none goes the long way.
+.macro CANONICAL
     mov rcx, rsi
     shl rcx, 16
     sar rcx, 16
     cmp rcx, rsi
     jne quick_other
+.endm
+# The base of FS.
+quick_base:
+    test rdi, rdi
+    jnz quick_other
+    CANONICAL
+    wrfsbase rcx
+    mov rcx, rsp
+    xor eax, eax
+    jmp exit_back
+# The stack of the guest's kernel.
+quick_stack:
+    CANONICAL
     and rcx, -16
     mov [rsp + {OWN} + 8 * {KERNEL_SP}], rcx
     mov rcx, rsp

@@ -77,9 +77,12 @@ global_asm!(
     turn = sym crate::run::turn,
     short = sym crate::short::short,
     single = sym crate::short::single,
+    roots = sym crate::short::roots,
     SELF = const DOMID_SELF,
     MMU_UPDATE = const Hypercall::MmuUpdate as u32,
+    MMUEXT_OP = const Hypercall::MmuextOp as u32,
     STACK_SWITCH = const Hypercall::StackSwitch as u32,
+    SEGMENT_BASE = const Hypercall::SetSegmentBase as u32,
     TASK_SWITCH = const Hypercall::FpuTaskSwitch as u32,
     SWITCHED = const offset_of!(Vcpu, task_switched),
 );
