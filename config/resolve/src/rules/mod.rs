@@ -67,6 +67,8 @@ pub(crate) struct Ctx<'a> {
     pub(crate) arch: Arch,
     /// `system.boards`.
     pub(crate) boards: &'a [At<Text>],
+    /// The files of all boards.
+    pub(crate) files: &'a [(At<Text>, BoardFile)],
     /// Boards, crates.
     pub(crate) env: &'a Environment,
     /// The description's folder.
