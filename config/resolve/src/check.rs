@@ -123,16 +123,8 @@ pub fn check_text(shown: &str, text: String, folder: &Path, env: &Environment) -
         let own_name = name_of(Path::new(shown), folder);
         for (board, read) in &loaded {
             let over = overrides.iter().find(|o| o.board.value == board.value.text);
-            let (findings, system) = one_board(
-                env,
-                &sources,
-                &common,
-                over,
-                (&board.value.text, read),
-                (&boards, &loaded),
-                folder,
-                &own_name,
-            );
+            let (findings, system) =
+                one_board(env, &sources, &common, over, (&board.value.text, read), &boards, &loaded, folder, &own_name);
             collect(&mut outcome.findings, findings, &board.value.text);
             outcome.systems.extend(system);
             outcome.boards.push(board.value.text.clone());
@@ -178,7 +170,8 @@ fn one_board(
     common: &Table,
     over: Option<&Override>,
     (name, board): (&str, &BoardFile),
-    (boards, files): (&[At<Text>], &[(At<Text>, BoardFile)]),
+    boards: &[At<Text>],
+    files: &[(At<Text>, BoardFile)],
     folder: &Path,
     own_name: &Derived<String>,
 ) -> (Vec<Diagnostic>, Option<System>) {
