@@ -128,12 +128,10 @@ pub(super) fn add(cell: &mut Cell, device: &Device, pci: &Pci, bus: &Bus, iommu:
     }
 
     let write = |address, value, width, what| AccessRecord { address, value, width, what };
-    if let Some(quiesce) = device.quiesce {
-        if let Some(bar) = quiesce.bar.and_then(find) {
-            let address = bar.start + quiesce.at;
-            cell.kernel_pages.insert(address / PAGE * PAGE);
-            cell.quiesces.push(write(address, quiesce.value, quiesce.width, ACCESS_WRITE));
-        }
+    if let Some((quiesce, bar)) = device.quiesce.and_then(|quiesce| Some((quiesce, quiesce.bar.and_then(find)?))) {
+        let address = bar.start + quiesce.at;
+        cell.kernel_pages.insert(address / PAGE * PAGE);
+        cell.quiesces.push(write(address, quiesce.value, quiesce.width, ACCESS_WRITE));
     }
     if device.dma != Dma::None {
         let stream = |value, what| write(u64::from(source), value, 0, ACCESS_STREAM | what);
