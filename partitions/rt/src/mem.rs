@@ -16,6 +16,9 @@ pub struct Volatile {
     bytes: u64,
 }
 
+/// Bytes that copies move without a check in between: eight words, so that checks cost little.
+const BLOCK: usize = 64;
+
 /// Declares a load and a store of one width.
 macro_rules! access {
     ($load:ident, $store:ident, $type:ty, $width:literal) => {
@@ -88,16 +91,31 @@ impl Volatile {
     /// Copies out what begins at `offset`; `None` if that is not all within.
     pub fn read(&self, offset: u64, into: &mut [u8]) -> Option<()> {
         let part = self.part(offset, into.len() as u64)?;
+        let (head, rest) = into.split_at_mut(part.before_words());
         let mut at = 0;
-        while at < into.len() {
-            let word = into.get_mut(at..at + 8).zip(part.load_u64(at as u64));
-            if let Some((bytes, word)) = word {
-                bytes.copy_from_slice(&word.to_ne_bytes());
-                at += 8;
-            } else {
-                *into.get_mut(at)? = part.load_u8(at as u64)?;
-                at += 1;
+        for byte in head {
+            *byte = part.load_u8(at)?;
+            at += 1;
+        }
+        let (blocks, tail) = rest.as_chunks_mut::<BLOCK>();
+        for block in blocks {
+            let from = part.place(at, size_of::<u64>() as u64)? as *const u64;
+            for (word, bytes) in block.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+                let from = from.wrapping_add(word);
+                // SAFETY: the block lies within the slice that is copied to, so its words lie within
+                // `part`, which is as long; `place` has proved that the first is aligned.
+                *bytes = unsafe { from.read_volatile() }.to_ne_bytes();
             }
+            at += BLOCK as u64;
+        }
+        let (words, tail) = tail.as_chunks_mut::<8>();
+        for bytes in words {
+            *bytes = part.load_u64(at)?.to_ne_bytes();
+            at += 8;
+        }
+        for byte in tail {
+            *byte = part.load_u8(at)?;
+            at += 1;
         }
         Some(())
     }
@@ -105,18 +123,37 @@ impl Volatile {
     /// Copies in, from `offset` on; `None` if that is not all within.
     pub fn write(&self, offset: u64, from: &[u8]) -> Option<()> {
         let part = self.part(offset, from.len() as u64)?;
+        let (head, rest) = from.split_at(part.before_words());
         let mut at = 0;
-        while at < from.len() {
-            let word = from.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
-            let stored = word.and_then(|word| part.store_u64(at as u64, u64::from_ne_bytes(word)));
-            if stored.is_some() {
-                at += 8;
-            } else {
-                part.store_u8(at as u64, *from.get(at)?)?;
-                at += 1;
+        for byte in head {
+            part.store_u8(at, *byte)?;
+            at += 1;
+        }
+        let (blocks, tail) = rest.as_chunks::<BLOCK>();
+        for block in blocks {
+            let to = part.place(at, size_of::<u64>() as u64)? as *mut u64;
+            for (word, bytes) in block.as_chunks::<8>().0.iter().enumerate() {
+                let to = to.wrapping_add(word);
+                // SAFETY: as in `read`; of a store to read-only memory, see `store_u64`.
+                unsafe { to.write_volatile(u64::from_ne_bytes(*bytes)) };
             }
+            at += BLOCK as u64;
+        }
+        let (words, tail) = tail.as_chunks::<8>();
+        for bytes in words {
+            part.store_u64(at, u64::from_ne_bytes(*bytes))?;
+            at += 8;
+        }
+        for byte in tail {
+            part.store_u8(at, *byte)?;
+            at += 1;
         }
         Some(())
+    }
+
+    /// How many bytes of it lie before the first word of 8 bytes.
+    fn before_words(&self) -> usize {
+        self.address.wrapping_neg().wrapping_rem(8).min(self.bytes) as usize
     }
 }
 
@@ -145,14 +182,17 @@ pub(crate) mod tests {
 
     #[test]
     fn copies_keep_every_byte_at_any_offset() {
-        let memory = range(64);
-        let bytes: [u8; 21] = core::array::from_fn(|n| n as u8 + 1);
-        for offset in 0..16 {
-            let mut back = [0; 21];
-            memory.write(offset, &bytes).unwrap();
-            memory.read(offset, &mut back).unwrap();
-            assert_eq!(back, bytes);
+        let memory = range(300);
+        let bytes: [u8; 213] = core::array::from_fn(|n| n as u8 + 1);
+        for (offset, length) in (0..20).flat_map(|offset| [0, 1, 7, 21, 64, 71, 128, 213].map(|n| (offset, n))) {
+            let mut back = [0; 214];
+            memory.store_u8(offset + length as u64, 99).unwrap();
+            memory.write(offset, &bytes[..length]).unwrap();
+            memory.read(offset, &mut back[..length]).unwrap();
+            assert_eq!((&back[..length], back[length]), (&bytes[..length], 0));
+            assert_eq!(memory.load_u8(offset + length as u64), Some(99));
         }
-        assert_eq!(memory.write(60, &bytes), None);
+        assert_eq!(memory.write(100, &bytes), None);
+        assert_eq!(memory.read(100, &mut [0; 213]), None);
     }
 }
