@@ -45,6 +45,13 @@ pub(crate) fn apply(d: &mut Description, out: &mut Vec<Diagnostic>) {
     }
     let times: BTreeSet<String> =
         d.partitions.iter().filter(|p| gone.contains(&p.name.value)).map(time_partition_name).collect();
+    let drivers: BTreeSet<String> = d
+        .partitions
+        .iter()
+        .filter(|p| gone.contains(&p.name.value))
+        .flat_map(|p| p.devices.good().into_iter().flat_map(|l| &l.value))
+        .map(|device| device.value.text.clone())
+        .collect();
     d.partitions.retain(|p| !gone.contains(&p.name.value));
     let kept: BTreeSet<String> = d.partitions.iter().map(time_partition_name).collect();
     let there = |e: &EndAt| !gone.contains(&e.end.partition);
@@ -62,9 +69,25 @@ pub(crate) fn apply(d: &mut Description, out: &mut Vec<Diagnostic>) {
         let after = s.writers.good().map_or(0, |l| l.value.len()) + s.readers.good().map_or(0, |l| l.value.len());
         before == after || (s.writers.good().is_none_or(|l| !l.value.is_empty()) && after > 1)
     });
-    for c in &mut d.consoles {
+    // What nobody serves any more goes with its driver.
+    let served = |device: &Field<Text>| device.good().is_none_or(|d| !drivers.contains(&d.value.text));
+    d.disks.retain_mut(|disk| {
+        let had = disk.ends().count();
+        keep(&mut disk.writers, there);
+        keep(&mut disk.readers, there);
+        served(&disk.device) && (had == 0 || disk.ends().count() > 0)
+    });
+    d.networks.retain_mut(|n| {
+        let had = n.members.good().is_some_and(|l| !l.value.is_empty());
+        keep(&mut n.members, there);
+        n.macs.retain(|(end, _)| there(end));
+        let driver = n.driver.good().is_none_or(|driver| !gone.contains(&driver.value.text));
+        driver && served(&n.device) && !(had && n.members.good().is_some_and(|l| l.value.is_empty()))
+    });
+    d.consoles.retain_mut(|c| {
         keep(&mut c.members, there);
-    }
+        served(&c.device)
+    });
     for p in &mut d.partitions {
         for list in [&mut p.may.start_stop, &mut p.may.statistics, &mut p.may.trace] {
             keep(list, |t: &At<Text>| !gone.contains(&t.value.text));

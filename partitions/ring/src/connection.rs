@@ -293,16 +293,16 @@ impl<M: Memory> Connection<M> {
     /// after each batch, and before sleeping.
     pub(crate) fn notify(&mut self) -> bool {
         let (produced, consumed) = (self.produced != self.told_produced, self.consumed != self.told_consumed);
-        if self.up && (produced || consumed) {
+        if self.bell || produced || consumed {
             self.ours.0.fence();
-            if produced {
-                self.bell |= self.passes(layout::WAKE_PRODUCED, self.told_produced, self.produced);
-                self.told_produced = self.produced;
-            }
-            if consumed {
-                self.bell |= self.passes(layout::WAKE_CONSUMED, self.told_consumed, self.consumed);
-                self.told_consumed = self.consumed;
-            }
+        }
+        if self.up && produced {
+            self.bell |= self.passes(layout::WAKE_PRODUCED, self.told_produced, self.produced);
+            self.told_produced = self.produced;
+        }
+        if self.up && consumed {
+            self.bell |= self.passes(layout::WAKE_CONSUMED, self.told_consumed, self.consumed);
+            self.told_consumed = self.consumed;
         }
         core::mem::take(&mut self.bell)
     }

@@ -28,15 +28,19 @@
 //!   }
 //! ```
 //! Either side may start anew at any time, see [`connection`].
-#![no_std]
+#![cfg_attr(not(any(test, feature = "fake")), no_std)]
 #![forbid(unsafe_code)]
 
 pub mod block;
 pub mod connection;
 pub mod console;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
 pub mod layout;
 pub mod memory;
 pub mod network;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "rt")]
 mod volatile;
 

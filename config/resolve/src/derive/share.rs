@@ -15,11 +15,13 @@ use parzelle_schema::file::EndAt;
 
 use super::Order;
 use crate::model::*;
+use crate::rules::share::Kind;
 use crate::rules::{Ctx, share};
 
-/// The port of an end: its own name, or the link's.
-fn port(end: &EndAt, link: &str) -> String {
-    end.end.port.clone().unwrap_or_else(|| link.to_owned())
+/// The port of an end.
+fn port(cx: &Ctx<'_>, kind: Kind, end: &EndAt, link: &str) -> String {
+    let all = share::ports(cx, kind, &end.end.partition);
+    all.into_iter().find(|(of, e, _)| *of == link && e.end == end.end).map_or_else(String::new, |(.., port)| port)
 }
 
 fn owner(cx: &Ctx<'_>, order: &Order, device: &str) -> Option<PartitionIndex> {
@@ -34,7 +36,7 @@ pub(super) fn disks(cx: &Ctx<'_>, order: &Order) -> Option<Vec<Disk>> {
         let mut clients = Vec::new();
         for (end, writable) in d.ends() {
             let partition = order.partition(&end.end.partition)?;
-            clients.push(DiskClient { partition, port: port(end, name), writable });
+            clients.push(DiskClient { partition, port: port(cx, Kind::Disk, end, name), writable });
         }
         clients.sort_by(|a, b| (a.partition, &a.port).cmp(&(b.partition, &b.port)));
         let content = d.content.good().map(|path| share::content(cx, &path.value.text));
@@ -81,7 +83,12 @@ pub(super) fn networks(cx: &Ctx<'_>, order: &Order) -> Option<Vec<Network>> {
         let mut members = Vec::new();
         for end in &n.members.good()?.value {
             let written = share::mac(n, end).map(|mac| Derived::written(mac.value));
-            members.push((order.partition(&end.end.partition)?, &end.end.partition, port(end, name), written));
+            members.push((
+                order.partition(&end.end.partition)?,
+                &end.end.partition,
+                port(cx, Kind::Network, end, name),
+                written,
+            ));
         }
         members.sort_by(|a, b| (a.0, &a.2).cmp(&(b.0, &b.2)));
         let mut taken: BTreeSet<Mac> = members.iter().filter_map(|m| Some(m.3.as_ref()?.value)).collect();

@@ -1,24 +1,24 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! Devices: PZ0701–PZ0705, PZ0708, PZ0710.
+//! Devices: PZ0701–PZ0705, PZ0708, PZ0710. Those on PCI buses are in `pci`.
 
 use parzelle_abi::x86_64::IO_PORTS_MAX;
-use parzelle_schema::diagnostic::Diagnostic;
+use parzelle_schema::diagnostic::{Diagnostic, Edit, Help};
 use parzelle_schema::file::{Device, Dma, Partition};
 use parzelle_schema::nearest::listed;
 use parzelle_schema::reader::Text;
 use parzelle_schema::source::{At, Place};
 
-use super::Ctx;
 use super::memory::PAGE;
+use super::{Ctx, pci};
 use crate::model::Arch;
 
 /// A device, its owner, and where that is said.
-struct Owned<'a> {
-    device: &'a Device,
-    owner: &'a Partition,
-    place: Place,
+pub(super) struct Owned<'a> {
+    pub(super) device: &'a Device,
+    pub(super) owner: &'a Partition,
+    pub(super) place: Place,
 }
 
 pub(super) fn check(cx: &mut Ctx<'_>) {
@@ -28,6 +28,7 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
     ports(cx, &owned);
     masters(cx, &owned);
     needless(cx, &owned);
+    pci::check(cx, &owned);
 }
 
 /// The device of a name: the description's own first.
@@ -62,20 +63,19 @@ fn owners<'a>(cx: &mut Ctx<'a>) -> Vec<Owned<'a>> {
                 continue;
             }
             if let Some((first, owner)) = given.iter().find(|(n, _)| n.value.text == named.value.text) {
-                cx.push(
-                    Diagnostic::error(
-                        "PZ0701",
-                        format!("`{}` is given to two partitions", named.value.text),
-                        named.place,
-                        format!("again, to `{}`", p.name.value),
-                    )
-                    .counter(first.place, format!("first given to `{}`", owner.name.value))
-                    .note(format!(
-                        "a device has one owner, which can share it: `{}` may be a client of `{}`",
-                        p.name.value, owner.name.value
-                    ))
-                    .help(format!("delete it here, and join the two by a link that `{}` serves", owner.name.value)),
-                );
+                let found = Diagnostic::error(
+                    "PZ0701",
+                    format!("`{}` is given to two partitions", named.value.text),
+                    named.place,
+                    format!("again, to `{}`", p.name.value),
+                )
+                .counter(first.place, format!("first given to `{}`", owner.name.value))
+                .note(format!(
+                    "a device has one owner, which can share it: `{}` may be a client of `{}`",
+                    p.name.value, owner.name.value
+                ));
+                let found = rather(cx, found, device, p, owner);
+                cx.push(found);
                 continue;
             }
             given.push((named, p));
@@ -83,6 +83,37 @@ fn owners<'a>(cx: &mut Ctx<'a>) -> Vec<Owned<'a>> {
         }
     }
     out
+}
+
+/// What the second owner of a device may have of it instead.
+fn rather(cx: &Ctx<'_>, found: Diagnostic, device: &Device, second: &Partition, owner: &Partition) -> Diagnostic {
+    let (name, class) = (&device.name.value, device.class.good().map_or("other", |c| c.value));
+    let (what, table) = match class {
+        "block" => {
+            ("disk", format!("[disk.{}-disk]\ndevice  = \"{name}\"\nsize    = \"64MiB\"\nwriters", second.name.value))
+        }
+        "net" => ("network", format!("[network.{}-net]\ndevice  = \"{name}\"\nmembers", second.name.value)),
+        _ => {
+            return found
+                .help(format!("delete it here, and join the two by a link that `{}` serves", owner.name.value));
+        }
+    };
+    let Some(list) = second.devices.good() else {
+        return found;
+    };
+    let left = list.value.iter().filter(|d| d.value.text != *name).map(|d| format!("\"{}\"", d.value.text));
+    let left = format!("[{}]", left.collect::<Vec<_>>().join(", "));
+    let file = second.table.head.file;
+    let end = cx.sources.text(file).len();
+    let mut found = found;
+    found.helps.push(Help {
+        text: format!("let `{}` have a {what} of its own, served by `{}`", second.name.value, owner.name.value),
+        edits: vec![
+            Edit { place: list.place, text: left },
+            Edit { place: Place::new(file, end..end), text: format!("\n{table} = [\"{}\"]\n", second.name.value) },
+        ],
+    });
+    found
 }
 
 /// PZ0702.

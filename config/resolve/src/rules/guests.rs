@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! Guests: PZ0008 for their memory, PZ0306, PZ0307, PZ1001, PZ1002, PZ1004.
+//! Guests: PZ0008 for their memory, PZ0306, PZ0307, PZ1001, PZ1002, PZ1003, PZ1004.
 //!
 //! What a kernel needs is in the header of its image (Linux: `Documentation/arch/arm64/booting`):
 //!
@@ -17,6 +17,7 @@ use parzelle_schema::source::{At, Place};
 use parzelle_schema::text::show_size;
 
 use super::programs::path_of;
+use super::share::{self, Kind, Link};
 use super::{Ctx, written_size};
 use crate::guest::{self, Obstacle};
 use crate::model::Arch;
@@ -57,6 +58,7 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
         command_line(cx, guest);
         let Some(path) = guest.kernel.good() else { continue };
         let Ok(bytes) = std::fs::read(path_of(cx.folder, &path.value.text, cx.arch, cx.board_name)) else { continue };
+        drivers(cx, p, guest, path, &bytes);
         match cx.arch {
             Arch::Aarch64 => image(cx, p, guest, path, &bytes),
             Arch::X86_64 => {
@@ -64,6 +66,40 @@ pub(super) fn check(cx: &mut Ctx<'_>) {
                 pool(cx, p, guest);
             }
         }
+    }
+}
+
+/// PZ1003 (warning). A driver that is built in names its parameters with the name of its module.
+fn drivers(cx: &mut Ctx<'_>, p: &Partition, guest: &Guest, path: &At<Text>, bytes: &[u8]) {
+    if guest.initrd.is_written() {
+        return;
+    }
+    let uses = |link: &Link<'_>| link.ends.iter().any(|e| e.end.partition == p.name.value);
+    let links: Vec<Link<'_>> = share::all(cx).into_iter().filter(uses).collect();
+    let kinds = [(Kind::Disk, &b"xen_blkfront."[..]), (Kind::Network, &b"xen_netfront."[..])];
+    let wanted: Vec<_> =
+        kinds.iter().filter_map(|(kind, word)| Some((links.iter().find(|l| l.kind == *kind)?, *word))).collect();
+    if wanted.is_empty() {
+        return;
+    }
+    let Ok(kernel) = guest::kernel(cx.arch, bytes.to_vec()) else {
+        return; // PZ1001
+    };
+    for (link, word) in wanted {
+        let title = String::from_utf8_lossy(word).trim_end_matches('.').to_owned();
+        if kernel.windows(word.len()).any(|window| window == word) {
+            continue;
+        }
+        cx.push(
+            Diagnostic::warning(
+                "PZ1003",
+                format!("the kernel of `{}` has no driver for `{}`", p.name.value, link.name),
+                link.table.head,
+                format!("used by `{}`", p.name.value),
+            )
+            .counter(path.place, format!("`{title}` is not built in, and there is no initrd"))
+            .help("`initrd = …`: as the distribution ships it, it has the driver as a module"),
+        );
     }
 }
 

@@ -169,6 +169,28 @@ fn metadata(cx: &mut Ctx<'_>) {
                 .fix("that size", stack.place, format!("\"{}\"", written_size(wants))),
             );
         }
+        let asked = metadata.as_ref().and_then(|m| m.metadata.dma_memory);
+        if let (None, Some(asked), Some(memory)) = (p.dma_memory.place(), asked, p.memory.good())
+            && asked > memory.value
+        {
+            cx.push(
+                Diagnostic::error(
+                    "PZ0309",
+                    format!("the devices of `{}` shall reach more than its memory", p.name.value),
+                    memory.place,
+                    show_size(memory.value),
+                )
+                .counter_if(
+                    p.krate.place(),
+                    format!("`dma-memory = \"{}\"` in this crate's metadata", written_size(asked)),
+                )
+                .fix(
+                    "a larger memory",
+                    memory.place,
+                    format!("\"{}\"", written_size(asked.saturating_mul(2))),
+                ),
+            );
+        }
         if let (Some(dma), Some(memory)) = (p.dma_memory.good(), p.memory.good())
             && dma.value > memory.value
         {

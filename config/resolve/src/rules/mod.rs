@@ -10,8 +10,8 @@
 //! | `memory` | PZ03xx |
 //! | `windows`, `overlaps`, `boundaries`, `places`, `promises`, `switching` | PZ04xx |
 //! | `links` | PZ06xx |
-//! | `devices` | PZ07xx |
-//! | `consoles` | PZ08xx |
+//! | `devices`, `pci` | PZ07xx |
+//! | `share`, `disks`, `networks`, `consoles` | PZ08xx |
 //! | `health`, `rights` | PZ09xx |
 //! | `guests` | PZ10xx |
 //!
@@ -21,6 +21,7 @@
 mod boundaries;
 mod consoles;
 mod devices;
+mod disks;
 mod elf;
 pub(crate) mod facts;
 mod guests;
@@ -28,7 +29,9 @@ mod health;
 mod links;
 mod memory;
 mod names;
+mod networks;
 mod overlaps;
+mod pci;
 mod places;
 mod programs;
 mod promises;
@@ -138,6 +141,9 @@ pub(crate) fn run(cx: &mut Ctx<'_>) {
     switching::check(cx);
     links::check(cx);
     devices::check(cx);
+    share::check(cx);
+    disks::check(cx);
+    networks::check(cx);
     consoles::check(cx);
     health::check(cx);
     rights::check(cx);

@@ -4,12 +4,13 @@
 //! Names: PZ0101–PZ0109. (PZ0106 and PZ0011 are found before, where boards are loaded.)
 
 use parzelle_schema::diagnostic::Diagnostic;
+use parzelle_schema::file::EndAt;
 use parzelle_schema::nearest::{listed, nearest};
 use parzelle_schema::reader::Text;
 use parzelle_schema::source::{At, Place};
 
-use super::Ctx;
 use super::facts::time_partition_name;
+use super::{Ctx, share};
 
 pub(super) fn check(cx: &mut Ctx<'_>) {
     reserved(cx);
@@ -198,7 +199,7 @@ fn devices(cx: &mut Ctx<'_>) {
     for p in &d.partitions {
         used.extend(p.devices.good().into_iter().flat_map(|l| &l.value));
     }
-    used.extend(d.consoles.iter().filter_map(|c| c.device.good()));
+    used.extend(share::all(cx).into_iter().filter_map(|link| link.device));
     for device in used {
         let name = device.value.text.as_str();
         let names: Vec<&str> = d.devices.iter().chain(&cx.board.devices).map(|d| d.name.value.as_str()).collect();
@@ -226,7 +227,7 @@ fn devices(cx: &mut Ctx<'_>) {
 fn ports(cx: &mut Ctx<'_>) {
     let d = cx.d;
     let mut seen: Vec<(String, String, Place)> = Vec::new();
-    let mut ends: Vec<(&str, &parzelle_schema::file::EndAt)> = Vec::new();
+    let mut ends: Vec<(&str, &EndAt)> = Vec::new();
     for c in &d.channels {
         ends.extend(c.from.good().into_iter().map(|e| (c.name.value.as_str(), &e.value)));
         ends.extend(c.to.good().into_iter().flat_map(|l| &l.value).map(|e| (c.name.value.as_str(), e)));
@@ -235,6 +236,12 @@ fn ports(cx: &mut Ctx<'_>) {
         for list in [&s.writers, &s.readers] {
             ends.extend(list.good().into_iter().flat_map(|l| &l.value).map(|e| (s.name.value.as_str(), e)));
         }
+    }
+    for link in share::all(cx).into_iter().filter(|link| link.kind != share::Kind::Console) {
+        let guest = |end: &&EndAt| cx.partition(&end.end.partition).is_some_and(|(_, p)| p.guest.is_some());
+        // A guest's port without a name gets a free one.
+        let named = link.ends.into_iter().filter(|end| end.end.port.is_some() || !guest(end));
+        ends.extend(named.filter(|end| end.end.partition != "*").map(|end| (link.name, end)));
     }
     let mut links: Vec<&str> = Vec::new();
     for (link, end) in ends {

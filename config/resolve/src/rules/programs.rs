@@ -145,7 +145,7 @@ pub(crate) fn path_of(folder: &Path, text: &str, arch: Arch, board: &str) -> Pat
 }
 
 /// PZ0201; the path if the file is there.
-fn exists(cx: &mut Ctx<'_>, path: &At<Text>) -> Option<PathBuf> {
+pub(super) fn exists(cx: &mut Ctx<'_>, path: &At<Text>) -> Option<PathBuf> {
     let file = path_of(cx.folder, &path.value.text, cx.arch, cx.board_name);
     if file.is_file() {
         return Some(file);

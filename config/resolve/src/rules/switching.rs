@@ -6,8 +6,8 @@
 use parzelle_schema::diagnostic::Diagnostic;
 use parzelle_schema::source::Place;
 
-use super::Ctx;
 use super::facts::time_partition_name;
+use super::{Ctx, share};
 
 pub(super) fn check(cx: &mut Ctx<'_>) {
     way_out(cx);
@@ -53,46 +53,38 @@ fn way_out(cx: &mut Ctx<'_>) {
     cx.out.extend(found);
 }
 
-/// PZ0417 (warning): a client of a console goes before its driver, both in time partition 0.
+/// PZ0417 (warning): a client goes before its driver, both in time partition 0.
 fn behind_clients(cx: &mut Ctx<'_>) {
-    let d = cx.d;
-    let mut found = Vec::new();
-    for console in &d.consoles {
-        let Some(device) = console.device.good() else {
-            continue;
-        };
-        let owns = |p: &parzelle_schema::file::Partition| {
-            p.devices.good().is_some_and(|l| l.value.iter().any(|x| x.value.text == device.value.text))
-        };
-        let Some((s, server)) = d.partitions.iter().enumerate().find(|(_, p)| owns(p)) else {
+    let mut found: Vec<Diagnostic> = Vec::new();
+    for link in share::all(cx) {
+        let Some((s, server)) = link.server(cx) else {
             continue;
         };
         let zero = |at: usize| cx.facts.time_partition.get(at).is_some_and(Option::is_none);
         let own = server.priority.good().map_or(100, |p| p.value);
-        for end in console.members.good().into_iter().flat_map(|l| &l.value) {
-            for (at, client) in d.partitions.iter().enumerate() {
-                let member = end.end.partition == "*" || end.end.partition == client.name.value;
-                let Some(priority) = client.priority.good().filter(|p| p.value > own) else {
-                    continue;
-                };
-                if !member || at == s || !zero(at) || !zero(s) || client.limit.is_written() {
-                    continue;
-                }
-                found.push(
-                    Diagnostic::warning(
-                        "PZ0417",
-                        format!("`{}` goes before `{}`, which serves it", client.name.value, server.name.value),
-                        priority.place,
-                        "as long as it runs, its driver does not",
-                    )
-                    .counter(console.table.head, "the link between them")
-                    .fix(
-                        format!("at most the priority of `{}`", server.name.value),
-                        priority.place,
-                        own.to_string(),
-                    ),
-                );
+        for (at, client) in link.clients(cx) {
+            let Some(priority) = client.priority.good().filter(|p| p.value > own) else {
+                continue;
+            };
+            // Two links between the same two are one slip.
+            let said = found.iter().any(|d| d.primary.as_ref().is_some_and(|p| p.place == priority.place));
+            if !zero(at) || !zero(s) || client.limit.is_written() || said {
+                continue;
             }
+            found.push(
+                Diagnostic::warning(
+                    "PZ0417",
+                    format!("`{}` goes before `{}`, which serves it", client.name.value, server.name.value),
+                    priority.place,
+                    "as long as it runs, its driver does not",
+                )
+                .counter(link.table.head, "the link between them")
+                .fix(
+                    format!("at most the priority of `{}`", server.name.value),
+                    priority.place,
+                    own.to_string(),
+                ),
+            );
         }
     }
     cx.out.extend(found);

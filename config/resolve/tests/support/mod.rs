@@ -21,10 +21,17 @@ pub(crate) fn environment() -> Environment {
         features: vec!["fast".to_owned()],
         metadata: Metadata::default(),
     };
-    let names = ["control", "hello", "console", "monitor", "crasher", "reporter", "shim-aarch64", "shim-x86_64"];
+    let names = ["control", "hello", "monitor", "crasher", "reporter", "shim-aarch64", "shim-x86_64"];
     let mut packages: Vec<Package> = names.map(package).to_vec();
     packages
         .push(Package { metadata: Metadata { stack: Some(16 << 10), ..Metadata::default() }, ..package("display") });
+    let serving = |name: &str, kind: &str, dma| Package {
+        metadata: Metadata { serves: vec![kind.to_owned()], dma_memory: dma, ..Metadata::default() },
+        ..package(name)
+    };
+    packages.push(serving("console", "console", None));
+    packages.push(serving("block", "block", Some(64 << 10)));
+    packages.push(serving("net", "net", Some(128 << 10)));
     packages.push(Package { bins: Vec::new(), ..package("library") });
     let wrong = vec![("stack".to_owned(), "wants a size such as \"64KiB\"")];
     packages.push(Package { metadata: Metadata { wrong, ..Metadata::default() }, ..package("careless") });
