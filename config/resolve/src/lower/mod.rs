@@ -29,6 +29,7 @@ mod measure;
 mod names;
 mod native;
 mod payload;
+mod pci;
 mod program;
 mod prove;
 mod report;

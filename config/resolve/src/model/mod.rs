@@ -30,7 +30,9 @@ mod link;
 mod partition;
 mod time;
 
-pub use board::{Arch, Board, Bus, Device, Dma, IntervalSet, Msix, OptionValue, Pci, PciAddress, PciId, Region, Run};
+pub use board::{
+    Arch, Board, Bus, Device, Dma, IntervalSet, Msix, OptionValue, Pci, PciAddress, PciId, Quiesce, Region, Run,
+};
 pub use link::{
     Console, Disk, DiskClient, DiskPlace, Doorbell, Mac, Network, NetworkMember, Port, Queuing, Sampling, Shared,
     SharedPort,

@@ -24,6 +24,7 @@ fn sharing(arch: Arch, dma: Dma) -> System {
         ports: Vec::new(),
         interrupts: Vec::new(),
         edge: false,
+        quiesce: None,
         dma,
         owner: Some(PartitionIndex(0)),
         kernel: false,
@@ -58,18 +59,18 @@ fn sharing(arch: Arch, dma: Dma) -> System {
 }
 
 /// The information pages of a partition, out of the payload.
-fn pages<'a>(lowered: &'a Lowered, plan: &Plan<'_>, index: usize) -> &'a [u8] {
+pub(super) fn pages<'a>(lowered: &'a Lowered, plan: &Plan<'_>, index: usize) -> &'a [u8] {
     let payload = plan.system.image + plan.system.image_bytes - lowered.payload.len() as u64;
     let region = regions(plan, index).into_iter().find(|region| region.name.as_str() == "info").unwrap();
     &lowered.payload[(region.physical - payload) as usize..][..region.bytes as usize]
 }
 
-fn table<T: FromBytes + Copy>(pages: &[u8], at: u32, count: u32) -> Vec<T> {
+pub(super) fn table<T: FromBytes + Copy>(pages: &[u8], at: u32, count: u32) -> Vec<T> {
     let one = |n: usize| T::read_from_prefix(&pages[at as usize + n * size_of::<T>()..]).unwrap().0;
     (0..count as usize).map(one).collect()
 }
 
-fn header(pages: &[u8]) -> InfoHeader {
+pub(super) fn header(pages: &[u8]) -> InfoHeader {
     InfoHeader::read_from_prefix(pages).unwrap().0
 }
 
