@@ -16,6 +16,9 @@ pub struct Volatile {
     bytes: u64,
 }
 
+/// Bytes that are copied without a look at how many are left.
+const BLOCK: usize = 64;
+
 /// Declares a load and a store of one width.
 macro_rules! access {
     ($load:ident, $store:ident, $type:ty, $width:literal) => {
@@ -86,37 +89,77 @@ impl Volatile {
     access!(load_u64, store_u64, u64, "64 bits");
 
     /// Copies out what begins at `offset`; `None` if that is not all within.
+    ///
+    /// By aligned words of 64 bits, and single bytes before and behind them; the words in blocks, so
+    /// that each costs a load and a store and little else.
     pub fn read(&self, offset: u64, into: &mut [u8]) -> Option<()> {
         let part = self.part(offset, into.len() as u64)?;
-        let mut at = 0;
-        while at < into.len() {
-            let word = into.get_mut(at..at + 8).zip(part.load_u64(at as u64));
-            if let Some((bytes, word)) = word {
-                bytes.copy_from_slice(&word.to_ne_bytes());
+        let (head, rest) = into.split_at_mut(into.len().min(part.before_word()));
+        let (blocks, rest) = rest.as_chunks_mut::<BLOCK>();
+        let (words, tail) = rest.as_chunks_mut::<8>();
+        let mut at = part.address as usize;
+        for byte in head {
+            // SAFETY: within `part`, which is mapped: all that is left of `into` lies in it.
+            *byte = unsafe { (at as *const u8).read_volatile() };
+            at += 1;
+        }
+        for block in blocks {
+            for word in block.as_chunks_mut::<8>().0 {
+                // SAFETY: as above, and aligned: `head` goes up to a word.
+                *word = unsafe { (at as *const u64).read_volatile() }.to_ne_bytes();
                 at += 8;
-            } else {
-                *into.get_mut(at)? = part.load_u8(at as u64)?;
-                at += 1;
             }
+        }
+        for word in words {
+            // SAFETY: as above.
+            *word = unsafe { (at as *const u64).read_volatile() }.to_ne_bytes();
+            at += 8;
+        }
+        for byte in tail {
+            // SAFETY: as above; a byte is always aligned.
+            *byte = unsafe { (at as *const u8).read_volatile() };
+            at += 1;
         }
         Some(())
     }
 
-    /// Copies in, from `offset` on; `None` if that is not all within.
+    /// Copies in, from `offset` on; `None` if that is not all within. In such words as
+    /// [`Self::read`].
     pub fn write(&self, offset: u64, from: &[u8]) -> Option<()> {
         let part = self.part(offset, from.len() as u64)?;
-        let mut at = 0;
-        while at < from.len() {
-            let word = from.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
-            let stored = word.and_then(|word| part.store_u64(at as u64, u64::from_ne_bytes(word)));
-            if stored.is_some() {
+        let (head, rest) = from.split_at(from.len().min(part.before_word()));
+        let (blocks, rest) = rest.as_chunks::<BLOCK>();
+        let (words, tail) = rest.as_chunks::<8>();
+        let mut at = part.address as usize;
+        for byte in head {
+            // SAFETY: within `part`, which is mapped: all that is left of `from` lies in it. (If it is
+            // mapped read-only: a memory violation, as with single stores.)
+            unsafe { (at as *mut u8).write_volatile(*byte) };
+            at += 1;
+        }
+        for block in blocks {
+            for word in block.as_chunks::<8>().0 {
+                // SAFETY: as above, and aligned: `head` goes up to a word.
+                unsafe { (at as *mut u64).write_volatile(u64::from_ne_bytes(*word)) };
                 at += 8;
-            } else {
-                part.store_u8(at as u64, *from.get(at)?)?;
-                at += 1;
             }
         }
+        for word in words {
+            // SAFETY: as above.
+            unsafe { (at as *mut u64).write_volatile(u64::from_ne_bytes(*word)) };
+            at += 8;
+        }
+        for byte in tail {
+            // SAFETY: as above; a byte is always aligned.
+            unsafe { (at as *mut u8).write_volatile(*byte) };
+            at += 1;
+        }
         Some(())
+    }
+
+    /// Bytes before the first aligned word.
+    fn before_word(&self) -> usize {
+        (self.address.wrapping_neg() % 8) as usize
     }
 }
 
