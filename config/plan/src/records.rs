@@ -62,7 +62,8 @@ pub const LINE_EDGE: u32 = 1;
 
 /// [`AccessRecord::what`]: write `value` to a register.
 pub const ACCESS_WRITE: u32 = 0;
-/// [`AccessRecord::what`]: read a register of four bytes; it is refused if that isn't `value`.
+/// [`AccessRecord::what`]: read a register of four bytes; refuse what isn't the lower half of `value`,
+/// but for the bits that are set in the upper half.
 pub const ACCESS_EXPECT: u32 = 1;
 /// [`AccessRecord::what`]: shut (`value` 0) or open (1) what the device with requester id `address`
 /// has behind the IOMMU.

@@ -43,8 +43,8 @@ pub struct Metadata {
     pub wrong: Vec<(String, &'static str)>,
 }
 
-/// What programs serve: a class of devices, and what is described to be shared of it.
-pub const SERVED: [&str; 3] = ["block", "net", "console"];
+/// What programs serve: disks, networks, consoles.
+pub const SERVED: [&str; 3] = ["block", "network", "console"];
 
 impl Metadata {
     /// Reads the table; without one, nothing is said.
@@ -68,7 +68,7 @@ impl Metadata {
                     it.serves = words.filter_map(|word| word.as_str().map(str::to_owned)).collect();
                     let known = it.serves.iter().all(|word| SERVED.contains(&word.as_str()));
                     if !known || value.as_array().is_none_or(|all| all.len() != it.serves.len()) {
-                        it.wrong.push((key.clone(), "wants a list of `block`, `net` and `console`"));
+                        it.wrong.push((key.clone(), "wants a list of `block`, `network` and `console`"));
                     }
                     continue;
                 }

@@ -144,7 +144,7 @@ kind! {
 kind! {
     /// `[device.NAME]`.
     DEVICE "device" "[device.NAME]" {
-        "class" "\"other\"" "pci" "\"00:05.0\"" "id" "\"1234:11e8\"" "bars" "{}" "msix" "{}"
+        "class" "\"other\"" "pci" "\"00:05.0\"" "id" "\"1234:11e8\"" "bars" "{}" "msix" "{}" "quiesce" "{}"
         "registers" "[\"0x0900_0000+4KiB\"]" "ports" "[\"0x3f8+8\"]" "interrupts" "[33]" "trigger" "\"level\""
         "dma" "\"none\"" "qemu" "\"edu\"" "kernel" "true"
     }
@@ -156,8 +156,12 @@ kind! {
     }
 }
 kind! {
+    /// `device.NAME.quiesce`.
+    QUIESCE "silencing write" "device.NAME.quiesce" { "bar" "4" "at" "0x14" "width" "1" "value" "0" }
+}
+kind! {
     /// `device.NAME.msix`.
-    MSIX "table of message interrupts" "device.NAME.msix" { "bar" "1" "table" "0" "vectors" "2" }
+    MSIX "table of message interrupts" "device.NAME.msix" { "capability" "0x98" "bar" "1" "table" "0" "vectors" "2" }
 }
 kind! {
     /// `[health.NAME]`.

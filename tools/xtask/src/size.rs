@@ -24,7 +24,15 @@ const COMMON: [&str; 5] = ["kernel/abi", "kernel/core", "kernel/paging", "config
 /// The page-table service of guests whose kernel runs in user mode, what wires it to the processor, its interface,
 /// and the check of what the plan gives it: rooms of their own, which only such guests use.
 const SERVICE: [&str; 4] =
-    ["kernel/tables", "kernel/arch/x86_64/src/guest", "kernel/abi/src/x86_64/", "kernel/core/src/check/"];
+    ["kernel/tables", "kernel/arch/x86_64/src/guest", "kernel/abi/src/x86_64/", "kernel/core/src/check/pool"];
+
+/// The IOMMU, its tables, and the check of what the plan says of devices: a room of its own, which only boards with
+/// one use.
+const IOMMU: [&str; 3] =
+    ["kernel/arch/x86_64/src/iommu", "kernel/paging/src/format/second_level", "kernel/core/src/check/devices"];
+
+/// What no kernel reads: the pages in which the tool tells partitions about themselves.
+const NOT_THE_KERNELS: &str = "kernel/abi/src/info.rs";
 
 /// What is in these rooms for one board only, and so in no other's image.
 fn is_for_another(file: &Path, board: Board) -> bool {
@@ -73,12 +81,19 @@ pub(crate) fn lines(house: &House) -> Result<bool> {
     add("bsp", &|board| format!("bsp/{}", board.name()))?;
     let sums = totals.iter().map(|&total| thousands(total as i64));
     table.row([format!("all (limit {})", thousands(LIMIT as i64))].into_iter().chain(sums).collect());
-    let service: usize =
-        SERVICE.iter().map(|room| count(&house.path(room), Board::QemuQ35X86_64)).sum::<Result<_>>()?;
-    let title = format!("beside these, for guests in user mode: {}", SERVICE.join(", "));
-    table.row(vec![title, "0".to_owned(), thousands(service as i64)]);
+    for (what, rooms) in [("guests in user mode", SERVICE.as_slice()), ("devices behind an IOMMU", &IOMMU)] {
+        let lines: usize = rooms.iter().map(|room| room_lines(house, room)).sum::<Result<_>>()?;
+        let title = format!("beside these, for {what}: {}", rooms.join(", "));
+        table.row(vec![title, "0".to_owned(), thousands(lines as i64)]);
+    }
     println!("{}", table.set());
     Ok(totals.iter().all(|&total| total <= LIMIT))
+}
+
+/// Counts the code lines of a room on x86-64: a directory, or the file of that name.
+fn room_lines(house: &House, room: &str) -> Result<usize> {
+    let file = house.path(format!("{room}.rs"));
+    if file.is_file() { Ok(source::code_lines(&read(&file)?)) } else { count(&house.path(room), Board::QemuQ35X86_64) }
 }
 
 /// Counts the code lines below a directory that are in a board's image, 0 if it isn't there.
@@ -86,7 +101,8 @@ fn count(directory: &Path, board: Board) -> Result<usize> {
     let mut texts = Vec::new();
     let mut excluded = Vec::new();
     for file in files(directory)? {
-        let elsewhere = SERVICE.iter().any(|room| below(&file, room) && !below(directory, room));
+        let apart = SERVICE.iter().chain(&IOMMU).chain([&NOT_THE_KERNELS]);
+        let elsewhere = apart.into_iter().any(|room| below(&file, room) && !below(directory, room));
         if is_trusted(file.strip_prefix(directory).unwrap_or(&file)) && !is_for_another(&file, board) && !elsewhere {
             let text = read(&file)?;
             for module in source::test_modules(&text) {

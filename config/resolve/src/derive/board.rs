@@ -113,6 +113,7 @@ fn device(d: &Written) -> Device {
         ports: d.ports.iter().map(region).collect(),
         interrupts: d.interrupts.iter().filter_map(|i| u32::try_from(i.value).ok()).collect(),
         edge: d.edge,
+        quiesce: d.quiesce,
         dma: match d.dma.value {
             parzelle_schema::file::Dma::None => Dma::None,
             parzelle_schema::file::Dma::Iommu => Dma::Iommu,

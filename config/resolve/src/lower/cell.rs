@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use parzelle_abi::PAGE;
 use parzelle_abi::event;
 use parzelle_abi::info::{LinkInfo, LoadSegment, ObjectInfo, ObjectKind, layout};
-use parzelle_plan::{DMA, PortRecord, SPACE_GUEST, SPACE_HOST};
+use parzelle_plan::{AccessRecord, DMA, PortRecord, SPACE_GUEST, SPACE_HOST, SetupRecord};
 
 use super::blocks::{BlockId, LARGE};
 use super::names::name;
@@ -72,11 +72,14 @@ pub(crate) struct Bell {
 }
 
 /// An interrupt line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) line: u32,
     pub(crate) event: u32,
     pub(crate) edge: bool,
+    /// Of a message: the physical address of its entry, and the requester id of its device.
+    pub(crate) entry: u64,
+    pub(crate) source: u32,
 }
 
 /// A partition in the making.
@@ -91,6 +94,14 @@ pub(crate) struct Cell {
     pub(crate) ports: Vec<PortRecord>,
     pub(crate) bells: Vec<Bell>,
     pub(crate) lines: Vec<Line>,
+    /// What boot does to its devices.
+    pub(crate) setups: Vec<SetupRecord>,
+    /// What silences them.
+    pub(crate) quiesces: Vec<AccessRecord>,
+    /// Those behind the IOMMU, by requester id.
+    pub(crate) streams: Vec<u32>,
+    /// Pages of their registers that the kernel writes to.
+    pub(crate) kernel_pages: BTreeSet<u64>,
     pub(crate) peers: BTreeSet<u32>,
     /// What is added to the addresses of [`layout`].
     pub(crate) base: u64,
@@ -123,6 +134,10 @@ impl Cell {
             ports: Vec::new(),
             bells: Vec::new(),
             lines: Vec::new(),
+            setups: Vec::new(),
+            quiesces: Vec::new(),
+            streams: Vec::new(),
+            kernel_pages: BTreeSet::new(),
             peers: BTreeSet::new(),
             base,
             tables: None,

@@ -1,20 +1,47 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! Devices: registers, I/O ports and interrupt lines of their owners.
+//! Devices: registers, I/O ports and interrupt lines of their owners, and what silences them.
+
+use std::collections::BTreeMap;
 
 use parzelle_abi::PAGE;
 use parzelle_abi::info::ObjectKind;
-use parzelle_plan::{DEVICE, READ, WRITE};
+use parzelle_plan::{ACCESS_WRITE, AccessRecord, DEVICE, READ, WRITE};
 
 use super::cell::{Backing, Cell, Line, object};
-use crate::model::{Device, System};
+use super::pci;
+use crate::model::{Arch, Device, System};
+
+/// The number of the first line that is a message: behind those of the interrupt controller.
+const MESSAGES: u32 = 64;
+
+/// What is given out while devices get their places.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// By number of the bus: where the next base address register may point.
+    pub(super) next: BTreeMap<u8, u64>,
+    /// The next line that is a message.
+    pub(super) message: u32,
+}
 
 /// Gives each partition its devices.
 pub(crate) fn devices(system: &System, cells: &mut [Cell]) {
+    let board = &system.board;
+    let next = board.buses.iter().map(|bus| (bus.number, bus.memory.start)).collect();
+    let mut places = Places { next, message: MESSAGES };
     for (cell, partition) in cells.iter_mut().zip(&system.partitions) {
-        for device in partition.devices.iter().filter_map(|index| system.board.devices.get(index.0)) {
+        for device in partition.devices.iter().filter_map(|index| board.devices.get(index.0)) {
             add(cell, device);
+            let pci = device.pci.as_ref();
+            let bus = pci.and_then(|pci| board.buses.iter().find(|bus| bus.number == pci.address.bus));
+            match pci.zip(bus) {
+                // Configuration space in memory and messages as lines are x86-64's, so far.
+                Some((pci, bus)) if board.arch == Arch::X86_64 => {
+                    pci::add(cell, device, pci, bus, board.iommu.is_some(), &mut places);
+                }
+                _ => silence(cell, device),
+            }
         }
     }
 }
@@ -41,7 +68,18 @@ fn add(cell: &mut Cell, device: &Device) {
         info.number = cell.lines.len() as u32;
         info.event = cell.event();
         info.extra = u64::from(line);
-        cell.lines.push(Line { line, event: info.event, edge: device.edge });
+        cell.lines.push(Line { line, event: info.event, edge: device.edge, ..Line::default() });
         cell.object(info);
+    }
+}
+
+/// A device that is no PCI function is silenced by one write, if the board says which.
+fn silence(cell: &mut Cell, device: &Device) {
+    let write = device.quiesce.filter(|quiesce| quiesce.bar.is_none()).zip(device.registers.first());
+    if let Some((quiesce, registers)) = write {
+        let address = registers.start + quiesce.at;
+        cell.kernel_pages.insert(address / PAGE * PAGE);
+        let (value, width) = (quiesce.value, quiesce.width);
+        cell.quiesces.push(AccessRecord { address, value, width, what: ACCESS_WRITE });
     }
 }

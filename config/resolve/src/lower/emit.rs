@@ -22,7 +22,7 @@ const LATE_TOLERANCE: u64 = parzelle_abi::MASKED_PATH_MAX as u64 + 400;
 struct Writer<'a> {
     system: &'a System,
     draft: &'a Draft,
-    places: Places,
+    places: &'a Places,
     plan: PlanBuilder,
 }
 
@@ -35,7 +35,8 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    fn block(&self, id: BlockId) -> u64 {
+    /// Where a block lies.
+    pub(crate) fn block(&self, id: BlockId) -> u64 {
         self.placed.get(id.0).copied().unwrap_or(0)
     }
 
@@ -64,7 +65,7 @@ pub(crate) fn place(system: &System, draft: &Draft, kernel: Kernel, sizes: &Size
 }
 
 /// Writes the records.
-pub(crate) fn emit(system: &System, draft: &Draft, kernel: Kernel, places: Places) -> PlanBuilder {
+pub(crate) fn emit(system: &System, draft: &Draft, kernel: Kernel, places: &Places) -> PlanBuilder {
     let image_end = places.image_end;
     let mut writer = Writer { system, draft, places, plan: PlanBuilder::default() };
     writer.system(kernel, image_end);
@@ -114,6 +115,10 @@ impl Writer<'_> {
             // Intel SDM volume 3, §11.4.1; ICH9 datasheet, §13.5.
             (Arch::X86_64, _) => (registers("local-apic", 0xfee0_0000), registers("io-apic", 0xfec0_0000)),
         };
+        // The kernel drives this kind only.
+        let iommu = board.devices.iter().find(|device| device.kernel && device.name == "iommu");
+        let iommu =
+            iommu.filter(|_| board.iommu.as_deref() == Some("vt-d")).and_then(|device| device.registers.first());
         let (arena, tables) = (self.draft.arena, self.draft.tables);
         self.plan.system = SystemRecord {
             name: name(&self.system.name.value),
@@ -133,7 +138,7 @@ impl Writer<'_> {
             irqchip_cpu: cpu,
             irqchip_hyp: if version == 2 { registers("hypervisor", 0) } else { 0 },
             irqchip_vcpu: if version == 2 { registers("virtual-cpu", 0) } else { 0 },
-            iommu: 0,
+            iommu: iommu.map_or(0, |region| region.start),
             console: console.map_or(0, |region| region.start),
             module_health: self.system.module_health.0 as u32,
             ..SystemRecord::default()
@@ -216,7 +221,9 @@ impl Writer<'_> {
             vcpu: hears,
             event: line.event,
             flags: if line.edge { LINE_EDGE } else { 0 },
-            ..LineRecord::default()
+            entry: line.entry,
+            source: line.source,
+            reserved: 0,
         });
         let numbers = order.of.get(index).cloned().unwrap_or_default();
         let plan = &mut self.plan;
@@ -229,6 +236,8 @@ impl Writer<'_> {
             lines: put(&mut plan.lines, lines),
             rights: put(&mut plan.rights, rights::records(&partition.may)),
             peers: put(&mut plan.peers, cell.peers.iter().copied()),
+            quiesces: put(&mut plan.quiesces, cell.quiesces.iter().copied()),
+            streams: put(&mut plan.streams, cell.streams.iter().copied()),
             io_ports: put(&mut plan.io_ports, io_ports(self.system, partition)),
             health: partition.health.value.0 as u32,
             start_next: next.map_or(NONE, |next| next.0 as u32),
@@ -240,6 +249,7 @@ impl Writer<'_> {
             ..PartitionRecord::default()
         };
         plan.partitions.push(record);
+        plan.setups.extend(&cell.setups);
     }
 
     fn channels(&mut self) {
@@ -333,6 +343,8 @@ impl Writer<'_> {
                 ranges.extend(parts.map(|m| (index as u32, self.physical(m.backing), m.bytes, READ)));
             }
         }
+        let pages = self.draft.cells.iter().flat_map(|cell| &cell.kernel_pages);
+        ranges.extend(pages.map(|&page| (NONE, page, PAGE, READ | WRITE | DEVICE)));
         for (block, partitions) in users {
             let (start, bytes) = (self.block(block), self.bytes(block));
             if bytes == 0 {

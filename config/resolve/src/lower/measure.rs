@@ -8,7 +8,8 @@ use parzelle_abi::PAGE;
 use parzelle_core::Refusal;
 use parzelle_core::machine::fake::Heap;
 use parzelle_paging::{
-    Access, Counting, El2, Format, GuestStage2, LongMode, MapError, Mapping, Memory, Pa, Stage2, Tables, map,
+    Access, Counting, El2, Format, GuestStage2, LongMode, MapError, Mapping, Memory, Pa, SecondLevel, Stage2, Tables,
+    map,
 };
 use parzelle_plan::*;
 use zerocopy::IntoBytes;
@@ -42,8 +43,9 @@ pub(crate) enum Obstacle {
     Bug(String),
 }
 
-/// Tables that are given beside what was counted: for registers that an architecture maps at boot.
-const SPARE_TABLES: u64 = 16;
+/// Tables that are given beside what was counted: for registers that an architecture maps at boot,
+/// and what an IOMMU has besides what devices reach.
+const SPARE_TABLES: u64 = 24;
 
 /// Boots a plan on the host.
 pub(crate) fn measure(plan: &[u8]) -> Result<Measured, Obstacle> {
@@ -56,7 +58,7 @@ pub(crate) fn measure(plan: &[u8]) -> Result<Measured, Obstacle> {
         Plan::read(Box::leak(words.into_boxed_slice()).as_bytes()).map_err(|error| Obstacle::Bug(error.to_string()))?;
     let mut heap = Heap::default();
     parzelle_core::boot(plan, &mut heap).map_err(Obstacle::Refused)?;
-    super::prove::prove(&plan).map_err(Obstacle::Bug)?;
+    super::prove::fence(&plan).map_err(Obstacle::Bug)?;
     let tables = tables(&plan).map_err(Obstacle::Bug)?;
     let machine = CORE_BYTES * plan.cores().len() as u64
         + VCPU_BYTES * plan.vcpus().len() as u64
@@ -106,6 +108,10 @@ fn tables(plan: &Plan<'_>) -> Result<u64, String> {
             let maps = plan.kernel_maps().get(partition.kernel_maps.range()).unwrap_or(&[]);
             let private = maps.iter().map(|m| mapping(PRIVATE + m.address, m.address, m.bytes, m.access, false));
             count += needed::<LongMode>(space(SPACE_HOST).chain(private)).map_err(say)?;
+            let reached = regions.iter().filter(|region| region.access & DMA != 0);
+            let reached = reached.map(|r| mapping(r.physical, r.physical, r.bytes, r.access & !DMA, true));
+            let buses = u64::from(partition.streams.count);
+            count += buses + needed::<SecondLevel>(reached).map_err(say)?;
         }
     }
     let common = if plan.system.arch == ARCH_AARCH64 {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::{DeviceIndex, PartitionIndex, Place};
 
-pub use parzelle_schema::file::Msix;
+pub use parzelle_schema::file::{Msix, Quiesce};
 pub use parzelle_schema::text::{PciAddress, PciId};
 
 /// An instruction set.
@@ -166,6 +166,8 @@ pub struct Device {
     pub interrupts: Vec<u32>,
     /// Its lines signal by edges (else by level).
     pub edge: bool,
+    /// What silences it.
+    pub quiesce: Option<Quiesce>,
     /// Whether it reaches memory by itself.
     pub dma: Dma,
     /// The partition that owns it.

@@ -30,7 +30,9 @@ mod link;
 mod partition;
 mod time;
 
-pub use board::{Arch, Board, Bus, Device, Dma, IntervalSet, Msix, OptionValue, Pci, PciAddress, PciId, Region, Run};
+pub use board::{
+    Arch, Board, Bus, Device, Dma, IntervalSet, Msix, OptionValue, Pci, PciAddress, PciId, Quiesce, Region, Run,
+};
 pub use link::{
     Console, Disk, DiskClient, DiskPlace, Doorbell, Mac, Network, NetworkMember, Port, Queuing, Sampling, Shared,
     SharedPort,
@@ -163,6 +165,17 @@ impl System {
     /// The partition at an index; `None` only for an index of another system.
     pub fn partition(&self, index: PartitionIndex) -> Option<&Partition> {
         self.partitions.get(index.0)
+    }
+
+    /// The devices by which a trusted partition could reach all memory.
+    pub fn unfenced<'a>(&'a self, partition: &'a Partition) -> impl Iterator<Item = &'a Device> {
+        let direct = |device: &&Device| match device.dma {
+            Dma::Direct => true,
+            Dma::Iommu => self.board.iommu.is_none(),
+            Dma::None => false,
+        };
+        let devices = partition.devices.iter().filter_map(|index| self.board.devices.get(index.0));
+        devices.filter(direct).filter(|_| partition.dma_trusted)
     }
 
     /// The index of the partition that is called `name`.

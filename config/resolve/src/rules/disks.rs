@@ -189,7 +189,8 @@ fn root(cx: &mut Ctx<'_>, p: &Partition) {
     };
     // Linux takes the last one.
     let words = line.value.text.split_ascii_whitespace();
-    let Some(root) = words.filter_map(|word| word.strip_prefix("root=/dev/")).last() else {
+    let root = words.rev().find_map(|word| word.strip_prefix("root="));
+    let Some(root) = root.and_then(|root| root.strip_prefix("/dev/")) else {
         return;
     };
     let elsewhere = ["ram", "nfs", "mapper/", "disk/", "md", "loop"];

@@ -142,7 +142,7 @@ fn driver(cx: &mut Ctx<'_>, network: &Network) {
     }
     let serves = |at: usize| {
         let package = cx.facts.packages.get(at).and_then(Option::as_ref);
-        package.is_some_and(|p| p.metadata.serves.iter().any(|served| served == "net"))
+        package.is_some_and(|p| p.metadata.serves.iter().any(|served| served == "network"))
     };
     let all = cx.d.partitions.iter().enumerate();
     let could: Vec<_> = all.filter(|(at, _)| serves(*at)).map(|(_, p)| p).collect();

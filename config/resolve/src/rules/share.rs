@@ -36,6 +36,15 @@ impl Kind {
     pub(crate) fn served(self) -> &'static str {
         match self {
             Kind::Disk => "block",
+            Kind::Network => "network",
+            Kind::Console => "console",
+        }
+    }
+
+    /// The crate that comes with Parzelle and serves it.
+    fn krate(self) -> &'static str {
+        match self {
+            Kind::Disk => "block",
             Kind::Network => "net",
             Kind::Console => "console",
         }
@@ -256,7 +265,7 @@ fn served(cx: &mut Ctx<'_>, link: &Link<'_>) {
         cx.push(
             Diagnostic::error("PZ0802", title, place, wants)
                 .counter(guest.table.head, "this is an operating system")
-                .help(format!("a partition of its own for the driver, such as `crate = \"{kind}\"`")),
+                .help(format!("a partition of its own for the driver, such as `crate = \"{}\"`", link.kind.krate())),
         );
         return;
     }
@@ -284,12 +293,12 @@ fn served(cx: &mut Ctx<'_>, link: &Link<'_>) {
 /// PZ0801.
 fn unowned(cx: &mut Ctx<'_>, link: &Link<'_>, device: &At<Text>) {
     let text = device.value.text.as_str();
-    let kind = link.kind.served();
+    let (kind, krate) = (link.kind.served(), link.kind.krate());
     let board = cx.board.devices.iter().find(|x| x.name.value == text).map(|x| x.table.head);
     let serves = |(at, p): &(usize, &Partition)| {
         let package = cx.facts.packages.get(*at).and_then(Option::as_ref);
         let free = !p.devices.is_written();
-        free && (p.krate.good().is_some_and(|k| k.value.text == kind)
+        free && (p.krate.good().is_some_and(|k| k.value.text == krate)
             || package.is_some_and(|p| p.metadata.serves.iter().any(|served| served == kind)))
     };
     let server = cx.d.partitions.iter().enumerate().find(serves).map(|(_, p)| p);
@@ -308,7 +317,7 @@ fn unowned(cx: &mut Ctx<'_>, link: &Link<'_>, device: &At<Text>) {
         ),
         None => found
             .counter_if(board, "the device on this board")
-            .help(format!("a partition with `crate = \"{kind}\"` and `devices = [\"{text}\"]`")),
+            .help(format!("a partition with `crate = \"{krate}\"` and `devices = [\"{text}\"]`")),
     });
 }
 

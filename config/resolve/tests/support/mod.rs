@@ -31,7 +31,7 @@ pub(crate) fn environment() -> Environment {
     };
     packages.push(serving("console", "console", None));
     packages.push(serving("block", "block", Some(64 << 10)));
-    packages.push(serving("net", "net", Some(128 << 10)));
+    packages.push(serving("net", "network", Some(128 << 10)));
     packages.push(Package { bins: Vec::new(), ..package("library") });
     let wrong = vec![("stack".to_owned(), "wants a size such as \"64KiB\"")];
     packages.push(Package { metadata: Metadata { wrong, ..Metadata::default() }, ..package("careless") });

@@ -18,7 +18,7 @@ mod partition;
 mod schedule;
 mod share;
 
-pub use device::{Device, Dma, Msix};
+pub use device::{Device, Dma, Msix, Quiesce};
 pub use health::{ERRORS, Health};
 pub use link::{Channel, EndAt, Shared};
 pub use partition::{Guest, May, Partition};

@@ -4,6 +4,7 @@
 //! Lowering of small systems, on both boards, up to the kernel's own boot.
 
 mod any;
+mod pci;
 mod share;
 mod system;
 

@@ -58,7 +58,7 @@ pub(crate) fn build(
     let apics: &'static [u8] = arena.take(plan.cores().len(), |_, _| apics.next()).ok_or(Refusal::room("cores"))?;
     let io = io_apic(plan, apics, &mut arena)?;
     let sources = plan.lines().iter().filter_map(|record| {
-        let source = if record.entry == 0 { acpi.iommu?.io_apic } else { record.source as u16 };
+        let source = if record.entry == 0 { acpi.iommu?.io_apic()? } else { record.source as u16 };
         Some((record, find::line(plan, apics, record.line)?.1, source))
     });
     let (root, spaces, iommu) = spaces(plan, &mut arena, &features, sources)?;

@@ -7,6 +7,7 @@ use super::acpi::Acpi;
 use super::physical::Physical;
 use super::pvh::StartInfo;
 use super::{FIRMWARE, Refusal, ensure, same};
+use crate::iommu::Unit;
 use crate::irqchip::LINES_MAX;
 use crate::layout::{BOOT_WINDOW, PAGE};
 use crate::ports;
@@ -76,7 +77,9 @@ pub(crate) fn check_controllers(plan: &Plan<'_>, acpi: &Acpi) -> Result<(), Refu
     same("address of the local APIC", system.irqchip_base, acpi.local)?;
     same("address of the IO-APIC", system.irqchip_cpu, io)?;
     if system.iommu != 0 {
-        same("address of the IOMMU", system.iommu, acpi.iommu.map_or(0, |unit| unit.registers))?;
+        same("address of the IOMMU", system.iommu, acpi.iommu.map_or(0, Unit::registers))?;
+        let open = plan.streams().iter().find(|&&id| !acpi.iommu.is_some_and(|unit| unit.has(id)));
+        ensure(open.is_none(), Refusal::Differs("a device behind the IOMMU", u64::from(*open.unwrap_or(&0)), 0))?;
     }
     let whole = (acpi.local | io).is_multiple_of(PAGE);
     ensure(whole, Refusal::Sentence(FIRMWARE, "interrupt controllers begin in the middle of a page"))

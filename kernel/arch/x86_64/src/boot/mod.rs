@@ -17,7 +17,6 @@
 mod acpi;
 mod build;
 mod calibrate;
-mod devices;
 mod features;
 mod find;
 mod image;
@@ -34,6 +33,7 @@ pub(crate) use refusal::{ensure, same};
 
 use crate::console::{self, Printer, print};
 use crate::cores;
+use crate::iommu;
 use crate::power::halt;
 use acpi::Acpi;
 use core::convert::Infallible;
@@ -76,7 +76,7 @@ fn begin(board: &Board, start_info: u64) -> Result<Infallible, Refusal> {
     let timer = calibrate::measure(&plan, &acpi, &features)?;
     let system = build::build(&plan, &memory, &acpi, timer, features)?;
     cores::wake(system)?;
-    devices::begin(&plan, system.module)?;
+    iommu::set_up(&plan, system.module)?;
     print(format_args!(
         "parzelle: {} on {}, partitions: {}, cores: {}, plan digest {:016x} (format {REVISION})\n",
         plan.system.name.as_str(),

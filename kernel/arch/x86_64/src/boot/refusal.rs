@@ -17,8 +17,8 @@ pub enum Refusal {
     Named(Name, u64, &'static str),
     /// The machine has something else, or elsewhere, than the plan says: what, in the plan, found.
     Differs(&'static str, u64, u64),
-    /// A device is not the one that the plan expects: its name, and a register of it, as expected and found.
-    Device(Name, u64, u32),
+    /// A device is not the one that the plan expects: its name, and a register's address, as expected and found.
+    Device(Name, u64, u32, u32),
     /// The plan is for another board than this one.
     Board(Name, &'static str),
     /// There is no plan, or not a whole one.
@@ -57,8 +57,8 @@ impl fmt::Display for Refusal {
             Refusal::Sentence(subject, rest) => write!(f, "{subject} {rest}"),
             Refusal::Named(name, at, wrong) => write!(f, "{} at {at:#x} {wrong}", name.as_str()),
             Refusal::Differs(what, plan, found) => write!(f, "{what}: the plan says {plan:#x}, here is {found:#x}"),
-            Refusal::Device(name, plan, found) => {
-                write!(f, "{}: the plan expects {plan:#x}, here is {found:#x}", name.as_str())
+            Refusal::Device(name, at, plan, found) => {
+                write!(f, "{}: at {at:#x} the plan expects {plan:#x}, here is {found:#x}", name.as_str())
             }
             Refusal::Board(plan, board) => {
                 write!(f, "the plan is for board {}, this kernel is for {board}", plan.as_str())

@@ -95,3 +95,76 @@ fn second_level(plan: &Plan<'_>, partition: &PartitionRecord, tables: &mut impl 
     }
     Ok(root)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parzelle_paging::{Arena, Frame, leaves, translate};
+    use parzelle_plan::{PlanBuilder, READ, RegionRecord, Span};
+    use zerocopy::IntoBytes;
+
+    const OWN: u64 = 0x200_0000;
+
+    /// Partition 1 has two devices, on buses 0 and 2, a page that they may write and one that they may read.
+    fn builder() -> PlanBuilder {
+        let mut builder = PlanBuilder::default();
+        builder.system.iommu = 0xfed9_0000;
+        builder.streams = vec![0x0018, 0x0208];
+        let region = |physical, access| RegionRecord { physical, bytes: PAGE, access, ..Default::default() };
+        builder.regions =
+            vec![region(OWN, READ | WRITE | DMA), region(OWN + PAGE, READ | DMA), region(OWN + 2 * PAGE, READ | WRITE)];
+        builder.partitions.push(PartitionRecord::default());
+        let (regions, streams) = (Span { first: 0, count: 3 }, Span { first: 0, count: 2 });
+        builder.partitions.push(PartitionRecord { regions, streams, ..Default::default() });
+        builder
+    }
+
+    #[test]
+    fn devices_reach_what_is_theirs_and_lines_have_a_source() {
+        let blob = builder().write();
+        let mut words = vec![0u64; blob.len().div_ceil(8)];
+        words.as_mut_bytes()[..blob.len()].copy_from_slice(&blob);
+        let plan = Plan::read(words.as_bytes()).unwrap();
+        let frames: Vec<Frame> = (0..64).map(|_| Frame::new()).collect();
+        let mut tables = Arena::new(&frames, Pa(0x5000_0000));
+        let kernel = tables.alloc().unwrap();
+        let message = LineRecord { line: 64, flags: LINE_EDGE, ..Default::default() };
+        let level = LineRecord { line: 4, ..Default::default() };
+        let lines = [(&message, 3, 0x18), (&level, 1, 0xff00)];
+        let Iommu { pages, .. } = build(&plan, kernel, &mut tables, lines.into_iter()).unwrap();
+        let word = |page: u64, index: usize| tables.read(Pa(page), index);
+
+        let mut reached = Vec::new();
+        for (bus, function) in [(0, 0x18), (2, 0x08)] {
+            let context = word(pages.root, 2 * bus);
+            assert_eq!(context & 0xfff, 1);
+            // Domain 2 in 23:8 of the upper word, three levels in 2:0.
+            assert_eq!(word(context - 1, 2 * function + 1), 0x201);
+            reached.push(word(context - 1, 2 * function) - 1);
+            let others = (0..256).filter(|&other| other != function);
+            assert!(others.into_iter().all(|other| word(context - 1, 2 * other) == 0));
+        }
+        assert_eq!(reached[0], reached[1]);
+        assert_eq!(word(pages.root, 2), 0, "nobody's bus");
+        let root = Pa(reached[0]);
+        let all: Vec<_> =
+            leaves::<SecondLevel, _>(&tables, root).flatten().map(|leaf| (leaf.va, leaf.access.write)).collect();
+        assert_eq!(all, [(OWN, true), (OWN + PAGE, false)]);
+        assert_eq!(translate::<SecondLevel>(&tables, root, OWN).unwrap().pa, Pa(OWN));
+
+        // Present 0, level 4, vector 23:16, APIC 47:40; source 79:64, exactly that one 83:82 = 01.
+        assert_eq!(
+            [word(pages.remapping, 128), word(pages.remapping, 129)],
+            [3 << 40 | 0x70 << 16 | 1, 1 << 18 | 0x18]
+        );
+        assert_eq!(
+            [word(pages.remapping, 8), word(pages.remapping, 9)],
+            [1 << 40 | 0x34 << 16 | 0x11, 1 << 18 | 0xff00]
+        );
+        assert_eq!(word(pages.remapping, 0), 0);
+        assert_eq!([word(pages.queue, 510), word(pages.queue, 511)], [1 << 32 | 0x25, pages.done]);
+        // The kernel changes only what it maps.
+        let mapped = |page: u64| translate::<parzelle_paging::LongMode>(&tables, kernel, common(page));
+        assert!(mapped(pages.root).is_some_and(|leaf| leaf.memory == Memory::Device) && mapped(pages.done).is_some());
+    }
+}

@@ -18,9 +18,11 @@
 
 mod build;
 mod dmar;
+mod setup;
 
 pub(crate) use build::build;
 pub(crate) use dmar::Unit;
+pub(crate) use setup::set_up;
 
 use crate::boot::{Refusal, ensure};
 use crate::instructions as cpu;

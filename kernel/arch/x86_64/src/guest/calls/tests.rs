@@ -146,7 +146,8 @@ fn processor(number: usize, guest: &'static Guest, own: u64) -> Processor {
         spaces: keep([Space { root: ROOT, ports: &[], guest: Some(guest) }]),
         root: 0x3000,
         timer: Timer { clock, rate: Rate::new(1_000_000_000), deadline: true, local: Local::new(registers) },
-        io: IoApic::new(registers, &[]),
+        io: IoApic::new(registers, 0, &[], false),
+        iommu: None,
         apics: &[],
         features: Features { cr4: cr4::KERNEL | cr4::FSGSBASE, ibpb: false, l1d_flush: false, deadline: true },
     });

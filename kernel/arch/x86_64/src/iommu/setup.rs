@@ -4,18 +4,18 @@
 //! Devices, under the kernel's own root: first the fence before them, then what the plan sets up, then
 //! the lines. What they are, only the tool knows that wrote the plan.
 
-use super::{Refusal, ensure};
+use crate::boot::{Refusal, ensure};
 use crate::layout::{PAGE, common};
 use crate::machine::Module;
 use crate::mmio::Registers;
 use crate::power;
 use parzelle_plan::{ACCESS_EXPECT, Plan};
 
-/// Begins.
+/// Switches on the fence, sets up all devices, and lets lines interrupt.
 ///
 /// # Errors
 /// An IOMMU that doesn't work, or a device that is not the one that the plan expects.
-pub(crate) fn begin(plan: &Plan<'_>, module: &Module) -> Result<(), Refusal> {
+pub(crate) fn set_up(plan: &Plan<'_>, module: &Module) -> Result<(), Refusal> {
     module.iommu.as_ref().map_or(Ok(()), |iommu| iommu.begin())?;
     for setup in plan.setups() {
         let access = &setup.access;
@@ -23,7 +23,8 @@ pub(crate) fn begin(plan: &Plan<'_>, module: &Module) -> Result<(), Refusal> {
             // SAFETY: `space` has seen that the kernel's root maps it.
             let page = unsafe { Registers::new(common(access.address & !(PAGE - 1))) };
             let found = page.read((access.address % PAGE) as u16);
-            ensure(u64::from(found) == access.value, Refusal::Device(setup.name, access.value, found))?;
+            let (value, ignored) = (access.value as u32, (access.value >> 32) as u32);
+            ensure((found ^ value) & !ignored == 0, Refusal::Device(setup.name, access.address, value, found))?;
         } else {
             power::access(access);
         }
