@@ -6,6 +6,10 @@
 //! The routines lie in the vectors, where a fault is no error of this partition: the kernel goes on
 //! at `REPAIR`, and that returns failure to who called the routine.
 
+use parzelle_xen::abi::PAGE;
+
+use crate::instructions::{gs_base, set_gs_base};
+
 /// Something was not mapped, or not for this; what, is in the vCPU page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missing;
@@ -156,6 +160,16 @@ pub unsafe fn exchange(at: u64, expected: u64, new: u64) -> Result<u64, Missing>
 pub fn load_gs(selector: u16) -> Result<(), Missing> {
     // SAFETY: the shim doesn't use GS, and keeps the guest's base elsewhere; a fault returns.
     done(unsafe { routines::guarded_gs(selector.into()) })
+}
+
+/// Whether that clears the base, if the selector is null: it does on Intel's processors and on AMD's latest. Leaves it
+/// 0.
+#[must_use]
+pub fn null_clears_base() -> bool {
+    set_gs_base(PAGE);
+    let clears = load_gs(0).is_ok() && gs_base() == 0;
+    set_gs_base(0);
+    clears
 }
 
 #[inline(always)]

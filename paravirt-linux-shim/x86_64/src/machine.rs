@@ -30,6 +30,7 @@ use spin::Once;
 
 use crate::failure::Failure;
 use crate::files::Files;
+use crate::guarded::null_clears_base;
 use crate::loading::{self, Plan};
 use crate::ram::{Frame, GuestRam};
 use crate::run::Runner;
@@ -120,6 +121,7 @@ pub fn start() -> Result<(), Failure> {
         counter_frequency: frequency,
         scale,
         counter_is_stable: true,
+        null_clears_base: null_clears_base(),
     };
     let shared = SHARED.call_once(|| Shared {
         mmu: Lock::new(Mmu::new(ram.take_book(), vcpus)),

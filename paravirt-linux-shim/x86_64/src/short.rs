@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: The Parzelle authors
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 
-//! The hypercalls that Linux makes all the time: page tables, and what a switch of processes takes.
+//! The hypercalls that Linux makes all the time: page tables, what a switch of processes takes, its timer.
 //!
 //! They neither wait nor enter the guest elsewhere, so its registers stay where they are, and the
 //! assembly goes back without a turn. Whatever is unusual about a call is left to the long way,
@@ -12,18 +12,20 @@
 //!                    └─ rest of a multicall, odd call ────▶ turn ─▶ hypercall
 //! ```
 
-use parzelle_xen::abi::mmu::{MmuUpdate, MmuextOp, MulticallEntry};
+use parzelle_xen::abi::mmu::{MmuUpdate, MmuextCommand, MmuextOp, MulticallEntry};
 use parzelle_xen::abi::trap::SegmentBase;
+use parzelle_xen::abi::vcpu::VcpuCommand;
 use parzelle_xen::abi::{DOMID_SELF, Errno, Hypercall};
 use parzelle_xen::decode::{Batch, Flush};
-use parzelle_xen::memory::Arguments;
+use parzelle_xen::memory::{Arguments, Frames};
 use parzelle_xen::mmu::Extended;
 
+use crate::own;
 use crate::run::Runner;
 
 /// The numbers of these calls, as bits.
 pub(crate) const QUICK: u32 = {
-    const CALLS: [Hypercall; 8] = [
+    const CALLS: [Hypercall; 9] = [
         Hypercall::MmuUpdate,
         Hypercall::StackSwitch,
         Hypercall::FpuTaskSwitch,
@@ -32,6 +34,7 @@ pub(crate) const QUICK: u32 = {
         Hypercall::UpdateVaMapping,
         Hypercall::SetSegmentBase,
         Hypercall::MmuextOp,
+        Hypercall::VcpuOp,
     ];
     let (mut mask, mut index) = (0, 0);
     while index < CALLS.len() {
@@ -48,6 +51,7 @@ const UPDATE_DESCRIPTOR: u64 = Hypercall::UpdateDescriptor as u64;
 const UPDATE_VA_MAPPING: u64 = Hypercall::UpdateVaMapping as u64;
 const SEGMENT_BASE: u64 = Hypercall::SetSegmentBase as u64;
 const MMUEXT_OP: u64 = Hypercall::MmuextOp as u64;
+const VCPU_OP: u64 = Hypercall::VcpuOp as u64;
 const MULTICALL: u64 = Hypercall::Multicall as u64;
 
 /// Bytes of a multicall's entry.
@@ -88,7 +92,26 @@ pub(crate) extern "C" fn single(list: u64, runner: &mut Runner) -> u64 {
     runner.commit().map_or_else(Errno::result, |()| 0)
 }
 
+/// Called by the assembly: both roots of another process, by an `mmuext_op` at this address. Not 0: nothing is done.
+#[cfg_attr(not(target_os = "none"), allow(dead_code))]
+pub(crate) extern "C" fn roots(list: u64, runner: &mut Runner) -> u64 {
+    runner.roots(list).map_or(1, |()| 0)
+}
+
 impl Runner {
+    fn roots(&mut self, list: u64) -> Option<()> {
+        const SECOND: u64 = size_of::<MmuextOp>() as u64;
+        let [first, kernel] = self.space.pair(list)?;
+        let [second, user] = self.space.pair(list.wrapping_add(SECOND))?;
+        let (one, other) = (MmuextCommand::NewBaseptr as u32, MmuextCommand::NewUserBaseptr as u32);
+        if first as u32 != one || second as u32 != other {
+            return None;
+        }
+        self.space.quick(|turn| turn.switch(kernel, user))??;
+        *self.vcpu.own(own::ROOT) = self.shared.ram.page(user)?.address(0);
+        Some(())
+    }
+
     /// The calls of a multicall, until there comes an odd one.
     fn several(&mut self, arguments: &mut [u64; 6]) -> Option<u64> {
         let [at, count, ..] = arguments;
@@ -118,6 +141,11 @@ impl Runner {
             }
             SEGMENT_BASE => self.set_segment_base(SegmentBase::from_number(a)?, b),
             UPDATE_DESCRIPTOR => self.update_descriptor(a, b),
+            VCPU_OP if a == VcpuCommand::SetSingleshotTimer as u64 && b == u64::from(self.vcpu.index) => {
+                let [timeout, _] = self.space.pair(c)?;
+                self.shared.domain.set_timer_ahead(self.vcpu.index, timeout, &self.host)?;
+                Ok(0)
+            }
             UPDATE_VA_MAPPING => self.update_va_mapping(a, b, Flush::from_flags(c)?),
             _ => return None,
         };

@@ -68,20 +68,6 @@ impl Space {
         unsafe { guarded::pair(address) }.ok()
     }
 
-    /// Writes a word of the guest's memory.
-    ///
-    /// # Errors
-    /// [`Errno::Fault`].
-    #[inline]
-    pub fn put_word(&self, address: u64, word: u64) -> Result<(), Errno> {
-        memory::is_the_guests(address, 8)?;
-        // SAFETY: the guest's memory.
-        match unsafe { guarded::store(address, word) } {
-            Ok(()) => Ok(()),
-            Err(_) => self.put(address, &word),
-        }
-    }
-
     /// Writes words of the guest's memory.
     ///
     /// # Errors
@@ -147,6 +133,16 @@ impl Arguments for Space {
 
     fn write(&self, address: u64, from: &[u8]) -> Result<(), Errno> {
         self.memory().write(address, from)
+    }
+
+    #[inline]
+    fn put_word(&self, address: u64, word: u64) -> Result<(), Errno> {
+        memory::is_the_guests(address, 8)?;
+        // SAFETY: the guest's memory.
+        match unsafe { guarded::store(address, word) } {
+            Ok(()) => Ok(()),
+            Err(_) => self.put(address, &word),
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 #              ── trap, event ──┐                         ┌► EXIT_KERNEL ─►
 #   guest kernel ── call ──┬────┴► save ─► turn ─► leave ─┼► EXIT_FAST ──► guest user
 #                ── trap ──┘         (Rust)               └► EXIT_FULL ──►
-#                ── call 23 (iret) ► back ────────────────── EXIT_FAST, EXIT_FULL
+#                ── call 23 (iret) ► back ────────────────── EXIT_FAST, EXIT_FULL, EXIT_KERNEL
 #                ── frequent calls ► quick ─► short (Rust) ─ EXIT_BACK ───► guest kernel
 #
 # On arrival rsp leads to Guest; rcx and r11 are free. `save` writes all general registers to the
@@ -173,16 +173,16 @@ fault_guarded:
     TO_KERNEL
     jmp exit_fault
 
-# `iret` to a user program: r11 leads to the frame, rsp to Guest + ASIDE; rax and rcx are free.
+# `iret`: r11 leads to the frame, rsp to Guest + ASIDE; rax and rcx are free.
 # What is overwritten of Guest before the last word of the frame was read is not needed by who
 # does it again (the Rust way): that reads the frame at Guest.rsp.
 back_guarded:
     mov rcx, [r11 + 48]
-    test ecx, 0x200
-    jz back_slow
     mov eax, [r11 + 40]
     cmp eax, {USER_CODE}
-    jne back_slow
+    jne back_other
+    test ecx, 0x200
+    jz back_slow
     mov [rsp - {ASIDE} + {RFLAGS}], rcx
     mov rax, [r11 + 32]
     mov [rsp - {ASIDE} + {RIP}], rax
@@ -208,6 +208,19 @@ back_full:
     or eax, 3
     mov [rsp - {ASIDE} + {SS}], rax
     TO_USER full
+# Not to 64-bit code of a user program: to the guest's kernel itself, mostly.
+back_other:
+    test al, 3
+    jnz back_slow
+    mov rax, [r11 + 32]
+    mov [rsp - {ASIDE} + {RIP}], rax
+    mov rax, [r11]
+    mov [rsp - {ASIDE} + {RAX}], rax
+    mov rax, [r11 + 16]
+    mov [rsp - {ASIDE} + {RCX}], rax
+    mov rax, [r11 + 8]
+    mov r11, [r11 + 56]
+    jmp back_kernel
 
 .org 0x600
 # All registers are the guest's, rsp leads to Guest.
@@ -340,8 +353,12 @@ quick:
     jnz quick_not
     cmp eax, {MMU_UPDATE}
     je quick_update
+    cmp eax, {MMUEXT_OP}
+    je quick_roots
     cmp eax, {STACK_SWITCH}
     je quick_stack
+    cmp eax, {SEGMENT_BASE}
+    je quick_base
     cmp eax, {TASK_SWITCH}
     je quick_task
 quick_other:
@@ -373,11 +390,12 @@ quick_other:
     pop r8
     pop r9
     jmp exit_back
-# One entry of a table, of one's own. The arguments need not be kept.
-quick_update:
+# A list of that many operations, on what is the guest's own, that need not be told how many were done.
+# The arguments need not be kept.
+.macro LIST number, count, function
     cmp r10w, {SELF}
     jne quick_other
-    cmp rsi, 1
+    cmp rsi, \count
     jne quick_other
     test rdx, rdx
     jnz quick_other
@@ -389,7 +407,7 @@ quick_update:
     push r8
     push r9
     lea rsi, [rcx - 128]
-    call {single}
+    call \function
     pop r9
     pop r8
     pop rdi
@@ -397,18 +415,38 @@ quick_update:
     test eax, eax
     jz exit_back
     mov rsp, rcx
-    mov eax, {MMU_UPDATE}
-    mov esi, 1
+    mov eax, \number
+    mov esi, \count
     xor edx, edx
     mov r10d, {SELF}
     jmp quick_other
-# The stack of the guest's kernel.
-quick_stack:
+.endm
+# One entry of a table.
+quick_update:
+    LIST {MMU_UPDATE}, 1, {single}
+# Both roots: another process.
+quick_roots:
+    LIST {MMUEXT_OP}, 2, {roots}
+# An address that is none goes the long way.
+.macro CANONICAL
     mov rcx, rsi
     shl rcx, 16
     sar rcx, 16
     cmp rcx, rsi
     jne quick_other
+.endm
+# The base of FS.
+quick_base:
+    test rdi, rdi
+    jnz quick_other
+    CANONICAL
+    wrfsbase rcx
+    mov rcx, rsp
+    xor eax, eax
+    jmp exit_back
+# The stack of the guest's kernel.
+quick_stack:
+    CANONICAL
     and rcx, -16
     mov [rsp + {OWN} + 8 * {KERNEL_SP}], rcx
     mov rcx, rsp
@@ -436,6 +474,29 @@ back:
     mov r11, [rsp + {RSP}]
     add rsp, {ASIDE}
     jmp back_guarded
+# Within the guest's kernel: rax is to be its r11, r11 its rsp, rcx its flags.
+back_kernel:
+    sub rsp, {ASIDE}
+    mov [rsp + {R11}], rax
+    mov [rsp + {RSP}], r11
+    mov rax, [rsp + {OWN} + 8 * {INFO}]
+    bt ecx, 9
+    setnc r11b
+    mov [rax + {MASK}], r11b
+    cmp byte ptr [rax], 0
+    setz al
+    or al, r11b
+    and ecx, {CHOSEN}
+    or ecx, 0x202
+    mov [rsp + {RFLAGS}], rcx
+    mov qword ptr [rsp + {CS}], {USER_CODE}
+    mov qword ptr [rsp + {SS}], {USER_DATA}
+    test al, al
+    jz slow_kernel
+    mov rax, [rsp + {RAX}]
+    mov rcx, [rsp + {RCX}]
+    mov r11, [rsp + {R11}]
+    jmp exit_kernel
 repair_back:
 back_slow:
     sub rsp, {ASIDE}
@@ -448,6 +509,9 @@ slow_fast:
     AS_SYSRET
 slow_full:
     CAUSE {RETURNED}
+# Likewise, within it.
+slow_kernel:
+    CAUSE {HOST_PENDING}
 
 pending_kernel:
     KEEP

@@ -10,6 +10,7 @@ use parzelle_abi::info::layout;
 use parzelle_abi::x86_64::{Guest, RESUME_FAST, RESUME_FULL, SHIM, SHIM_END};
 use parzelle_xen::abi::shared::at;
 use parzelle_xen::abi::{DOMID_SELF, Hypercall};
+use parzelle_xen::traps::CHOSEN;
 
 use crate::own::{
     ASIDE, CALL, Cause, EXIT, FAULT, GS_KERNEL, GS_USER, INFO, KEPT, KERNEL_SP, OWN, RAM, RAM_BYTES, ROOT, SAVE,
@@ -55,6 +56,7 @@ global_asm!(
     GUEST = const offset_of!(Vcpu, guest),
     USER_CODE = const USER_CODE,
     USER_DATA = const USER_DATA,
+    CHOSEN = const CHOSEN,
     IRET = const Hypercall::Iret as u32,
     GUEST_CALL = const Cause::GuestCall as u32,
     GUEST_TRAP = const Cause::GuestTrap as u32,
@@ -75,9 +77,12 @@ global_asm!(
     turn = sym crate::run::turn,
     short = sym crate::short::short,
     single = sym crate::short::single,
+    roots = sym crate::short::roots,
     SELF = const DOMID_SELF,
     MMU_UPDATE = const Hypercall::MmuUpdate as u32,
+    MMUEXT_OP = const Hypercall::MmuextOp as u32,
     STACK_SWITCH = const Hypercall::StackSwitch as u32,
+    SEGMENT_BASE = const Hypercall::SetSegmentBase as u32,
     TASK_SWITCH = const Hypercall::FpuTaskSwitch as u32,
     SWITCHED = const offset_of!(Vcpu, task_switched),
 );

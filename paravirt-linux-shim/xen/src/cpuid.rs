@@ -33,6 +33,11 @@ const BASIC_LAST: u32 = 0xd;
 const EXTENDED: u32 = 0x8000_0000;
 /// See [`EXTENDED`].
 const EXTENDED_LAST: u32 = EXTENDED + 8;
+/// AMD's leaf of what segments do; nothing lies between, as far as guests are told.
+const SEGMENTS: u32 = EXTENDED + 0x21;
+/// Its eax: a null selector clears the base. A kernel that is told by a hypervisor that it does not, or nothing of
+/// it, loads two selectors instead of none whenever it switches processes.
+const NULL_CLEARS_BASE: u32 = 1 << 6;
 /// "The counter is never emulated."
 const NEVER_EMULATED: u32 = 2;
 /// Widths of machine addresses above this make Linux ask for another layout of grants.
@@ -73,12 +78,17 @@ pub struct Facts {
     pub scale: Scale,
     /// The counter's rate never changes, and all processors' counters agree.
     pub counter_is_stable: bool,
+    /// A null selector that is loaded into FS or GS clears the base: seen, not read.
+    pub null_clears_base: bool,
 }
 
 /// Answers `cpuid`; `host` executes it.
 pub fn answer(leaf: u32, subleaf: u32, facts: &Facts, host: impl Fn(u32, u32) -> Leaf) -> Leaf {
     if (XEN..XEN + 0x1_0000).contains(&leaf) {
         return xen(leaf, subleaf, facts);
+    }
+    if leaf == SEGMENTS && facts.null_clears_base {
+        return [NULL_CLEARS_BASE, 0, 0, 0];
     }
     let last = match leaf {
         0..EXTENDED => host(0, 0)[0].min(BASIC_LAST),
@@ -107,6 +117,7 @@ fn adjust(leaf: u32, subleaf: u32, facts: &Facts, shown: &mut Leaf) {
     let set = |word: &mut u32, bits: u32, on: bool| *word = *word & !bits | if on { bits } else { 0 };
     match (leaf, subleaf) {
         (0, _) => *eax = (*eax).min(BASIC_LAST),
+        (EXTENDED, _) if facts.null_clears_base => *eax = SEGMENTS,
         (EXTENDED, _) => *eax = (*eax).min(EXTENDED_LAST),
         (1, _) => {
             // As Xen numbers them: even ones, so that no two look like threads of one core.
@@ -181,6 +192,7 @@ mod tests {
             counter_frequency: 2_500_000_000,
             scale: Scale::of_frequency(2_500_000_000).unwrap(),
             counter_is_stable: true,
+            null_clears_base: false,
         }
     }
 
@@ -245,6 +257,16 @@ mod tests {
         assert_eq!(answer(0xd, 0, &with(7, true), everything), [7, 832, 832, 0]);
         assert_eq!(answer(0xd, 2, &with(3, true), everything), [0; 4]);
         assert_eq!(answer(7, 0, &with(3, true), everything)[1] & bit::AVX2, 0);
+    }
+
+    #[test]
+    fn what_segments_do_is_told_if_it_was_seen() {
+        let last = |facts: &Facts| answer(EXTENDED, 0, facts, everything)[0];
+        let seen = Facts { null_clears_base: true, ..facts() };
+        assert_eq!((last(&facts()), last(&seen)), (EXTENDED_LAST, SEGMENTS));
+        assert_eq!(answer(SEGMENTS, 0, &facts(), everything), [0; 4]);
+        assert_eq!(answer(SEGMENTS, 0, &seen, everything), [1 << 6, 0, 0, 0]);
+        assert_eq!(answer(SEGMENTS - 1, 0, &seen, everything), [0; 4]);
     }
 
     proptest! {

@@ -53,6 +53,15 @@ pub trait Arguments {
     fn put<T: IntoBytes + Immutable>(&self, address: u64, value: &T) -> Result<(), Errno> {
         self.write(address, value.as_bytes())
     }
+
+    /// Copies a word to the guest: what is done often.
+    ///
+    /// # Errors
+    /// [`Errno::Fault`].
+    #[inline]
+    fn put_word(&self, address: u64, word: u64) -> Result<(), Errno> {
+        self.put(address, &word)
+    }
 }
 
 /// Memory by pseudo-physical frame.

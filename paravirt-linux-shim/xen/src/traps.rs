@@ -26,7 +26,7 @@ use crate::memory::Arguments;
 /// RFLAGS.IF: in frames it tells of the event mask, in the processor it is always set.
 const INTERRUPTS: u64 = 1 << 9;
 /// RFLAGS that a guest may choose: arithmetic, TF, DF, RF, AC, ID. Not NT, with which `iret` faults.
-const CHOSEN: u64 = 0x0025_0dd5;
+pub const CHOSEN: u64 = 0x0025_0dd5;
 /// RFLAGS' bit that is always set.
 const ALWAYS: u64 = 2;
 /// Words of the longest frame.

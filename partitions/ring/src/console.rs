@@ -101,12 +101,23 @@ impl<M: Memory> Console<M> {
         count
     }
 
-    /// Reads bytes that have come; how many.
-    pub fn read(&mut self, into: &mut [u8]) -> usize {
+    /// How many bytes wait to be read.
+    pub fn waiting(&mut self) -> usize {
         if !self.link.is_up() || self.link.available() == 0 {
             self.link.poll(true);
         }
-        let count = into.len().min(self.link.available() as usize);
+        self.link.available() as usize
+    }
+
+    /// How many bytes can be written now. 0 if the peer isn't there.
+    pub fn room(&mut self) -> usize {
+        self.link.poll(true);
+        self.link.room(self.out_bytes) as usize
+    }
+
+    /// Reads bytes that have come; how many.
+    pub fn read(&mut self, into: &mut [u8]) -> usize {
+        let count = into.len().min(self.waiting());
         let at = self.link.next_in();
         let (now, later) =
             into.get_mut(..count).unwrap_or_default().split_at_mut(count.min((self.in_bytes - at) as usize));
@@ -126,8 +137,18 @@ impl<M: Memory> Console<M> {
     /// Whether there is nothing to do before the peer's doorbell rings. After a write that had no
     /// room for all, it also rings when half of the ring is free again.
     pub fn may_sleep(&mut self) -> bool {
+        self.sleeps(true)
+    }
+
+    /// As [`Self::may_sleep`], for who can only write: bytes that wait to be read are no reason to
+    /// stay awake.
+    pub fn may_sleep_for_room(&mut self) -> bool {
+        self.sleeps(false)
+    }
+
+    fn sleeps(&mut self, entries: bool) -> bool {
         let room = self.full.then_some(self.out_bytes / 2);
-        let sleeps = self.link.may_sleep(Interest { entries: true, room, joins: true });
+        let sleeps = self.link.may_sleep(Interest { entries, room, joins: true });
         // Told once: who has nothing more to write may sleep the next time.
         self.full &= sleeps;
         sleeps

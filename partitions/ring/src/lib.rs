@@ -18,7 +18,7 @@
 //! meanwhile. A peer that breaks the rules is not listened to until it starts anew
 //! ([`connection::Connection::faults`]).
 //!
-//! Nothing here waits and nothing rings. The caller's loop:
+//! No end waits and none rings. The caller's loop:
 //!
 //! ```text
 //!   loop {
@@ -27,11 +27,13 @@
 //!       if end.may_sleep() { wait(event) }                  no wake-up is lost
 //!   }
 //! ```
-//! Either side may start anew at any time, see [`connection`].
+//! Either side may start anew at any time, see [`connection`]. For programs that just want to use a
+//! disk, a network or a console there are clients that wait, in the ecosystem's traits: [`client`].
 #![cfg_attr(not(any(test, feature = "fake")), no_std)]
 #![forbid(unsafe_code)]
 
 pub mod block;
+pub mod client;
 pub mod connection;
 pub mod console;
 #[cfg(any(test, feature = "fake"))]

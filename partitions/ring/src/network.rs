@@ -198,7 +198,8 @@ impl<M: Memory> Port<M> {
     /// # Errors
     /// [`Error::Down`] if the peer isn't there, [`Error::Full`] if it has not yet taken enough.
     pub fn reserve(&mut self) -> Result<u64, Error> {
-        if !self.link.is_up() {
+        if self.link.room(1) == 0 {
+            // Full, or a peer that has started anew and takes nothing of what was sent before.
             self.poll();
         }
         if self.link.room(1) > 0 {

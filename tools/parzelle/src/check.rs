@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use parzelle_resolve::check::check;
+use parzelle_resolve::check::{Outcome, check};
 use parzelle_resolve::environment::Environment;
 use parzelle_resolve::render::{json, status};
 
@@ -40,6 +40,20 @@ pub(crate) fn run(args: &Check) -> Result<ExitCode> {
         if outcome.findings.is_empty() {
             eprintln!("{}: nothing is wrong on {}", args.file.display(), outcome.boards.join(", "));
         }
+        trusted(&outcome);
     }
     Ok(ExitCode::from(status(&outcome, deny)))
+}
+
+/// Lists the partitions that could reach all memory by their devices: the holes that are written down.
+fn trusted(outcome: &Outcome) {
+    for system in &outcome.systems {
+        for partition in &system.partitions {
+            let devices: Vec<&str> = system.unfenced(partition).map(|device| device.name.as_str()).collect();
+            if !devices.is_empty() {
+                let (board, name, devices) = (&system.board.name, &partition.name, devices.join(", "));
+                eprintln!("trusted on {board}: `{name}`, whose devices reach all memory ({devices})");
+            }
+        }
+    }
 }

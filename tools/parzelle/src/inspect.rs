@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 use parzelle_plan::Plan;
+use parzelle_resolve::lower::{Proof, Report, prove};
 use zerocopy::IntoBytes;
 
 use crate::image;
@@ -64,7 +65,26 @@ pub(crate) fn run(args: &Inspect) -> Result<ExitCode> {
     if wants(What::Trust) {
         trust::print(&plan, &appendix.report);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(fence(&plan, &appendix.report))
+}
+
+/// Proves from the plan that no partition maps another's memory, and says it; a hole is a failure.
+fn fence(plan: &Plan<'_>, report: &Report) -> ExitCode {
+    match prove(plan, &report.shared) {
+        Ok(Proof { regions, shared, reached }) => {
+            println!(
+                "\nNo partition maps another's memory, but what they share by name: {} of {}, {shared} of them shared; \
+                 {reached} are reached by devices, too",
+                count(regions, "region"),
+                count(plan.partitions().len(), "partition"),
+            );
+            ExitCode::SUCCESS
+        }
+        Err(hole) => {
+            println!("\nTHE FENCE HAS A HOLE: {hole}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The bytes again, where words of 8 bytes can be read.

@@ -36,6 +36,8 @@ pub(crate) struct Block {
     pub(crate) parts: Vec<Part>,
     /// Whose it is; `None`: the kernel's, or several partitions'.
     pub(crate) partition: Option<usize>,
+    /// Memory of several partitions: whose, and whether they write.
+    pub(crate) users: Vec<(usize, bool)>,
     /// Where it wants to be.
     pub(crate) wish: Option<(u64, Option<Place>)>,
     /// Who takes it, for people.
@@ -168,6 +170,7 @@ mod tests {
         Block {
             parts: vec![Part { name: String::new(), bytes, zero: false }],
             partition: None,
+            users: Vec::new(),
             wish: wish.map(|start| (start, None)),
             owner: String::new(),
             why: "",

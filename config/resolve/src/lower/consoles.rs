@@ -65,6 +65,7 @@ fn connect(way: &Way<'_>, what: &str, whose: &str, blocks: &mut Blocks, cells: &
     let block = blocks.add(Block {
         parts: vec![Part { name: title.clone(), bytes: way.bytes, zero: true }],
         partition: None,
+        users: vec![(way.from, true), (way.to, false)],
         wish: None,
         owner: whose.to_owned(),
         why: "console rings",

@@ -22,7 +22,7 @@ const LATE_TOLERANCE: u64 = parzelle_abi::MASKED_PATH_MAX as u64 + 400;
 struct Writer<'a> {
     system: &'a System,
     draft: &'a Draft,
-    places: Places,
+    places: &'a Places,
     plan: PlanBuilder,
 }
 
@@ -35,7 +35,8 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    fn block(&self, id: BlockId) -> u64 {
+    /// Where a block lies.
+    pub(crate) fn block(&self, id: BlockId) -> u64 {
         self.placed.get(id.0).copied().unwrap_or(0)
     }
 
@@ -64,7 +65,7 @@ pub(crate) fn place(system: &System, draft: &Draft, kernel: Kernel, sizes: &Size
 }
 
 /// Writes the records.
-pub(crate) fn emit(system: &System, draft: &Draft, kernel: Kernel, places: Places) -> PlanBuilder {
+pub(crate) fn emit(system: &System, draft: &Draft, kernel: Kernel, places: &Places) -> PlanBuilder {
     let image_end = places.image_end;
     let mut writer = Writer { system, draft, places, plan: PlanBuilder::default() };
     writer.system(kernel, image_end);

@@ -76,6 +76,7 @@ pub(crate) fn add(
         // promises to be clear.
         parts: vec![Part { name: "guest".to_owned(), bytes, zero: false }],
         partition: Some(index),
+        users: Vec::new(),
         wish: partition.physical.map(|address| (address, partition.places.physical)),
         owner: partition.name.clone(),
         why: "memory",
@@ -123,6 +124,7 @@ fn pool(index: usize, partition: &Partition) -> Block {
     Block {
         parts: vec![Part { name: "page tables".to_owned(), bytes: bytes.next_multiple_of(PAGE), zero: true }],
         partition: Some(index),
+        users: Vec::new(),
         wish: None,
         owner: partition.name.clone(),
         why: "page tables",

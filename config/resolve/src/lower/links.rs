@@ -9,7 +9,7 @@ use parzelle_plan::{DESTINATION, NONE, PortRecord, QUEUING, READ, SAMPLING, SOUR
 
 use super::blocks::{Block, BlockId, Blocks, Part};
 use super::cell::{Backing, Bell, Cell, NO_EVENT, object};
-use crate::model::{Port, System};
+use crate::model::{PartitionIndex, Port, System};
 
 /// A channel, still without addresses. Sampling channels come first, then queuing ones.
 #[derive(Clone, Debug)]
@@ -31,6 +31,7 @@ pub(crate) fn channels(system: &System, blocks: &mut Blocks) -> Vec<Channel> {
         blocks.add(Block {
             parts: vec![Part { name: name.to_owned(), bytes: bytes.max(1).next_multiple_of(PAGE), zero: true }],
             partition: None,
+            users: Vec::new(),
             wish: None,
             owner: name.to_owned(),
             why: "messages",
@@ -101,6 +102,7 @@ pub(crate) fn ports(system: &System, channels: &[Channel], cells: &mut [Cell]) {
 
 /// Maps the shared memories; returns their blocks.
 pub(crate) fn shared(system: &System, blocks: &mut Blocks, cells: &mut [Cell]) -> Vec<BlockId> {
+    let users = |list: &[PartitionIndex], writes| list.iter().map(|p| (p.0, writes)).collect::<Vec<_>>().into_iter();
     let all: Vec<BlockId> = system
         .shared
         .iter()
@@ -108,6 +110,7 @@ pub(crate) fn shared(system: &System, blocks: &mut Blocks, cells: &mut [Cell]) -
             blocks.add(Block {
                 parts: vec![Part { name: link.name.clone(), bytes: link.size, zero: true }],
                 partition: None,
+                users: users(&link.writers, true).chain(users(&link.readers, false)).collect(),
                 wish: link.physical.map(|address| (address, link.physical_place)),
                 owner: link.name.clone(),
                 why: "shared",

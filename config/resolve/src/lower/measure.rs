@@ -58,7 +58,7 @@ pub(crate) fn measure(plan: &[u8]) -> Result<Measured, Obstacle> {
         Plan::read(Box::leak(words.into_boxed_slice()).as_bytes()).map_err(|error| Obstacle::Bug(error.to_string()))?;
     let mut heap = Heap::default();
     parzelle_core::boot(plan, &mut heap).map_err(Obstacle::Refused)?;
-    super::prove::prove(&plan).map_err(Obstacle::Bug)?;
+    super::prove::fence(&plan).map_err(Obstacle::Bug)?;
     let tables = tables(&plan).map_err(Obstacle::Bug)?;
     let machine = CORE_BYTES * plan.cores().len() as u64
         + VCPU_BYTES * plan.vcpus().len() as u64

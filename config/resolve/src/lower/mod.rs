@@ -32,7 +32,7 @@ mod payload;
 mod pci;
 mod program;
 mod prove;
-mod report;
+pub mod report;
 mod rights;
 mod share;
 #[cfg(test)]
@@ -41,6 +41,7 @@ mod time;
 
 pub use guest::GuestFiles;
 pub use program::{Program, Segment, Unfit};
+pub use prove::{Proof, prove};
 pub use report::{Entry, Report};
 
 use parzelle_abi::PAGE;
@@ -136,7 +137,7 @@ pub fn lower(inputs: &Inputs<'_>) -> Result<Lowered, Failure> {
         let places = emit::place(inputs.system, &draft, inputs.kernel, &sizes)
             .map_err(|no_room| refuse(inputs, &draft, &no_room))?;
         draft.tell(inputs.system, &places);
-        let emitted = emit::emit(inputs.system, &draft, inputs.kernel, places);
+        let emitted = emit::emit(inputs.system, &draft, inputs.kernel, &places);
         let plan = emitted.write();
         let measured = measure::measure(&plan).map_err(|obstacle| blocked(inputs.system, obstacle))?;
         let needed = Sizes {
@@ -145,7 +146,7 @@ pub fn lower(inputs: &Inputs<'_>) -> Result<Lowered, Failure> {
             tables: sizes.tables.max(measured.tables),
         };
         if needed == sizes {
-            return Ok(finish(inputs, &draft, plan));
+            return Ok(finish(inputs, &draft, &places, plan));
         }
         sizes = needed;
     }
@@ -173,10 +174,10 @@ fn blocked(system: &System, obstacle: measure::Obstacle) -> Failure {
     }
 }
 
-fn finish(inputs: &Inputs<'_>, draft: &Draft, mut plan: Vec<u8>) -> Lowered {
+fn finish(inputs: &Inputs<'_>, draft: &Draft, places: &emit::Places, mut plan: Vec<u8>) -> Lowered {
     plan.resize(plan.len().next_multiple_of(PAGE as usize), 0);
     let payload = draft.payload.parts().iter().flat_map(|part| &part.bytes).copied().collect();
-    Lowered { plan, payload, report: report::report(inputs.system, draft) }
+    Lowered { plan, payload, report: report::report(inputs.system, draft, places) }
 }
 
 impl Draft {
@@ -251,6 +252,7 @@ fn kernel_block(name: &str) -> Block {
     Block {
         parts: vec![blocks::Part { name: name.to_owned(), bytes: 0, zero: true }],
         partition: None,
+        users: Vec::new(),
         wish: None,
         owner: "kernel".to_owned(),
         why: "kernel",

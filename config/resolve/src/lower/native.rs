@@ -57,6 +57,7 @@ pub(crate) fn lay_out(
         .filter(|part| part.bytes > 0)
         .collect(),
         partition: Some(index),
+        users: Vec::new(),
         wish: if partition.guest.is_some() {
             None
         } else {
@@ -103,6 +104,7 @@ fn home(cell: &mut Cell, index: usize, partition: &Partition, blocks: &mut Block
     let home = blocks.add(Block {
         parts: vec![part("contexts", contexts), part("vcpu pages", vcpus * PAGE)],
         partition: Some(index),
+        users: Vec::new(),
         wish: None,
         owner: partition.name.clone(),
         why: "vCPUs",

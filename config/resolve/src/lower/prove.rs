@@ -13,6 +13,8 @@
 
 use parzelle_plan::*;
 
+use super::report::Shared;
+
 /// Some addresses: the first one, and how many.
 type Range = (u64, u64);
 
@@ -24,11 +26,57 @@ fn inside(inner: Range, outer: Range) -> bool {
     outer.0 <= inner.0 && inner.0.saturating_add(inner.1) <= outer.0.saturating_add(outer.1)
 }
 
+/// What was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// Regions that partitions map.
+    pub regions: usize,
+    /// Those of them that others map, too, and that one of them writes.
+    pub shared: usize,
+    /// Those of them that devices behind an IOMMU reach.
+    pub reached: usize,
+}
+
+/// Proves the fence, and that memory of several partitions is mapped by those that `shared` names
+/// and by nobody else, and written only by its writers.
+///
+/// # Errors
+/// The first hole.
+pub fn prove(plan: &Plan<'_>, shared: &[Shared]) -> Result<Proof, String> {
+    fence(plan)?;
+    let mut proof = Proof::default();
+    let traces: Vec<Range> = plan.cores().iter().map(|core| (core.trace, core.trace_bytes)).collect();
+    for (index, partition) in plan.partitions().iter().enumerate() {
+        let who = partition.name.as_str();
+        for region in plan.regions().get(partition.regions.range()).unwrap_or(&[]) {
+            proof.regions += 1;
+            proof.reached += usize::from(region.access & DMA != 0);
+            let range = (region.physical, region.bytes);
+            let image = inside(range, (plan.system.image, plan.system.image_bytes));
+            let own = plan.memory().iter().filter(|record| record.partition as usize == index);
+            let own = own.into_iter().any(|record| meet(range, (record.address, record.bytes)));
+            if region.access & DEVICE != 0 || image || own || traces.iter().any(|trace| inside(range, *trace)) {
+                continue;
+            }
+            let hole = |what: &str| format!("`{who}` maps `{}` at {:#x}: {what}", region.name.as_str(), range.0);
+            let known = shared.iter().find(|shared| inside(range, (shared.start, shared.bytes)));
+            let known = known.ok_or_else(|| hole("nobody shares this with it"))?;
+            let named = |list: &[String]| list.iter().any(|name| name == who);
+            match (named(&known.writers), named(&known.readers), region.access & WRITE != 0) {
+                (true, ..) | (_, true, false) => proof.shared += 1,
+                (false, true, true) => return Err(hole("it may only read this")),
+                (false, false, _) => return Err(hole("this is shared by others")),
+            }
+        }
+    }
+    Ok(proof)
+}
+
 /// Proves the fence.
 ///
 /// # Errors
 /// What is wrong: a bug of lowering.
-pub(crate) fn prove(plan: &Plan<'_>) -> Result<(), String> {
+pub(crate) fn fence(plan: &Plan<'_>) -> Result<(), String> {
     let mut end = 0;
     for record in plan.memory() {
         if record.address < end {
@@ -161,7 +209,7 @@ mod tests {
         let blob = plan.write();
         let mut words = vec![0u64; blob.len().div_ceil(8)];
         words.as_mut_bytes()[..blob.len()].copy_from_slice(&blob);
-        prove(&Plan::read(words.as_bytes()).unwrap())
+        fence(&Plan::read(words.as_bytes()).unwrap())
     }
 
     fn at(physical: u64, bytes: u64, access: u32) -> Result<(), String> {

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Draft;
 use super::cell::Cell;
-use crate::model::{Derived, Dma, Partition, Program, System};
+use super::emit::Places;
+use crate::model::{Derived, Partition, Program, System};
+
+mod share;
 
 /// A derived value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +26,64 @@ pub struct Entry {
     pub origin: String,
 }
 
+/// Memory that several partitions map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared {
+    /// What it is called.
+    pub name: String,
+    /// What it is for: `link`, `console rings`, `shared`.
+    pub why: String,
+    /// Physical address.
+    pub start: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Who may write it, and read it.
+    pub writers: Vec<String>,
+    /// Who may only read it.
+    pub readers: Vec<String>,
+}
+
+/// A virtual disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Its name.
+    pub name: String,
+    /// The device, and where on it.
+    pub lies: String,
+    /// Its size and what is on it at first.
+    pub holds: String,
+    /// Who serves it.
+    pub server: String,
+    /// Partition and port of each client, and whether it may write.
+    pub clients: Vec<(String, bool)>,
+}
+
+/// A network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Its name.
+    pub name: String,
+    /// Its way out.
+    pub out: String,
+    /// Who serves it.
+    pub server: String,
+    /// Partition and port of each member, its address, and where that comes from.
+    pub members: Vec<(String, String, String)>,
+}
+
+/// A device that a partition owns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Its name.
+    pub name: String,
+    /// Its owner.
+    pub owner: String,
+    /// Where it is.
+    pub place: String,
+    /// What it reaches by itself.
+    pub dma: String,
+}
+
 /// What `inspect` shows beside the plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -32,11 +93,25 @@ pub struct Report {
     pub trusted: Vec<(String, String)>,
     /// Consoles: name, server, members.
     pub consoles: Vec<(String, String, Vec<String>)>,
+    /// Virtual disks.
+    pub disks: Vec<Disk>,
+    /// Networks.
+    pub networks: Vec<Network>,
+    /// Devices with owners.
+    pub devices: Vec<Device>,
+    /// Memory of several partitions.
+    pub shared: Vec<Shared>,
 }
 
 /// Collects it.
-pub(crate) fn report(system: &System, draft: &Draft) -> Report {
-    let mut report = Report::default();
+pub(crate) fn report(system: &System, draft: &Draft, places: &Places) -> Report {
+    let mut report = Report {
+        disks: share::disks(system),
+        networks: share::networks(system),
+        devices: share::devices(system),
+        shared: share::shared(system, draft, places),
+        ..Report::default()
+    };
     let title = |index: usize| system.partitions.get(index).map_or(String::new(), |p| p.name.clone());
     let mut add = |of: &str, key: &str, value: String, origin: &str| {
         let (of, key, origin) = (of.to_owned(), key.to_owned(), origin.to_owned());
@@ -72,8 +147,7 @@ pub(crate) fn report(system: &System, draft: &Draft) -> Report {
         }
     }
     for partition in &system.partitions {
-        let devices = partition.devices.iter().filter_map(|index| system.board.devices.get(index.0));
-        for device in devices.filter(|device| partition.dma_trusted && device.dma == Dma::Direct) {
+        for device in system.unfenced(partition) {
             let why = format!("its device `{}` reaches all memory: no IOMMU stands before it", device.name);
             report.trusted.push((partition.name.clone(), why));
         }
@@ -121,6 +195,9 @@ fn partition_values(
     derived(add, of, "fp", &partition.fp, bool::to_string);
     derived(add, of, "memory", &partition.memory, |value| bytes(&value.unwrap_or(cell.memory_bytes)));
     derived(add, of, "stack", &partition.stack, bytes);
+    if partition.dma_memory.value > 0 {
+        derived(add, of, "dma-memory", &partition.dma_memory, bytes);
+    }
     if let Some(guest) = partition.guest.as_ref().filter(|_| cell.tables.is_some()) {
         derived(add, of, "page-tables", &guest.page_tables, bytes);
     }

@@ -21,6 +21,7 @@ pub(crate) fn trace_rings(system: &System, blocks: &mut Blocks) -> Vec<BlockId> 
             blocks.add(Block {
                 parts: vec![Part { name: format!("trace of core {core}"), bytes, zero: true }],
                 partition: None,
+                users: Vec::new(),
                 wish: None,
                 owner: "kernel".to_owned(),
                 why: "trace",

@@ -103,6 +103,7 @@ fn connect(system: &System, way: &Way, blocks: &mut Blocks, cells: &mut [Cell]) 
         let block = blocks.add(Block {
             parts: vec![Part { name: title.clone(), bytes: way.bytes, zero: true }],
             partition: None,
+            users: vec![(from, true), (to, false)],
             wish: None,
             owner: way.title.clone(),
             why: "link",

@@ -167,6 +167,17 @@ impl System {
         self.partitions.get(index.0)
     }
 
+    /// The devices by which a trusted partition could reach all memory.
+    pub fn unfenced<'a>(&'a self, partition: &'a Partition) -> impl Iterator<Item = &'a Device> {
+        let direct = |device: &&Device| match device.dma {
+            Dma::Direct => true,
+            Dma::Iommu => self.board.iommu.is_none(),
+            Dma::None => false,
+        };
+        let devices = partition.devices.iter().filter_map(|index| self.board.devices.get(index.0));
+        devices.filter(direct).filter(|_| partition.dma_trusted)
+    }
+
     /// The index of the partition that is called `name`.
     pub fn find(&self, name: &str) -> Option<PartitionIndex> {
         self.partitions.iter().position(|p| p.name == name).map(PartitionIndex)

@@ -73,6 +73,24 @@ fn known(cx: &mut Ctx<'_>, device: &Device) {
             );
         }
     }
+    if let Some((silence, number)) = device.quiesce.and_then(|silence| Some((silence, silence.bar?))) {
+        let bar = device.bars.iter().find(|(bar, _)| *bar == number);
+        let why = match bar {
+            None => Some("`bars` does not name this register"),
+            Some((_, size)) if silence.at.saturating_add(u64::from(silence.width)) > size.value => {
+                Some("it lies behind the register's memory")
+            }
+            Some(_) => None,
+        };
+        if let Some((why, (_, node))) = why.zip(device.table.entry("quiesce")) {
+            let counter = device.table.entry("bars").map(|(key, _)| key.place);
+            cx.push(
+                Diagnostic::error("PZ0007", format!("what silences `{name}` can't lie there"), node.place, why)
+                    .counter_if(counter, "its registers")
+                    .help("the register whose zero resets the device"),
+            );
+        }
+    }
     if let Some(msix) = &device.msix {
         let bar = device.bars.iter().find(|(number, _)| *number == msix.value.bar);
         let end = msix.value.table.saturating_add(u64::from(msix.value.vectors) * ENTRY);

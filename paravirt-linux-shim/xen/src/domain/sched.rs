@@ -55,11 +55,12 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
         match next {
             Next::Resume | Next::Down => {}
             Next::Yield => self.make_way(vcpu, memory, host),
-            Next::Block => self.sleep(vcpu, None, || self.events.is_deliverable(vcpu), memory, host),
+            Next::Block => return self.sleep(vcpu, None, || self.events.is_deliverable(vcpu), memory, host),
             Next::Poll(until) => {
                 let kicked = || self.vcpu(vcpu).is_ok_and(|own| own.kicked.load(Ordering::Relaxed));
-                self.sleep(vcpu, until, || kicked() || self.events.is_deliverable(vcpu), memory, host);
+                let turn = self.sleep(vcpu, until, || kicked() || self.events.is_deliverable(vcpu), memory, host);
                 self.events.end_poll(vcpu);
+                return turn;
             }
             Next::Shutdown(_) => return Turn::Over,
         }
@@ -94,31 +95,50 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
         }
     }
 
-    /// Waits until `done`, or the time `until`, or there is something else to look at.
-    fn sleep(&self, vcpu: u32, until: Option<u64>, done: impl Fn() -> bool, memory: &impl Arguments, host: &impl Host) {
-        let Ok(own) = self.vcpu(vcpu) else { return };
+    /// Waits until `done`, or the time `until`, or there is something else to look at. At the end it has looked at all
+    /// that [`Self::before_guest`] does.
+    fn sleep(
+        &self,
+        vcpu: u32,
+        until: Option<u64>,
+        done: impl Fn() -> bool,
+        memory: &impl Arguments,
+        host: &impl Host,
+    ) -> Turn {
+        let Ok(own) = self.vcpu(vcpu) else { return Turn::Over };
         let mut slept = false;
         while !self.is_over() && self.is_up(vcpu) {
             let now = self.moment(host);
             let mut times = own.times.lock();
             let fired = times.timer.fire(now.guest);
-            let timer = times.timer.next();
             drop(times);
             if fired {
                 self.timer_fired(vcpu, host);
             }
             self.kick(vcpu, self.console.input(&self.events, host).with(host.serve()), host);
-            if done() || until.is_some_and(|until| until <= now.guest) {
-                break;
-            }
-            if host.is_busy() {
+            let done = done() || until.is_some_and(|until| until <= now.guest);
+            if !done && host.is_busy() {
                 continue;
             }
             let mut times = own.times.lock();
+            if done {
+                if slept {
+                    times.account.change(RunState::Running, now.guest);
+                    own.renew_slice(&mut times, &now);
+                }
+                self.arm_next(&mut times, &now, host);
+                drop(times);
+                if slept {
+                    self.show_account(vcpu, memory)
+                } else {
+                    host.console_flush()
+                }
+                return if self.upcall(vcpu) { Turn::Upcall } else { Turn::Run };
+            }
             if !slept {
                 times.account.change(RunState::Blocked, now.guest);
             }
-            let wanted = timer.into_iter().chain(until).min();
+            let wanted = times.timer.next().into_iter().chain(until).min();
             Self::arm(&mut times, wanted, &now, host);
             drop(times);
             slept = true;
@@ -126,13 +146,6 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
             let news = host.wait();
             self.events(vcpu, news);
         }
-        if slept {
-            let now = self.moment(host);
-            let mut times = own.times.lock();
-            own.renew_slice(&mut times, &now);
-            times.account.change(RunState::Running, now.guest);
-            drop(times);
-            self.show_account(vcpu, memory);
-        }
+        self.before_guest(vcpu, memory, host)
     }
 }

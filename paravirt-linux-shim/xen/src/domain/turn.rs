@@ -124,9 +124,21 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
             let marks = self.marks_runstates.load(Ordering::Relaxed);
             // Whoever took the memory away does not want to know.
             account.write(marks, |at, value| {
-                let _ = memory.put(area.wrapping_add(at as u64), &value);
+                let _ = memory.put_word(area.wrapping_add(at as u64), value);
             });
         }
+    }
+
+    /// Sets a vCPU's own one-shot timer, if it lies ahead: nothing else comes of that. None: nothing is done.
+    pub fn set_timer_ahead(&self, vcpu: u32, timeout: u64, host: &impl Host) -> Option<()> {
+        let now = self.moment(host);
+        let mut times = self.vcpu(vcpu).ok()?.times.lock();
+        if timeout <= now.guest {
+            return None;
+        }
+        times.timer.set_at(Some(timeout));
+        self.arm_next(&mut times, &now, host);
+        Some(())
     }
 
     /// Changes a vCPU's own timers, and has it told if one has fired.
@@ -161,7 +173,7 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
     }
 
     /// Sets the host's timer to what is next while this vCPU runs.
-    fn arm_next(&self, times: &mut Times, now: &Moment, host: &impl Host) {
+    pub(super) fn arm_next(&self, times: &mut Times, now: &Moment, host: &impl Host) {
         let slice = Some(times.slice_end).filter(|end| *end != u64::MAX);
         let wanted = times.timer.next().into_iter().chain(slice).min();
         Self::arm(times, wanted, now, host);

@@ -76,6 +76,27 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
         Ok(())
     }
 
+    /// Sets both roots at once, as a switch of processes does, and tells the kernel. None: that is not all that there
+    /// is to do, and nothing is done.
+    #[inline]
+    pub fn switch(&mut self, kernel: u64, user: u64) -> Option<()> {
+        let book = &self.mmu.book;
+        if self.vcpu.due.any() || book.level(kernel) != ROOT || book.level(user) != ROOT {
+            return None;
+        }
+        self.take_removed();
+        self.service.set_roots(Some(kernel), Some(user)).ok()?;
+        let [first, second] = core::mem::replace(&mut self.vcpu.told, [Some(kernel), Some(user)]);
+        self.vcpu.roots = self.vcpu.told;
+        if let Some(frame) = first {
+            self.release(frame);
+        }
+        if let Some(frame) = second {
+            self.release(frame);
+        }
+        Some(())
+    }
+
     /// Tells the kernel of roots that were set, and gives up the old ones.
     pub(super) fn tell_roots(&mut self) -> Result<(), Errno> {
         if !core::mem::take(&mut self.vcpu.due.roots) {

@@ -44,6 +44,8 @@ pub enum Error {
     Pci,
     /// The interrupt can't be had.
     Interrupt,
+    /// The function has no MSI-X message for a queue.
+    Vector,
 }
 
 impl fmt::Display for Error {
@@ -57,6 +59,7 @@ impl fmt::Display for Error {
             Error::Memory => "not enough `dma-memory`",
             Error::Pci => "the PCI function is not what it should be",
             Error::Interrupt => "the device's interrupt can't be had",
+            Error::Vector => "the device has no message for its queue",
         })
     }
 }

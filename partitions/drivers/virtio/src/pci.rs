@@ -56,7 +56,7 @@ pub(crate) fn set_vector(common: &Volatile, queue: u16, vector: u16) -> Result<(
     common.store_u16(QUEUE_VECTOR, vector).ok_or(Error::Pci)?;
     // A device that has no room for it says 0xffff (4.1.4.3.1).
     let taken = common.load_u16(QUEUE_VECTOR) == Some(vector);
-    if taken { Ok(()) } else { Err(Error::Interrupt) }
+    if taken { Ok(()) } else { Err(Error::Vector) }
 }
 
 /// The configuration space of the one function that there is.

@@ -92,10 +92,11 @@ impl<M: Memory> Client<M> {
         self.kept.iter().filter(|kept| matches!(kept.stage, Stage::Sent(_))).count()
     }
 
-    /// The most bytes of a read or write now.
+    /// The most bytes of a read or write, whole blocks.
     pub fn max_bytes(&self) -> u64 {
-        let served = self.geometry.map_or(0, |geometry| u64::from(geometry.max_bytes));
-        served.min(self.ours.largest()).min(self.theirs.largest())
+        let Some(geometry) = self.geometry else { return 0 };
+        let most = u64::from(geometry.max_bytes).min(self.ours.largest()).min(self.theirs.largest());
+        most & !(u64::from(geometry.block) - 1)
     }
 
     /// Looks whether the server has started anew, and if so sends again what it has not answered.

@@ -70,7 +70,7 @@ impl<M: Memory> Server<M> {
     /// in any order. Requests that break the rules are answered here: at most as many as the ring
     /// has entries, in one call.
     pub fn next_request(&mut self) -> Option<Request> {
-        if !self.link.is_up() || self.link.available() == 0 {
+        if self.link.available() == 0 || !self.has_room() {
             self.link.poll(self.taken == 0);
         }
         for _ in 0..REQUESTS {

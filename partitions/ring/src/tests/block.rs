@@ -135,7 +135,7 @@ impl World {
     }
 
     fn restart_server(&mut self, choice: usize) {
-        if choice % 2 == 0 {
+        if choice.is_multiple_of(2) {
             self.work(choice, true);
         }
         self.device.clear();

@@ -149,6 +149,14 @@ impl Attack {
         }
     }
 
+    /// With a peer that does nothing for a while, an end comes to rest: `sleeps` does what is to be
+    /// done, and says whether the end may sleep then.
+    fn rests(&self, mut sleeps: impl FnMut() -> bool) {
+        let rate = self.theirs.rate.replace(0);
+        assert!((0..300).any(|_| sleeps()), "never at rest");
+        self.theirs.rate.set(rate);
+    }
+
     /// Does a call and sees that it takes not too many accesses.
     fn bounded<T>(&self, call: impl FnOnce() -> T) -> T {
         self.ours.accesses.set(0);
@@ -212,19 +220,28 @@ fn attack_server(seed: u64, steps: u64) {
             80..95 => while client.completed().is_some() {},
             95..98 => client = connect(),
             98 => attack.scribble(),
+            _ if attack.chance(2) == 0 => attack.rests(|| {
+                let done = flying.pop().or_else(|| server.next_request());
+                done.iter().for_each(|request| server.complete(request.id, Status::Done));
+                server.notify();
+                done.is_none() && server.may_sleep()
+            }),
             _ => {
                 (server, flying) = (serve(), Vec::new());
             }
         }
     }
-    // The truth from here on: a client that starts anew is served.
+    // The truth from here on: a client that starts anew is served. It starts twice, as a lie may have
+    // told of the very next generation and then broken the rules.
     attack.theirs.rate.set(0);
     flying.iter().for_each(|request| server.complete(request.id, Status::Failed));
-    client = connect();
-    // What it had believed before may be done first.
-    for _ in 0..2 * REQUESTS {
-        if let Some(request) = server.next_request() {
-            server.complete(request.id, Status::Done);
+    for _ in 0..2 {
+        client = connect();
+        // What it had believed before may be done first.
+        for _ in 0..2 * REQUESTS {
+            if let Some(request) = server.next_request() {
+                server.complete(request.id, Status::Done);
+            }
         }
     }
     client.geometry().expect("the server is there");
@@ -283,13 +300,21 @@ fn attack_client(seed: u64, steps: u64) {
             98 => {
                 (client, flying) = (connect(), BTreeSet::new());
             }
-            _ => server = serve(),
+            _ => attack.rests(|| {
+                let done = client.completed().map(|done| done.token());
+                done.iter().for_each(|token| assert!(flying.remove(token)));
+                client.notify();
+                done.is_none() && client.may_sleep()
+            }),
         }
     }
     // The truth from here on: all that is in flight is answered by a server that starts anew.
     attack.theirs.rate.set(0);
     server = serve();
-    for _ in 0..3 * REQUESTS {
+    for round in 0..4 * REQUESTS {
+        if round == REQUESTS {
+            server = serve();
+        }
         let _ = client.geometry();
         if let Some(request) = server.next_request() {
             server.complete(request.id, Status::Done);
@@ -349,12 +374,19 @@ fn attack_port(seed: u64, steps: u64) {
             95..97 => peer = theirs(),
             97 => attack.scribble(),
             98 => port = ours(),
-            _ => peer = theirs(),
+            _ => attack.rests(|| {
+                let received = port.receive(&mut frame).is_some();
+                let _ = port.reserve();
+                port.notify();
+                !received && port.may_sleep()
+            }),
         }
     }
     attack.theirs.rate.set(0);
-    peer = theirs();
-    for _ in 0..3 {
+    for round in 0..4 {
+        if round < 2 {
+            peer = theirs();
+        }
         // What it had believed before may be received first.
         (0..SLOTS).for_each(|_| _ = port.receive(&mut frame));
         assert_eq!(peer.peek(), None);
@@ -388,12 +420,18 @@ fn attack_console(seed: u64, steps: u64) {
             95..97 => peer = connect(),
             97 => attack.scribble(),
             98 => console = serve(),
-            _ => peer = connect(),
+            _ => attack.rests(|| {
+                let read = console.read(&mut text);
+                console.notify();
+                read == 0 && console.may_sleep()
+            }),
         }
     }
     attack.theirs.rate.set(0);
-    peer = connect();
-    for _ in 0..3 {
+    for round in 0..4 {
+        if round < 2 {
+            peer = connect();
+        }
         let _ = (console.read(&mut text), peer.read(&mut text));
     }
     assert_eq!((console.write(b"hello"), peer.write(b"you")), (5, 3));

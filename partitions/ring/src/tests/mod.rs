@@ -5,6 +5,7 @@
 //! of what two cores do.
 
 mod block;
+mod clients;
 mod hostile;
 mod model;
 mod streams;

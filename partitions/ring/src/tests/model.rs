@@ -137,19 +137,24 @@ impl Memory for Side {
         self.access(Inner::drain);
     }
 
-    // Copies here are of whole words: a word of data is enough to tell frames apart.
     fn read(&self, offset: u64, into: &mut [u8]) -> Option<()> {
-        for (at, bytes) in (offset..).step_by(8).zip(into.chunks_mut(8)) {
-            bytes.copy_from_slice(&self.load(at).to_le_bytes()[..bytes.len()]);
+        for (at, byte) in (offset..).zip(into) {
+            *byte = self.load(at & !7).to_le_bytes()[at as usize % 8];
         }
         Some(())
     }
 
     fn write(&self, offset: u64, from: &[u8]) -> Option<()> {
-        for (at, bytes) in (offset..).step_by(8).zip(from.chunks(8)) {
-            let mut word = [0; 8];
-            word[..bytes.len()].copy_from_slice(bytes);
-            self.store(at, u64::from_le_bytes(word));
+        let mut left = from;
+        let mut at = offset;
+        while !left.is_empty() {
+            let first = at as usize % 8;
+            let (now, later) = left.split_at(left.len().min(8 - first));
+            // A whole word needs no look at what is there.
+            let mut word = if now.len() == 8 { [0; 8] } else { self.load(at & !7).to_le_bytes() };
+            word[first..first + now.len()].copy_from_slice(now);
+            self.store(at & !7, u64::from_le_bytes(word));
+            (left, at) = (later, at + now.len() as u64);
         }
         Some(())
     }
@@ -267,10 +272,14 @@ fn serve_blocks(place: &Place, mut lives: u32, disk: &Plain<[u64; WRITES as usiz
             // The device works at one of the requests, then its interrupt comes.
             if !device.is_empty() {
                 let request = device.swap_remove(thread_rng().gen_range(0..device.len()));
-                let sector = &mut disk.lock().unwrap()[request.sector as usize];
-                match request.operation {
-                    Operation::Write => *sector = place.incoming.load(request.offset),
-                    _ => place.out.store(request.offset, *sector),
+                // Nobody else may wait for the disk while an access lets others run.
+                let sector = request.sector as usize;
+                if request.operation == Operation::Write {
+                    let word = place.incoming.load(request.offset);
+                    disk.lock().unwrap()[sector] = word;
+                } else {
+                    let word = disk.lock().unwrap()[sector];
+                    place.out.store(request.offset, word);
                 }
                 if dies(&mut lives) {
                     continue 'life;
@@ -395,11 +404,12 @@ fn frames(mut lives: u32) {
         let _ = port.peek();
         let mut frame = [0; 16];
         frame[..8].copy_from_slice(&number.to_le_bytes());
-        match port.send(&frame, 0) {
+        let sent = port.send(&frame, 0);
+        match sent {
             Ok(()) => number += 1,
             Err(error) => assert!(matches!(error, Error::Full | Error::Down)),
         }
-        sender.pause(port.notify(), || (port.room() == 0) && port.may_sleep());
+        sender.pause(port.notify(), || sent.is_err() && port.may_sleep());
     }
     sender.out.drain();
     receive.join().unwrap();

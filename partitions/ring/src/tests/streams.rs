@@ -83,7 +83,7 @@ fn bytes_of_a_console_are_never_lost() {
     window.set_window(Window { columns: 80, rows: 25 });
     let _ = (window.read(&mut []), program.read(&mut []), window.read(&mut []));
     assert_eq!(program.window(), Window { columns: 80, rows: 25 });
-    let text: Vec<u8> = (0..50_000u32).map(|n| (n * 7 >> 3) as u8).collect();
+    let text: Vec<u8> = (0..50_000u32).map(|n| (n * 7 / 8) as u8).collect();
     let (mut written, mut back) = (0, Vec::new());
     let mut chance = Chance(2);
     while back.len() < text.len() {

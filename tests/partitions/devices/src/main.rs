@@ -9,6 +9,7 @@
 
 mod disk;
 mod done;
+mod network;
 mod pattern;
 
 use parzelle_rt::{Error, Partition};
@@ -21,6 +22,11 @@ fn main() -> Result<(), Error> {
     match me.config().text("test").unwrap_or("none") {
         "disk" => disk::load(&me)?,
         "reader" => disk::reader(&me)?,
+        "network" => network::lead(&me)?,
+        "peer" => network::peer(&me)?,
+        "outsider" => network::outsider(&me)?,
+        "outside" => network::outside(&me)?,
+        "none" => {}
         other => log::error!("there is no part `{other}`"),
     }
     done::done(&me)

@@ -3,7 +3,7 @@
 
 //! Links: the whole flow of information.
 
-use parzelle_plan::{Plan, QUEUING, RegionRecord, SPACE_HOST, WRITE};
+use parzelle_plan::{DMA, Plan, QUEUING, RegionRecord, SPACE_HOST, WRITE};
 use parzelle_resolve::lower::Report;
 use std::collections::BTreeMap;
 
@@ -24,11 +24,29 @@ pub(super) fn print(plan: &Plan<'_>, report: &Report) {
     }
     println!("\nMemory that several partitions see");
     for (name, users) in shared(plan) {
-        println!("  {name:<28} {}", users.join(", "));
+        println!("  {name:<28} {}", users.join("; "));
+    }
+    println!("\nDisks");
+    for disk in &report.disks {
+        println!("  {:<20} {}, {}, served by {}", disk.name, disk.lies, disk.holds, disk.server);
+        for (client, writes) in &disk.clients {
+            println!("    {client:<20} {}", if *writes { "reads and writes" } else { "reads" });
+        }
+    }
+    println!("\nNetworks");
+    for network in &report.networks {
+        println!("  {:<20} {}, served by {}", network.name, network.out, network.server);
+        for (member, mac, origin) in &network.members {
+            println!("    {member:<20} {mac}   {origin}");
+        }
     }
     println!("\nConsoles");
     for (name, server, members) in &report.consoles {
         println!("  {name:<20} served by {server}, for {}", members.join(", "));
+    }
+    println!("\nDevices");
+    for device in &report.devices {
+        println!("  {:<20} {}, of {}, {}", device.name, device.place, device.owner, device.dma);
     }
     println!("\nInterrupt lines");
     for record in plan.partitions() {
@@ -53,7 +71,8 @@ fn shared(plan: &Plan<'_>) -> Vec<(String, Vec<String>)> {
             let rights = if writable(region) { "writes" } else { "reads" };
             let name = region.name.as_str().to_owned();
             let entry = users.entry(region.physical).or_insert((name, Vec::new(), false));
-            entry.1.push(format!("{} {rights}", partition(plan, index as u32)));
+            let reached = if region.access & DMA != 0 { ", its devices too" } else { "" };
+            entry.1.push(format!("{} {rights}{reached}", partition(plan, index as u32)));
             entry.2 |= writable(region);
         }
     }

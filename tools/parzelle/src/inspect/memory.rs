@@ -3,7 +3,7 @@
 
 //! The memory map: physical, then each space.
 
-use parzelle_plan::{DEVICE, EXECUTE, MemoryRecord, NONE, PartitionRecord, Plan, READ, SPACE_GUEST, WRITE};
+use parzelle_plan::{DEVICE, DMA, EXECUTE, MemoryRecord, NONE, PartitionRecord, Plan, READ, SPACE_GUEST, WRITE};
 
 use super::{partition, size};
 
@@ -22,7 +22,7 @@ pub(super) fn print(plan: &Plan<'_>) {
                 if region.access & bit != 0 { letter } else { '-' }
             };
             println!(
-                "  {}{:#012x}  {:>10}  {}{}{}{}  at {:#011x}  {}",
+                "  {}{:#012x}  {:>10}  {}{}{}{}{}  at {:#011x}  {}",
                 if region.space == SPACE_GUEST { "guest " } else { "" },
                 region.address,
                 size(region.bytes),
@@ -30,6 +30,7 @@ pub(super) fn print(plan: &Plan<'_>) {
                 flag(WRITE, 'w'),
                 flag(EXECUTE, 'x'),
                 flag(DEVICE, 'd'),
+                flag(DMA, 'm'),
                 region.physical,
                 region.name.as_str(),
             );

@@ -128,3 +128,33 @@ fn both_ends_see_the_same_two_areas_and_nobody_else_does() {
         assert_eq!(plan.peers()[plan.partitions()[1].peers.range()], [0]);
     }
 }
+
+#[test]
+fn whoever_maps_what_others_share_is_found() {
+    for (arch, dma) in [(Arch::Aarch64, Dma::Direct), (Arch::X86_64, Dma::Iommu)] {
+        let mut system = sharing(arch, dma);
+        system.shared = vec![super::system::shared("both", vec![1], vec![2])];
+        for (index, writable) in [(1, true), (2, false)] {
+            system.partitions[index].shared.push(SharedPort { name: "both".into(), link: SharedIndex(0), writable });
+        }
+        let lowered = lowered(&system).unwrap();
+        let plan = read(&lowered);
+        let shared = &lowered.report.shared;
+        let proof = prove(&plan, shared).unwrap();
+        // Three links and two consoles of two areas each, and one memory, all at two ends.
+        assert_eq!((shared.len(), proof.shared), (11, 22));
+        assert_eq!(proof.reached, if dma == Dma::None { 1 } else { 7 }, "dma memory, six areas");
+        for index in 0..shared.len() {
+            let mut without = shared.clone();
+            let lost = without.remove(index);
+            assert!(prove(&plan, &without).unwrap_err().contains("nobody shares"), "{}", lost.name);
+            let mut fewer = shared.clone();
+            fewer[index].readers.clear();
+            assert!(prove(&plan, &fewer).unwrap_err().contains("shared by others"));
+            let mut less = shared.clone();
+            let writers = std::mem::take(&mut less[index].writers);
+            less[index].readers.extend(writers);
+            assert!(prove(&plan, &less).unwrap_err().contains("only read"));
+        }
+    }
+}

@@ -5,6 +5,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use proptest::prelude::*;
 use zerocopy::{Immutable, IntoBytes};
 
 use super::guest::FakeHost;
@@ -266,4 +267,35 @@ fn what_linux_takes_for_granted_is_there_and_what_it_can_do_without_is_not() {
             Next::Shutdown(crate::abi::sched::Shutdown::Reboot)
         );
     });
+}
+
+/// A number that hits the edges of things.
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        4 => 0u64..20,
+        2 => (0u64..0x200).prop_map(|word| SCRATCH + 8 * word),
+        1 => (0u64..4, 0u64..20).prop_map(|(high, low)| 0x7ff0 | high << 32 | low << 48),
+        1 => any::<u64>(),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    #[test]
+    fn whatever_it_asks_has_an_answer(
+        steps in prop::collection::vec((0u32..3, 0u64..42, [number(), number(), number()], [number(), number(), number()]), 1..100),
+    ) {
+        with_guest(|guest, domain, host| {
+            for (index, number, arguments, words) in steps {
+                guest.put(SCRATCH, &words).unwrap();
+                let cpu = Cpu { guest, domain, host, index };
+                let call = Hypercall::from_number(number).unwrap_or(Hypercall::HvmOp);
+                let [command, argument, third] = arguments;
+                let _ = cpu.call(call, [command, argument, third]);
+                let Answer { next, .. } = cpu.call(call, [command, SCRATCH, SCRATCH]);
+                assert!(matches!(next, Next::Resume | Next::Yield | Next::Shutdown(_)), "{next:?}: the board does the rest");
+                domain.look_outside(index, host);
+            }
+        });
+    }
 }

@@ -33,13 +33,9 @@ chown 0:42 "$root/etc/shadow"
 [ -e "$root/bin/sh" ] || ln -s dash "$root/bin/sh"
 ln -sf mawk "$root/usr/bin/awk"
 for table in auth account password session session-noninteractive; do
-    sed -e 's/^\$[a-z_]*$//' "$root/usr/share/pam/common-$table" > "$root/etc/pam.d/common-$table"
-    case "$table" in
-        auth) echo "auth required pam_unix.so nullok" ;;
-        account) echo "account required pam_unix.so" ;;
-        password) echo "password required pam_unix.so" ;;
-        *) echo "session required pam_unix.so" ;;
-    esac >> "$root/etc/pam.d/common-$table"
+    kind="${table%%-*}"
+    [ "$kind" = auth ] && option=" nullok" || option=
+    echo "$kind required pam_unix.so$option" > "$root/etc/pam.d/common-$table"
 done
 cp "$root/usr/share/base-files/profile" "$root/etc/profile"
 cp "$root/usr/share/base-files/dot.bashrc" "$root/root/.bashrc"
