@@ -340,6 +340,8 @@ quick:
     jnz quick_not
     cmp eax, {MMU_UPDATE}
     je quick_update
+    cmp eax, {MMUEXT_OP}
+    je quick_extended
     cmp eax, {STACK_SWITCH}
     je quick_stack
     cmp eax, {TASK_SWITCH}
@@ -373,8 +375,8 @@ quick_other:
     pop r8
     pop r9
     jmp exit_back
-# One entry of a table, of one's own. The arguments need not be kept.
-quick_update:
+# One entry of a table of one's own, or one operation. The arguments need not be kept.
+.macro ONE number, function
     cmp r10w, {SELF}
     jne quick_other
     cmp rsi, 1
@@ -389,7 +391,7 @@ quick_update:
     push r8
     push r9
     lea rsi, [rcx - 128]
-    call {single}
+    call \function
     pop r9
     pop r8
     pop rdi
@@ -397,11 +399,16 @@ quick_update:
     test eax, eax
     jz exit_back
     mov rsp, rcx
-    mov eax, {MMU_UPDATE}
+    mov eax, \number
     mov esi, 1
     xor edx, edx
     mov r10d, {SELF}
     jmp quick_other
+.endm
+quick_update:
+    ONE {MMU_UPDATE}, {single}
+quick_extended:
+    ONE {MMUEXT_OP}, {flush}
 # The stack of the guest's kernel.
 quick_stack:
     mov rcx, rsi
