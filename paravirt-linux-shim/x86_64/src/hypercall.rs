@@ -55,7 +55,7 @@ impl Runner {
     }
 
     #[inline(never)]
-    fn commit_what_is_due(&mut self) -> Result<(), Errno> {
+    pub(crate) fn commit_what_is_due(&mut self) -> Result<(), Errno> {
         let result = self.space.turn(|turn| turn.commit()).unwrap_or(Ok(()));
         self.find_root();
         result

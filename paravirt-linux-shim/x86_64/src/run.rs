@@ -16,6 +16,7 @@ use parzelle_abi::x86_64::SHIM;
 use parzelle_abi::{Call, Error};
 use parzelle_rt::{VcpuPage, time};
 use parzelle_xen::abi::PAGE;
+use parzelle_xen::abi::mmu::MmuUpdate;
 use parzelle_xen::domain::{Next, Turn};
 
 use crate::calls::Calls;
@@ -40,7 +41,12 @@ pub struct Runner {
     /// What it shares.
     pub shared: &'static Shared,
     page: VcpuPage,
+    /// Room for a part of an `mmu_update`.
+    pub(crate) updates: [MmuUpdate; AT_ONCE],
 }
+
+/// Updates that are copied at once.
+pub(crate) const AT_ONCE: usize = 32;
 
 #[cfg(target_os = "none")]
 mod places {
@@ -112,7 +118,8 @@ impl Runner {
         let vcpu = Vcpu::new(&page, index)?;
         let table = (shared.ram.machine_to_physical_address(), shared.ram.frames());
         let space = Space::new(shared, Calls::new(vcpu.guest, index, table));
-        Some(Self { vcpu, space, host: VcpuHost::new(shared, (zero, scale)), shared, page })
+        let updates = [MmuUpdate::default(); AT_ONCE];
+        Some(Self { vcpu, space, host: VcpuHost::new(shared, (zero, scale)), shared, page, updates })
     }
 
     /// Asks the kernel for events: from now on they come to the vectors while the guest runs.

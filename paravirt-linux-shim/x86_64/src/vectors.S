@@ -354,7 +354,7 @@ quick:
     cmp eax, {MMU_UPDATE}
     je quick_update
     cmp eax, {MMUEXT_OP}
-    je quick_roots
+    je quick_extended
     cmp eax, {STACK_SWITCH}
     je quick_stack
     cmp eax, {SEGMENT_BASE}
@@ -424,7 +424,11 @@ quick_other:
 # One entry of a table.
 quick_update:
     LIST {MMU_UPDATE}, 1, {single}
-# Both roots: another process.
+# One operation: a flush. Two: both roots, of another process.
+quick_extended:
+    cmp rsi, 1
+    jne quick_roots
+    LIST {MMUEXT_OP}, 1, {flush}
 quick_roots:
     LIST {MMUEXT_OP}, 2, {roots}
 # An address that is none goes the long way.

@@ -78,6 +78,7 @@ global_asm!(
     short = sym crate::short::short,
     single = sym crate::short::single,
     roots = sym crate::short::roots,
+    flush = sym crate::short::flush,
     SELF = const DOMID_SELF,
     MMU_UPDATE = const Hypercall::MmuUpdate as u32,
     MMUEXT_OP = const Hypercall::MmuextOp as u32,
