@@ -57,7 +57,7 @@ pub(crate) fn build(
     let mut apics = core::iter::once(boot_apic).chain(others);
     let apics = arena.take(plan.cores().len(), |_, _| apics.next()).ok_or(Refusal::room("cores"))?;
     let io = io_apic(plan, apics, &mut arena)?;
-    let module = Module { spaces, root, timer, io, apics, features };
+    let module = Module { spaces, none: Space { root, ports: &[], guest: None }, timer, io, apics, features };
     let module: &'static Module = arena.put(module).ok_or(Refusal::room("the module"))?;
     let (&own, others) = cores(plan, module, &mut arena)?.split_first().ok_or(Refusal::room("cores"))?;
     Ok(System { module, own, others })
