@@ -31,14 +31,18 @@ const OWN: u64 = 12;
 const LDT: u64 = 1 << 16;
 /// The most that an LDT can have.
 const LDT_ENTRIES_MAX: u64 = 8192;
-/// The most that the kernel takes.
-const LDT_ENTRIES: u64 = parzelle_abi::x86_64::LDT_ENTRIES;
+/// The most of them that a guest can use: of those that the kernel takes, the last one tells the assembly which vCPU
+/// it is on, by its limit.
+const LDT_ENTRIES: u64 = parzelle_abi::x86_64::LDT_ENTRIES - 1;
+/// That one's selector.
+pub(crate) const NUMBER_SELECTOR: u64 = LDT_ENTRIES << 3 | 0b111;
 
 impl Runner {
     /// The segments that every guest has.
     pub fn first_segments(&mut self) {
         // A kernel that refuses it has 64-bit programs only.
         let _ = set_descriptor(USER32, CODE32);
+        let _ = set_descriptor(LDT + LDT_ENTRIES, DATA | u64::from(self.vcpu.index));
     }
 
     /// `set_gdt`.
@@ -102,7 +106,7 @@ impl Runner {
     /// # Errors
     /// [`Errno::Fault`]; [`Errno::Invalid`]: more entries than there can be.
     ///
-    /// The kernel has room for the first 512 of 8192: who loads another faults.
+    /// There is room for the first 511 of 8192: who loads another faults.
     pub fn set_ldt(&mut self, address: u64, entries: u64) -> Result<(), Errno> {
         if entries > LDT_ENTRIES_MAX {
             return Err(Errno::Invalid);

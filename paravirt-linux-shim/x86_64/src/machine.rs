@@ -103,6 +103,7 @@ pub fn start() -> Result<(), Failure> {
     };
     let domain = Domain::new(setup).map_err(|_| Failure::NoGuest)?;
     let entry = plan.write(&ram, initrd, domain.console_port())?;
+    plan.shorten_return(&ram, crate::run::direct_return());
     if me.may_tune() && !plan.tune(&ram) {
         log::info!("shim: `tune` does not know this kernel, which stays as it is");
     }

@@ -11,6 +11,8 @@
 //! Each turn ends with the guest going on, or never: a guest that has come to an end is not entered
 //! again.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use parzelle_abi::vcpu_page::VcpuHead;
 use parzelle_abi::x86_64::SHIM;
 use parzelle_abi::{Call, Error};
@@ -65,6 +67,10 @@ mod places {
         handler as *const () as u64
     }
 
+    pub(super) fn direct_return() -> u64 {
+        vectors::direct_return as *const () as u64
+    }
+
     pub(super) fn enter(runner: &'static mut super::Runner) -> ! {
         // SAFETY: the runner is complete, begins with its vCPU, and nobody else has it.
         unsafe { vectors::enter((&raw mut *runner).cast()) }
@@ -81,6 +87,9 @@ mod places {
         0
     }
     pub(super) fn trap(_: bool) -> u64 {
+        0
+    }
+    pub(super) fn direct_return() -> u64 {
         0
     }
     pub(super) fn enter(_: &'static mut super::Runner) -> ! {
@@ -103,6 +112,14 @@ pub(crate) fn trap(short: bool) -> u64 {
     places::trap(short)
 }
 
+/// Where the guest's kernel may jump to instead of its hypercall `iret`.
+pub(crate) fn direct_return() -> u64 {
+    places::direct_return()
+}
+
+/// Where vCPU 0 has its `Guest`, and `ASIDE` behind that, for the assembly: that of vCPU n lies n pages further.
+pub(crate) static FIRST: AtomicU64 = AtomicU64::new(0);
+
 impl Runner {
     /// The vCPU of that number, before its first instruction.
     #[must_use]
@@ -110,6 +127,8 @@ impl Runner {
         let page = VcpuPage::of(index)?;
         let (_, zero, scale) = page.counter();
         let vcpu = Vcpu::new(&page, index)?;
+        let first = vcpu.guest.as_ptr() as u64 - u64::from(index) * PAGE;
+        FIRST.store(first + own::ASIDE as u64, Ordering::Relaxed);
         let table = (shared.ram.machine_to_physical_address(), shared.ram.frames());
         let space = Space::new(shared, Calls::new(vcpu.guest, index, table));
         Some(Self { vcpu, space, host: VcpuHost::new(shared, (zero, scale)), shared, page })

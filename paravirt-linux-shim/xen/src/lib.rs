@@ -35,6 +35,7 @@ pub mod instruction;
 pub mod memory;
 pub mod mmu;
 pub mod notes;
+pub mod site;
 pub mod start;
 pub mod time;
 pub mod traps;

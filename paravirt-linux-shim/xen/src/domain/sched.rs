@@ -122,7 +122,11 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
                 }
                 self.arm_next(&mut times, &now, host);
                 drop(times);
-                if slept { self.show_account(vcpu, memory) } else { host.console_flush() }
+                if slept {
+                    self.show_account(vcpu, memory)
+                } else {
+                    host.console_flush()
+                }
                 return if self.upcall(vcpu) { Turn::Upcall } else { Turn::Run };
             }
             if !slept {
