@@ -42,6 +42,10 @@ pub struct Runner {
     /// What it shares.
     pub shared: &'static Shared,
     page: VcpuPage,
+    /// Where the guest and the domain look at this vCPU's `vcpu_info`.
+    info: Option<(Frame, usize)>,
+    /// The assembly knows all entries into the guest's kernel, and may use them.
+    pub open: bool,
 }
 
 #[cfg(target_os = "none")]
@@ -131,7 +135,7 @@ impl Runner {
         FIRST.store(first + own::ASIDE as u64, Ordering::Relaxed);
         let table = (shared.ram.machine_to_physical_address(), shared.ram.frames());
         let space = Space::new(shared, Calls::new(vcpu.guest, index, table));
-        Some(Self { vcpu, space, host: VcpuHost::new(shared, (zero, scale)), shared, page })
+        Some(Self { vcpu, space, host: VcpuHost::new(shared, (zero, scale)), shared, page, info: None, open: false })
     }
 
     /// Asks the kernel for events: from now on they come to the vectors while the guest runs.
@@ -165,13 +169,14 @@ impl Runner {
 
     /// Where the guest and the domain look at this vCPU's `vcpu_info`.
     #[must_use]
-    pub fn info(&self) -> Option<(Frame, usize)> {
-        self.shared.domain.channels().vcpu_info(self.vcpu.index)
+    pub const fn info(&self) -> Option<(Frame, usize)> {
+        self.info
     }
 
-    /// Tells the assembly where that is.
+    /// Looks where that is, and tells the assembly.
     pub fn find_info(&mut self) {
-        if let Some((page, at)) = self.info() {
+        self.info = self.shared.domain.channels().vcpu_info(self.vcpu.index);
+        if let Some((page, at)) = self.info {
             *self.vcpu.own(own::INFO) = page.address(at);
         }
     }
@@ -211,7 +216,7 @@ impl Runner {
         let turn = if next == Next::Resume {
             if core::mem::take(&mut self.vcpu.has_news) {
                 domain.before_guest(index, &self.space, &self.host)
-            } else if domain.upcall(index) {
+            } else if self.is_deliverable() {
                 Turn::Upcall
             } else {
                 Turn::Run
@@ -258,15 +263,25 @@ impl Runner {
 
     /// Hands over to the exit.
     fn finish(&mut self) {
-        let callbacks = self.vcpu.callbacks;
-        let can = callbacks.syscall != 0 && callbacks.syscall_masks && *self.vcpu.own(own::KERNEL_SP) != 0;
-        let open = !(self.vcpu.user && self.is_masked());
-        *self.vcpu.own(own::CALL) = call(can && open);
-        let gate = self.vcpu.traps.gate(vector::PAGE).filter(|gate| gate.masks_events);
-        let can = gate.is_some() && *self.vcpu.own(own::KERNEL_SP) != 0;
-        *self.vcpu.own(own::FAULT) = gate.map_or(0, |gate| gate.address);
-        *self.vcpu.own(own::TRAP) = trap(can && open);
+        let closed = self.vcpu.user && self.is_masked();
+        if closed || !self.open {
+            self.open_entries(!closed);
+        }
         self.vcpu.finish();
+    }
+
+    /// Tells the assembly by which entries user programs come to the guest's kernel: none unless `open`.
+    #[inline(never)]
+    fn open_entries(&mut self, open: bool) {
+        let callbacks = self.vcpu.callbacks;
+        let has_stack = *self.vcpu.own(own::KERNEL_SP) != 0;
+        let calls = callbacks.syscall != 0 && callbacks.syscall_masks && has_stack;
+        *self.vcpu.own(own::CALL) = call(calls && open);
+        let gate = self.vcpu.traps.gate(vector::PAGE).filter(|gate| gate.masks_events);
+        let traps = gate.is_some() && has_stack;
+        *self.vcpu.own(own::FAULT) = gate.map_or(0, |gate| gate.address);
+        *self.vcpu.own(own::TRAP) = trap(traps && open);
+        self.open = open && calls && traps;
     }
 }
 
