@@ -8,7 +8,7 @@
 #              ── trap, event ──┐                         ┌► EXIT_KERNEL ─►
 #   guest kernel ── call ──┬────┴► save ─► turn ─► leave ─┼► EXIT_FAST ──► guest user
 #                ── trap ──┘         (Rust)               └► EXIT_FULL ──►
-#                ── call 23 (iret) ► back ────────────────── EXIT_FAST, EXIT_FULL, EXIT_KERNEL
+#                ── call 23 (iret), jump ► back ────────────────── EXIT_FAST, EXIT_FULL, EXIT_KERNEL
 #                ── frequent calls ► quick ─► short (Rust) ─ EXIT_BACK ───► guest kernel
 #
 # On arrival rsp leads to Guest; rcx and r11 are free. `save` writes all general registers to the
@@ -472,6 +472,22 @@ quick_rest:
     mov rsp, rcx
 quick_not:
     CAUSE {HOST_CALL}
+
+# HOST_CALL 23, by a jump (parzelle_xen::site): all registers are the guest's. Who it is, a segment tells.
+.global direct_return
+direct_return:
+    push 0
+    push rcx
+    push r11
+    push rax
+    mov r11, rsp
+    mov eax, {NUMBER}
+    lsl eax, eax
+    shl rax, 12
+    mov rsp, [rip + {first}]
+    add rsp, rax
+    mov [rsp - {ASIDE} + {RSP}], r11
+    jmp back_guarded
 
 # HOST_CALL 23.
 back:
