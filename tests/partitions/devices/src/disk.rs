@@ -274,7 +274,8 @@ pub(crate) fn reader(me: &Partition) -> Result<(), Error> {
     let id = 0;
     let write = (Operation::Write as u64) << 32 | id;
     let discard = (Operation::Discard as u64) << 32 | id;
-    let forged: [(&str, Words<'_>, Status); 8] = [
+    let forged: [(&str, Words<'_>, Status); 9] = [
+        ("an id that there is not", &[(0, 64)], Status::Invalid),
         ("beyond the end", &[(1, geometry.sectors)], Status::Invalid),
         ("across the end", &[(1, geometry.sectors - 1)], Status::Invalid),
         ("around the end", &[(1, u64::MAX - 3)], Status::Invalid),
