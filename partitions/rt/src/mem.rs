@@ -16,9 +16,6 @@ pub struct Volatile {
     bytes: u64,
 }
 
-/// Bytes that are copied without a look at how many are left.
-const BLOCK: usize = 64;
-
 /// Declares a load and a store of one width.
 macro_rules! access {
     ($load:ident, $store:ident, $type:ty, $width:literal) => {
@@ -88,78 +85,53 @@ impl Volatile {
     access!(load_u32, store_u32, u32, "32 bits");
     access!(load_u64, store_u64, u64, "64 bits");
 
-    /// Copies out what begins at `offset`; `None` if that is not all within.
-    ///
-    /// By aligned words of 64 bits, and single bytes before and behind them; the words in blocks, so
-    /// that each costs a load and a store and little else.
+    /// Copies out what begins at `offset`; `None`, and nothing is copied, if that is not all within.
     pub fn read(&self, offset: u64, into: &mut [u8]) -> Option<()> {
         let part = self.part(offset, into.len() as u64)?;
-        let (head, rest) = into.split_at_mut(into.len().min(part.before_word()));
-        let (blocks, rest) = rest.as_chunks_mut::<BLOCK>();
+        let (head, rest) = into.split_at_mut_checked(part.head())?;
+        for (at, byte) in (0..).zip(&mut *head) {
+            *byte = part.load_u8(at)?;
+        }
         let (words, tail) = rest.as_chunks_mut::<8>();
-        let mut at = part.address as usize;
-        for byte in head {
-            // SAFETY: within `part`, which is mapped: all that is left of `into` lies in it.
-            *byte = unsafe { (at as *const u8).read_volatile() };
-            at += 1;
+        let first = (part.address + head.len() as u64) as *const u64;
+        for (index, word) in words.iter_mut().enumerate() {
+            // SAFETY: so many bytes lie behind `first`, within `part`; it is aligned after the head.
+            let at = unsafe { first.add(index) };
+            // SAFETY: as above; the range is mapped.
+            *word = unsafe { at.read_volatile() }.to_ne_bytes();
         }
-        for block in blocks {
-            for word in block.as_chunks_mut::<8>().0 {
-                // SAFETY: as above, and aligned: `head` goes up to a word.
-                *word = unsafe { (at as *const u64).read_volatile() }.to_ne_bytes();
-                at += 8;
-            }
-        }
-        for word in words {
-            // SAFETY: as above.
-            *word = unsafe { (at as *const u64).read_volatile() }.to_ne_bytes();
-            at += 8;
-        }
-        for byte in tail {
-            // SAFETY: as above; a byte is always aligned.
-            *byte = unsafe { (at as *const u8).read_volatile() };
-            at += 1;
+        let behind = (head.len() + 8 * words.len()) as u64;
+        for (at, byte) in (behind..).zip(tail) {
+            *byte = part.load_u8(at)?;
         }
         Some(())
     }
 
-    /// Copies in, from `offset` on; `None` if that is not all within. In such words as
-    /// [`Self::read`].
+    /// Copies in, from `offset` on; `None`, and nothing is copied, if that is not all within.
     pub fn write(&self, offset: u64, from: &[u8]) -> Option<()> {
         let part = self.part(offset, from.len() as u64)?;
-        let (head, rest) = from.split_at(from.len().min(part.before_word()));
-        let (blocks, rest) = rest.as_chunks::<BLOCK>();
+        let (head, rest) = from.split_at_checked(part.head())?;
+        for (at, byte) in (0..).zip(head) {
+            part.store_u8(at, *byte)?;
+        }
         let (words, tail) = rest.as_chunks::<8>();
-        let mut at = part.address as usize;
-        for byte in head {
-            // SAFETY: within `part`, which is mapped: all that is left of `from` lies in it. (If it is
-            // mapped read-only: a memory violation, as with single stores.)
-            unsafe { (at as *mut u8).write_volatile(*byte) };
-            at += 1;
+        let first = (part.address + head.len() as u64) as *mut u64;
+        for (index, word) in words.iter().enumerate() {
+            // SAFETY: so many bytes lie behind `first`, within `part`; it is aligned after the head.
+            let at = unsafe { first.add(index) };
+            // SAFETY: as above; as for stores, see `access`.
+            unsafe { at.write_volatile(u64::from_ne_bytes(*word)) };
         }
-        for block in blocks {
-            for word in block.as_chunks::<8>().0 {
-                // SAFETY: as above, and aligned: `head` goes up to a word.
-                unsafe { (at as *mut u64).write_volatile(u64::from_ne_bytes(*word)) };
-                at += 8;
-            }
-        }
-        for word in words {
-            // SAFETY: as above.
-            unsafe { (at as *mut u64).write_volatile(u64::from_ne_bytes(*word)) };
-            at += 8;
-        }
-        for byte in tail {
-            // SAFETY: as above; a byte is always aligned.
-            unsafe { (at as *mut u8).write_volatile(*byte) };
-            at += 1;
+        let behind = (head.len() + 8 * words.len()) as u64;
+        for (at, byte) in (behind..).zip(tail) {
+            part.store_u8(at, *byte)?;
         }
         Some(())
     }
 
-    /// Bytes before the first aligned word.
-    fn before_word(&self) -> usize {
-        (self.address.wrapping_neg() % 8) as usize
+    /// How many bytes come before the first that is aligned as a word, at most all.
+    fn head(&self) -> usize {
+        (self.address.wrapping_neg() % 8).min(self.bytes) as usize
     }
 }
 
