@@ -124,7 +124,7 @@ pub fn check_text(shown: &str, text: String, folder: &Path, env: &Environment) -
         for (board, read) in &loaded {
             let over = overrides.iter().find(|o| o.board.value == board.value.text);
             let (findings, system) =
-                one_board(env, &sources, &common, over, (&board.value.text, read), &boards, folder, &own_name);
+                one_board(env, &sources, &common, over, (&board.value.text, read), &boards, &loaded, folder, &own_name);
             collect(&mut outcome.findings, findings, &board.value.text);
             outcome.systems.extend(system);
             outcome.boards.push(board.value.text.clone());
@@ -171,6 +171,7 @@ fn one_board(
     over: Option<&Override>,
     (name, board): (&str, &BoardFile),
     boards: &[At<Text>],
+    files: &[(At<Text>, BoardFile)],
     folder: &Path,
     own_name: &Derived<String>,
 ) -> (Vec<Diagnostic>, Option<System>) {
@@ -204,6 +205,7 @@ fn one_board(
         board_name: name,
         arch,
         boards,
+        files,
         env,
         folder,
         facts: Facts::default(),

@@ -107,6 +107,14 @@ impl Diagnostic {
         self
     }
 
+    /// Adds a note if there is one.
+    pub fn note_if(self, text: Option<String>) -> Self {
+        match text {
+            Some(text) => self.note(text),
+            None => self,
+        }
+    }
+
     /// Adds a way out in words.
     pub fn help(mut self, text: impl Into<String>) -> Self {
         self.helps.push(Help { text: text.into(), edits: Vec::new() });

@@ -96,7 +96,8 @@ crate::call::numbered! {
     8 Interrupt "interrupt",
     /// Ports of a device (x86-64): `address` = first, `size` = count.
     9 IoPorts "io ports",
-    /// Our log ring ([`LogRing`]), writable: `address`, `size`. The name is the console's.
+    /// Our log ring ([`LogRing`]), writable: `address`, `size`. The name is the console's, or ours for
+    /// it; `extra` = the console's number in the system, here and in the three kinds that follow.
     10 LogOut "log",
     /// Somebody's log ring, read-only: `address`, `size`; the name is the writer's;
     /// `event` is raised when there is something new.

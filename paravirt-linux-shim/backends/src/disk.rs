@@ -17,7 +17,7 @@ use parzelle_xen::devices::disk::{Command, Disk, Done, Geometry, Order, Outcome,
 use parzelle_xen::memory::Page;
 
 /// Bytes that are copied at once.
-const CHUNK: usize = 512;
+const CHUNK: usize = 4096;
 
 /// A disk at the other end of a link.
 #[derive(Debug)]

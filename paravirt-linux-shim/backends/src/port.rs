@@ -36,17 +36,17 @@ impl Port for LinkPort {
         }
     }
 
-    fn send(&mut self, frame: &[u8]) {
+    fn send(&mut self, frame: &[u8], flags: u32) {
         // Without room it is lost, as on any network.
-        let _ = self.port.send(frame, 0);
+        let _ = self.port.send(frame, flags);
     }
 
     fn is_waiting(&mut self) -> bool {
         self.port.peek().is_some()
     }
 
-    fn receive(&mut self, into: &mut [u8; FRAME_MAX]) -> Option<usize> {
-        self.port.receive(into).map(|(length, _)| length)
+    fn receive(&mut self, into: &mut [u8; FRAME_MAX]) -> Option<(usize, u32)> {
+        self.port.receive(into)
     }
 
     fn settle(&mut self) -> bool {

@@ -85,38 +85,53 @@ impl Volatile {
     access!(load_u32, store_u32, u32, "32 bits");
     access!(load_u64, store_u64, u64, "64 bits");
 
-    /// Copies out what begins at `offset`; `None` if that is not all within.
+    /// Copies out what begins at `offset`; `None`, and nothing is copied, if that is not all within.
     pub fn read(&self, offset: u64, into: &mut [u8]) -> Option<()> {
         let part = self.part(offset, into.len() as u64)?;
-        let mut at = 0;
-        while at < into.len() {
-            let word = into.get_mut(at..at + 8).zip(part.load_u64(at as u64));
-            if let Some((bytes, word)) = word {
-                bytes.copy_from_slice(&word.to_ne_bytes());
-                at += 8;
-            } else {
-                *into.get_mut(at)? = part.load_u8(at as u64)?;
-                at += 1;
-            }
+        let (head, rest) = into.split_at_mut_checked(part.head())?;
+        for (at, byte) in (0..).zip(&mut *head) {
+            *byte = part.load_u8(at)?;
+        }
+        let (words, tail) = rest.as_chunks_mut::<8>();
+        let first = (part.address + head.len() as u64) as *const u64;
+        for (index, word) in words.iter_mut().enumerate() {
+            // SAFETY: so many bytes lie behind `first`, within `part`; it is aligned after the head.
+            let at = unsafe { first.add(index) };
+            // SAFETY: as above; the range is mapped.
+            *word = unsafe { at.read_volatile() }.to_ne_bytes();
+        }
+        let behind = (head.len() + 8 * words.len()) as u64;
+        for (at, byte) in (behind..).zip(tail) {
+            *byte = part.load_u8(at)?;
         }
         Some(())
     }
 
-    /// Copies in, from `offset` on; `None` if that is not all within.
+    /// Copies in, from `offset` on; `None`, and nothing is copied, if that is not all within.
     pub fn write(&self, offset: u64, from: &[u8]) -> Option<()> {
         let part = self.part(offset, from.len() as u64)?;
-        let mut at = 0;
-        while at < from.len() {
-            let word = from.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
-            let stored = word.and_then(|word| part.store_u64(at as u64, u64::from_ne_bytes(word)));
-            if stored.is_some() {
-                at += 8;
-            } else {
-                part.store_u8(at as u64, *from.get(at)?)?;
-                at += 1;
-            }
+        let (head, rest) = from.split_at_checked(part.head())?;
+        for (at, byte) in (0..).zip(head) {
+            part.store_u8(at, *byte)?;
+        }
+        let (words, tail) = rest.as_chunks::<8>();
+        let first = (part.address + head.len() as u64) as *mut u64;
+        for (index, word) in words.iter().enumerate() {
+            // SAFETY: so many bytes lie behind `first`, within `part`; it is aligned after the head.
+            let at = unsafe { first.add(index) };
+            // SAFETY: as above; as for stores, see `access`.
+            unsafe { at.write_volatile(u64::from_ne_bytes(*word)) };
+        }
+        let behind = (head.len() + 8 * words.len()) as u64;
+        for (at, byte) in (behind..).zip(tail) {
+            part.store_u8(at, *byte)?;
         }
         Some(())
+    }
+
+    /// How many bytes come before the first that is aligned as a word, at most all.
+    fn head(&self) -> usize {
+        (self.address.wrapping_neg() % 8).min(self.bytes) as usize
     }
 }
 

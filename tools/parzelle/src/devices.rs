@@ -154,6 +154,20 @@ mod tests {
     }
 
     #[test]
+    fn a_device_is_plugged_in_where_the_board_says() {
+        use parzelle_resolve::environment::{Crates, Environment};
+        let text = "[system]\nboards = [\"qemu-q35-x86_64\"]\n[partition.hello]\nelf = \"files/x86_64/hello.elf\"\n\
+                    devices = [\"disk0\", \"edu0\", \"rtc0\"]\ndma-memory = \"64KiB\"\n[device.edu0]\npci = \"00:05.1\"\n\
+                    qemu = \"edu\"\nbars = { 0 = \"1MiB\" }\n";
+        let root = crate::house::root();
+        let env = Environment::with_crates(&root, Crates::Fixed(Vec::new()));
+        let outcome = parzelle_resolve::check::check_text("x.toml", text.into(), &root.join("tests/rejects"), &env);
+        let arguments: Vec<String> = attached(&outcome.systems[0]).into_iter().map(|device| device.argument).collect();
+        let disk = "virtio-blk-pci,disable-legacy=on,iommu_platform=on,addr=03.0,drive=disk0";
+        assert_eq!(arguments, [disk, "edu,addr=05.1"]);
+    }
+
+    #[test]
     fn a_disk_needs_its_image() {
         let disk = Attached { name: "disk0".into(), class: "block".into(), argument: "disk,drive=disk0".into() };
         let missing = arguments(&[disk], Path::new("/nowhere/x.img"), false, &[]).unwrap_err().to_string();

@@ -29,11 +29,13 @@ struct Way<'a> {
     /// The object at the reader.
     reader: (&'a str, ObjectKind),
     bytes: u64,
+    /// The console's number.
+    console: usize,
 }
 
 /// Gives servers and members their rings.
 pub(crate) fn consoles(system: &System, blocks: &mut Blocks, cells: &mut [Cell]) {
-    for console in &system.consoles {
+    for (number, console) in system.consoles.iter().enumerate() {
         let server = console.server.0;
         for member in console.members.iter().map(|member| member.0) {
             let Some(partition) = system.partitions.get(member) else {
@@ -46,6 +48,7 @@ pub(crate) fn consoles(system: &System, blocks: &mut Blocks, cells: &mut [Cell])
                 writer: (port, ObjectKind::LogOut),
                 reader: (&partition.name, ObjectKind::LogIn),
                 bytes: LOG_BYTES,
+                console: number,
             };
             let input = Way {
                 from: server,
@@ -53,6 +56,7 @@ pub(crate) fn consoles(system: &System, blocks: &mut Blocks, cells: &mut [Cell])
                 writer: (&partition.name, ObjectKind::InputOut),
                 reader: (port, ObjectKind::InputIn),
                 bytes: INPUT_BYTES,
+                console: number,
             };
             connect(&log, "log of", &partition.name, blocks, cells);
             connect(&input, "input of", &partition.name, blocks, cells);
@@ -76,6 +80,7 @@ fn connect(way: &Way<'_>, what: &str, whose: &str, blocks: &mut Blocks, cells: &
     let mut read = object(way.reader.0, way.reader.1);
     read.address = reader.map_object(&title, Backing::Block(block, 0), way.bytes, READ);
     read.size = way.bytes;
+    read.extra = way.console as u64;
     read.event = reader.event();
     let event = read.event;
     reader.object(read);
@@ -85,6 +90,7 @@ fn connect(way: &Way<'_>, what: &str, whose: &str, blocks: &mut Blocks, cells: &
     let mut written = object(way.writer.0, way.writer.1);
     written.address = writer.map_object(&title, Backing::Block(block, 0), way.bytes, READ | WRITE);
     written.size = way.bytes;
+    written.extra = way.console as u64;
     written.doorbell = writer.bell(Bell { to: way.to, event });
     written.number = written.doorbell;
     writer.object(written);

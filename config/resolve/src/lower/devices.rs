@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use parzelle_abi::PAGE;
 use parzelle_abi::info::ObjectKind;
 use parzelle_plan::{ACCESS_WRITE, AccessRecord, DEVICE, READ, WRITE};
+use parzelle_schema::diagnostic::Diagnostic;
 
 use super::cell::{Backing, Cell, Line, object};
-use super::pci;
+use super::{findings, pci};
 use crate::model::{Arch, Device, System};
 
 /// The number of the first line that is a message: behind those of the interrupt controller.
@@ -26,7 +27,9 @@ pub(super) struct Places {
 }
 
 /// Gives each partition its devices.
-pub(crate) fn devices(system: &System, cells: &mut [Cell]) {
+/// Finds those for whose registers there is no room.
+pub(crate) fn devices(system: &System, cells: &mut [Cell]) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
     let board = &system.board;
     let next = board.buses.iter().map(|bus| (bus.number, bus.memory.start)).collect();
     let mut places = Places { next, message: MESSAGES };
@@ -39,11 +42,14 @@ pub(crate) fn devices(system: &System, cells: &mut [Cell]) {
                 // Configuration space in memory and messages as lines are x86-64's, so far.
                 Some((pci, bus)) if board.arch == Arch::X86_64 => {
                     pci::add(cell, device, pci, bus, board.iommu.is_some(), &mut places);
+                    let full = places.next.get(&bus.number).is_some_and(|&next| next > bus.memory.end());
+                    found.extend(full.then(|| findings::no_place(device, bus)));
                 }
                 _ => silence(cell, device),
             }
         }
     }
+    found
 }
 
 fn add(cell: &mut Cell, device: &Device) {

@@ -13,7 +13,7 @@ use super::Kernel;
 use super::blocks::{Block, BlockId, Blocks, NoRoom};
 use super::cell::Cell;
 use super::time::Order;
-use crate::model::{Partition, Place, System, TimePartition};
+use crate::model::{Bus, Device, Partition, Place, System, TimePartition};
 
 /// An error whose fault may be nowhere in the file.
 fn error(code: &'static str, title: String, place: Option<Place>, label: String) -> Diagnostic {
@@ -88,6 +88,17 @@ pub(crate) fn guest_on_old_gic(partition: &Partition) -> Diagnostic {
     let label = "its virtual board has a GICv3".to_owned();
     error("PZ0012", title, places.program.or(places.head), label)
         .help("delete `option.gic = 2` of this board, or leave the guest out there: `without`")
+}
+
+/// PZ0012: registers of PCI functions take more than the board has for them.
+pub(crate) fn no_place(device: &Device, bus: &Bus) -> Diagnostic {
+    let title = format!("the registers of `{}` have no place", device.name);
+    let label = "its base address registers are too large".to_owned();
+    error("PZ0012", title, Some(device.head), label).note(format!(
+        "`{}` has {} for those of all functions",
+        bus.name,
+        size(bus.memory.size)
+    ))
 }
 
 /// PZ0012: what is described goes beyond a bound of this kernel.

@@ -216,7 +216,7 @@ fn draft(inputs: &Inputs<'_>) -> Result<Draft, Vec<Diagnostic>> {
     links::shared(system, &mut blocks, &mut cells);
     share::links(system, &mut blocks, &mut cells);
     consoles::consoles(system, &mut blocks, &mut cells);
-    devices::devices(system, &mut cells);
+    found.extend(devices::devices(system, &mut cells));
     rights::objects(system, &rings, &blocks, &mut cells);
     let mut infos = Vec::new();
     for (index, (cell, partition)) in cells.iter_mut().zip(&system.partitions).enumerate() {

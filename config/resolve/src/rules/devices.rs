@@ -4,6 +4,7 @@
 //! Devices: PZ0701–PZ0705, PZ0708, PZ0710. Those on PCI buses are in `pci`.
 
 use parzelle_abi::x86_64::IO_PORTS_MAX;
+use parzelle_schema::board::BoardFile;
 use parzelle_schema::diagnostic::{Diagnostic, Edit, Help};
 use parzelle_schema::file::{Device, Dma, Partition};
 use parzelle_schema::nearest::listed;
@@ -230,6 +231,7 @@ fn masters(cx: &mut Ctx<'_>, owned: &[Owned<'_>]) {
                 format!("`{name}` owns a bus master"),
             )
             .counter(o.device.dma.place, "no IOMMU stands before this device")
+            .note_if(fenced_elsewhere(cx, o.device))
             .fix(
                 format!("if you trust the driver `{name}`, say so; it is then listed among what must be trusted"),
                 Place::new(file, end..end),
@@ -237,6 +239,20 @@ fn masters(cx: &mut Ctx<'_>, owned: &[Owned<'_>]) {
             ),
         );
     }
+}
+
+/// The boards of the file on which the device is behind an IOMMU, in words.
+fn fenced_elsewhere(cx: &Ctx<'_>, device: &Device) -> Option<String> {
+    let fenced = |board: &BoardFile| {
+        let same = board.devices.iter().find(|d| d.name.value == device.name.value);
+        board.iommu.is_written() && same.is_some_and(|d| d.dma.value == Dma::Iommu)
+    };
+    let boards: Vec<&str> =
+        cx.files.iter().filter(|(_, b)| fenced(b)).map(|(name, _)| name.value.text.as_str()).collect();
+    if boards.is_empty() || cx.d.devices.iter().any(|d| d.name.value == device.name.value) {
+        return None;
+    }
+    Some(format!("on {} the same device is behind the IOMMU; nothing to do there", listed(boards)))
 }
 
 /// PZ0705 (warning).

@@ -11,7 +11,7 @@
 //! | `windows`, `overlaps`, `boundaries`, `places`, `promises`, `switching` | PZ04xx |
 //! | `links` | PZ06xx |
 //! | `devices`, `pci` | PZ07xx |
-//! | `share`, `disks`, `networks`, `consoles` | PZ08xx |
+//! | `share`, `serve`, `disks`, `networks`, `consoles` | PZ08xx |
 //! | `health`, `rights` | PZ09xx |
 //! | `guests` | PZ10xx |
 //!
@@ -36,6 +36,7 @@ mod places;
 mod programs;
 mod promises;
 mod rights;
+mod serve;
 pub(crate) mod share;
 mod switching;
 pub(crate) mod windows;
@@ -67,6 +68,8 @@ pub(crate) struct Ctx<'a> {
     pub(crate) arch: Arch,
     /// `system.boards`.
     pub(crate) boards: &'a [At<Text>],
+    /// The files of all boards.
+    pub(crate) files: &'a [(At<Text>, BoardFile)],
     /// Boards, crates.
     pub(crate) env: &'a Environment,
     /// The description's folder.

@@ -14,6 +14,9 @@ use crate::source::At;
 use crate::text::{Mac, parse_mac, parse_range};
 use crate::tree::Table;
 
+/// Bytes of the name of a GPT partition: GPT has 36 letters, a driver is told 30 bytes.
+const LONGEST: usize = 30;
+
 /// A virtual disk as written.
 #[derive(Clone, Debug)]
 pub struct Disk {
@@ -87,6 +90,18 @@ impl Disk {
         r.require("device", &device, None);
         let range = r.parsed("range", "range", |t| parse_range(t, false));
         let gpt = r.text("gpt");
+        if let Some(at) = gpt.good().filter(|at| at.value.text.len() > LONGEST || at.value.text.is_empty()) {
+            r.cx.out.push(
+                Diagnostic::error(
+                    "PZ0009",
+                    "this can't be the name of a GPT partition",
+                    at.place,
+                    format!("{} bytes", at.value.text.len()),
+                )
+                .counter(table.head, "this disk")
+                .help(format!("a name of 1 to {LONGEST} bytes, as it stands in the device's partition table")),
+            );
+        }
         if let (Some(range), Some(gpt)) = (range.place(), gpt.place()) {
             r.cx.out.push(
                 Diagnostic::error(

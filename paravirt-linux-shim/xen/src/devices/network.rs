@@ -19,9 +19,9 @@ mod packet;
 mod segment;
 
 use super::block::Served;
-use super::port::{FRAME_MAX, Port};
+use super::port::{FRAME_MAX, Port, SUMMED};
 use super::ring::{Broken, Ring};
-use crate::abi::network::{RX_ENTRY, TX_ENTRY, status};
+use crate::abi::network::{RX_ENTRY, TX_ENTRY, rx, status};
 use crate::grants::{Grants, Use};
 use crate::memory::{Frames, Page};
 use packet::Packet;
@@ -122,7 +122,7 @@ fn send<P: Page>(
             // An event of the link comes by here.
             return Ok(false);
         }
-        match packet.send(frame, guest, grants, *done..*done + room, |frame| port.send(frame)) {
+        match packet.send(frame, guest, grants, *done..*done + room, |frame, flags| port.send(frame, flags)) {
             Ok(false) => {
                 *done += room;
                 continue;
@@ -152,11 +152,13 @@ fn receive<P: Page>(
         let (id, reference) = (ring.load32(0, 0) & 0xffff, ring.load32(0, 4));
         ring.take(1);
         waiting -= 1;
+        let mut flags = 0;
         let how = match grants.page(reference, Use::Write, guest) {
             // Another buffer for the same frame.
             Err(_) => status::ERROR,
             Ok(page) => match port.receive(frame) {
-                Some(length) => {
+                Some((length, said)) => {
+                    flags = if said & SUMMED != 0 { rx::DATA_VALIDATED } else { 0 };
                     let bytes = frame.get(..length).unwrap_or(frame);
                     page.copy_in(0, bytes);
                     bytes.len() as i16
@@ -164,8 +166,8 @@ fn receive<P: Page>(
                 None => status::ERROR,
             },
         };
-        // Offset and flags are 0: the guest looks at checksums.
-        ring.answer(&[id, u32::from(how.cast_unsigned()) << 16]);
+        // The offset is 0; without a flag the guest looks at checksums.
+        ring.answer(&[id, u32::from(how.cast_unsigned()) << 16 | u32::from(flags)]);
     }
     Ok(Received::All)
 }

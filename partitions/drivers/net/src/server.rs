@@ -167,10 +167,10 @@ impl<P: Port, U: Uplink> Server<P, U> {
 
     /// Gives the uplink and every port a turn. Returns whether there is more to do at once.
     pub fn turn(&mut self, now: u64) -> bool {
-        let mut more = self.from_outside(now);
+        let mut more = self.hear_outside(now);
         let count = self.clients.len();
         for step in 0..count {
-            more |= self.from_port((self.first + step) % count, now);
+            more |= self.hear_port((self.first + step) % count, now);
         }
         self.first = (self.first + 1) % count.max(1);
         self.uplink.kick();
@@ -186,7 +186,7 @@ impl<P: Port, U: Uplink> Server<P, U> {
     }
 
     /// Takes frames from outside.
-    fn from_outside(&mut self, now: u64) -> bool {
+    fn hear_outside(&mut self, now: u64) -> bool {
         for _ in 0..FRAMES {
             let Some(length) = self.uplink.receive(&mut self.buffer) else { return false };
             let frame = self.buffer.get(..length).unwrap_or_default();
@@ -202,7 +202,7 @@ impl<P: Port, U: Uplink> Server<P, U> {
     }
 
     /// Takes frames from a port.
-    fn from_port(&mut self, index: usize, now: u64) -> bool {
+    fn hear_port(&mut self, index: usize, now: u64) -> bool {
         for _ in 0..FRAMES {
             let Some(client) = self.clients.get_mut(index) else { return false };
             let Some((length, flags)) = client.receive(&mut self.buffer) else { return false };
@@ -332,9 +332,11 @@ mod tests {
         [&to.0[..], &from.0, tag, &[8, 0], &[0x55; 50]].concat()
     }
 
-    fn server() -> (Server<Rc<Wire>, Rc<Wire>>, [Rc<Wire>; 4]) {
+    type Wires = [Rc<Wire>; 4];
+
+    fn server() -> (Server<Rc<Wire>, Rc<Wire>>, Wires) {
         let limit = Limit::new(1_000_000, 1_000);
-        let wires: [Rc<Wire>; 4] = Default::default();
+        let wires: Wires = Default::default();
         let mut server = Server::new(Switch::new(limit), wires[3].clone());
         for (last, group, vlan) in [(0, 0, 0), (1, 0, 0), (2, 1, 20)] {
             let plan = Plan { mac: mac(last), group, uplink: Some(vlan) };

@@ -46,15 +46,19 @@ impl Dma {
         Self { all, used: 0 }
     }
 
-    /// A piece that begins at a multiple of `align` (a power of two), filled with zeros. `None` when
-    /// there is not so much left.
+    /// A piece that begins at a multiple of `align`, a power of two from 8 on. What it holds may be
+    /// from an earlier life. `None` when there is not so much left.
     pub fn take(&mut self, bytes: u64, align: u64) -> Option<Region> {
         let start = self.all.bus.checked_add(self.used)?.checked_next_multiple_of(align)? - self.all.bus;
         let region = self.all.part(start, bytes)?;
         self.used = start + bytes;
-        (0..bytes).for_each(|at| {
-            region.memory.store_u8(at, 0);
-        });
+        Some(region)
+    }
+
+    /// As [`Self::take`], filled with zeros.
+    pub fn zeroed(&mut self, bytes: u64, align: u64) -> Option<Region> {
+        let region = self.take(bytes.next_multiple_of(8), align)?;
+        (0..bytes.div_ceil(8)).try_for_each(|word| region.memory.store_u64(8 * word, 0))?;
         Some(region)
     }
 }

@@ -77,7 +77,7 @@ impl<const SLOTS: usize, const CHAIN: usize> Queue<SLOTS, CHAIN> {
 
     /// Places a queue; `None` without memory for it.
     pub fn new(dma: &mut Dma) -> Option<Self> {
-        let region = dma.take(Self::BYTES, 4096)?;
+        let region = dma.zeroed(Self::BYTES, 4096)?;
         let queue = Self { region, is_busy: [false; SLOTS], available: 0, told: 0, used: 0 };
         // All but the last of a chain lead to the next one, for good.
         for index in 0..Self::SIZE {

@@ -113,6 +113,7 @@ impl<M: Memory, B: Doorbells> Disk<M, B> {
                     Err(error) => result = Err(error),
                 }
             }
+            let before = flying;
             while let Some(answer) = self.client.completed() {
                 flying = flying.saturating_sub(1);
                 let at = answer.token();
@@ -123,7 +124,11 @@ impl<M: Memory, B: Doorbells> Disk<M, B> {
             if flying == 0 && (sent >= total || result.is_err()) {
                 return result;
             }
-            pause(&mut self.client, &self.bells);
+            // An answer has made room: what is left to send goes before any sleep, as perhaps nothing
+            // is in flight that would end it.
+            if flying == before || sent >= total {
+                pause(&mut self.client, &self.bells);
+            }
         }
     }
 }

@@ -343,3 +343,35 @@ fn thirty_two_requests_of_several_sizes_fly_at_once() {
     assert_eq!(tokens[..2], [17, 16]);
     client.read(0, 512, 9).unwrap();
 }
+
+/// A client that never consumes its answers is not served beyond the ring; one that says that it has
+/// consumed what was never produced isn't listened to.
+#[test]
+fn who_does_not_consume_waits() {
+    let [out, back] = Area::pair(AREA);
+    let mut client = Client::new(out.clone(), back.clone()).unwrap();
+    let mut server = Server::new(back, out.clone(), geometry()).unwrap();
+    server.next_request();
+    assert!(client.geometry().is_some());
+    let tag = out.load(128) >> 32 << 32;
+    // Flushes, in all entries of the ring, again and again.
+    (0..64).for_each(|n| out.store(1024 + n * 32, 2 << 32 | n));
+    let mut served = 0;
+    for produced in (32..=192).step_by(32) {
+        out.store_release(128, tag | produced);
+        while let Some(request) = server.next_request() {
+            server.complete(request.id, Status::Done);
+            served += 1;
+        }
+        server.notify();
+    }
+    assert_eq!((served, server.link().faults()), (64, 0));
+    assert!(server.may_sleep(), "until the client consumes something");
+    out.store_release(136, tag | 1);
+    assert!(!server.may_sleep());
+    assert!(server.next_request().is_some());
+    out.store_release(136, tag | 66);
+    assert_eq!(server.next_request(), None);
+    assert_eq!(server.link().faults(), 1);
+    assert!(server.may_sleep(), "it isn't listened to");
+}

@@ -211,6 +211,8 @@ impl Place {
             self.peers.ring();
         }
         if may_sleep() {
+            // The peer may do much between the last look and the end of our stores' wait.
+            thread::yield_now();
             self.out.drain();
             self.own.wait();
         }
@@ -231,7 +233,7 @@ fn dies(lives: &mut u32) -> bool {
 }
 
 fn explore(execution: fn()) {
-    let runs = std::env::var("PARZELLE_MODEL_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(2000usize);
+    let runs = std::env::var("PARZELLE_MODEL_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(1000usize);
     let mut config = shuttle::Config::default();
     (config.stack_size, config.silence_warnings) = (1 << 18, true);
     config.max_steps = shuttle::MaxSteps::FailAfter(200_000);

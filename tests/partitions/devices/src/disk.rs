@@ -221,6 +221,9 @@ impl Load {
     }
 }
 
+/// Words of an entry of the ring, by their numbers.
+type Words<'a> = &'a [(u64, u64)];
+
 /// A disk over which requests are forged.
 struct Forger {
     link: Link,
@@ -268,7 +271,7 @@ pub(crate) fn reader(me: &Partition) -> Result<(), Error> {
     let id = 0;
     let write = (Operation::Write as u64) << 32 | id;
     let discard = (Operation::Discard as u64) << 32 | id;
-    let forged: [(&str, &[(u64, u64)], Status); 8] = [
+    let forged: [(&str, Words<'_>, Status); 8] = [
         ("beyond the end", &[(1, geometry.sectors)], Status::Invalid),
         ("across the end", &[(1, geometry.sectors - 1)], Status::Invalid),
         ("around the end", &[(1, u64::MAX - 3)], Status::Invalid),

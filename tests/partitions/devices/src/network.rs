@@ -130,7 +130,7 @@ pub(crate) fn lead(me: &Partition) -> Result<(), Error> {
     wire.say(peer, peer, b"spoofed");
     wire.say(BROADCAST, outsider, b"spoofed");
     wire.say(peer, BROADCAST, b"spoofed");
-    wire.send(&[&peer[..], &own, &[0x81, 0, 0, 20, 0x88, 0xb5], &[b't'; 50]].concat_into(&mut [0; 68]));
+    wire.send([&peer[..], &own, &[0x81, 0, 0, 20, 0x88, 0xb5], &[b't'; 50]].concat_into(&mut [0; 68]));
     wire.say(peer, own, &[b'l'; 1550]);
     wire.say(outsider, own, b"to another network");
     wire.say([1, 0x80, 0xc2, 0, 0, 2], own, b"to the bridge itself");

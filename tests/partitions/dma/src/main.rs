@@ -20,9 +20,9 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parzelle_rt::abi::health::Mode;
 use parzelle_rt::abi::info::ObjectKind;
-use parzelle_rt::health::{End, finish, set_mode};
+use parzelle_rt::health::{End, finish, own_statistics, set_mode};
 use parzelle_rt::time::{MILLISECOND, sleep};
-use parzelle_rt::{Error, Partition, VcpuPage};
+use parzelle_rt::{Error, Partition, VcpuPage, println};
 use rng::Rng;
 use test_support::{Test, Witness};
 
@@ -52,6 +52,11 @@ fn victim(me: &Partition) -> Result<(), Error> {
     witness.look(&mut test);
     witness.look(&mut test);
     test.verdict();
+    // A kernel that measures tells how long it took to silence the function, among all else.
+    let masked = own_statistics()?.longest_masked;
+    if masked != 0 {
+        println!("##{{\"bench\":\"longest_masked_path\",\"instructions\":{masked}}}");
+    }
     finish(End::Stop)
 }
 

@@ -54,9 +54,11 @@ pub(crate) fn write(system: &System, image: &Path) -> Result<Vec<PathBuf>> {
         let now = describe(system, &layout)?;
         let known = path.is_file() && std::fs::read_to_string(&note).is_ok_and(|old| old == now);
         if !known {
-            // A note that is there says that the file is whole.
+            // A note that is there says that the file is whole, and a file that is there is.
             let _ = std::fs::remove_file(&note);
-            fill(system, &layout, &path).with_context(|| path.display().to_string())?;
+            let half = path.with_extension("img.half");
+            fill(system, &layout, &half).with_context(|| half.display().to_string())?;
+            std::fs::rename(&half, &path).with_context(|| path.display().to_string())?;
             std::fs::write(&note, now).with_context(|| note.display().to_string())?;
         }
         paths.push(path);

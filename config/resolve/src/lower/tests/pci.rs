@@ -147,6 +147,13 @@ fn without_an_iommu_nothing_is_shut() {
     assert!(plan.quiesces().iter().all(|step| step.what & ACCESS_STREAM == 0));
 }
 
+#[test]
+fn registers_without_a_place_are_a_finding() {
+    let mut system = functions();
+    system.board.buses[0].memory.size = 0xa000;
+    assert_eq!(code(lowered(&system)), "PZ0012");
+}
+
 /// virtio-mmio: nobody stands before it, so all that a restart does is to silence it.
 #[test]
 fn registers_in_memory_are_silenced_too() {

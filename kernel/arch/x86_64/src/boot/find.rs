@@ -16,6 +16,7 @@ use parzelle_abi::x86_64::IO_PORTS_MAX;
 use parzelle_plan::{ARCH_X86_64, LineRecord, PartitionRecord, Plan, PlanError, digest};
 
 const NO_RAM: &str = "has no RAM: build for a board with less, or start it with more";
+const NO_DEVICE: &str = "has a device that is not there, or not behind the IOMMU";
 const CHANGED: &str = "has a wrong digest: the image was changed";
 
 /// Reads the plan that begins at physical address `at`; returns its digest, too.
@@ -78,8 +79,11 @@ pub(crate) fn check_controllers(plan: &Plan<'_>, acpi: &Acpi) -> Result<(), Refu
     same("address of the IO-APIC", system.irqchip_cpu, io)?;
     if system.iommu != 0 {
         same("address of the IOMMU", system.iommu, acpi.iommu.map_or(0, Unit::registers))?;
-        let open = plan.streams().iter().find(|&&id| !acpi.iommu.is_some_and(|unit| unit.has(id)));
-        ensure(open.is_none(), Refusal::Differs("a device behind the IOMMU", u64::from(*open.unwrap_or(&0)), 0))?;
+        for partition in plan.partitions() {
+            let open = |&&id: &&u32| !acpi.iommu.is_some_and(|unit| unit.has(id));
+            let found = partition.streams.of(plan.streams()).iter().find(open);
+            ensure(found.is_none(), Refusal::Named(partition.name, found.map_or(0, |&id| id.into()), NO_DEVICE))?;
+        }
     }
     let whole = (acpi.local | io).is_multiple_of(PAGE);
     ensure(whole, Refusal::Sentence(FIRMWARE, "interrupt controllers begin in the middle of a page"))

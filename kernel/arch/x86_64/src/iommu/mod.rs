@@ -100,6 +100,7 @@ impl Iommu {
         let there = self.registers.read(CAPABILITIES) & THREE_LEVELS != 0
             && self.registers.read(EXTENDED) & QUEUED_AND_REMAPPING == QUEUED_AND_REMAPPING;
         ensure(there, Refusal::Sentence("the IOMMU", "lacks tables of three levels, its queue or remapping"))?;
+        ensure(self.registers.read(STATUS) == 0, Refusal::Sentence("the IOMMU", "is in use: firmware has not let go"))?;
         // SAFETY: writes back what is cached, tables among it.
         unsafe { cpu::write_back_and_invalidate() };
         self.set(ROOT, self.pages.root);

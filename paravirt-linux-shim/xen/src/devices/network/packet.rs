@@ -15,7 +15,7 @@ use super::checksum;
 use super::segment::Segments;
 use crate::abi::PAGE;
 use crate::abi::network::{SLOTS_MAX, extra, status, tx};
-use crate::devices::port::FRAME_MAX;
+use crate::devices::port::{FRAME_MAX, SUMMED};
 use crate::devices::ring::{Broken, Ring};
 use crate::grants::{Grants, Use};
 use crate::memory::{Frames, Page};
@@ -117,11 +117,13 @@ impl Packet {
         guest: &impl Frames<Page = P>,
         grants: &Grants<P>,
         which: Range<usize>,
-        mut send: impl FnMut(&[u8]),
+        mut send: impl FnMut(&[u8], u32),
     ) -> Result<bool, Unfit> {
         if self.unfit {
             return Err(Unfit);
         }
+        let summed = self.cut.is_some() || self.flags & (tx::CHECKSUM_BLANK | tx::DATA_VALIDATED) != 0;
+        let flags = if summed { SUMMED } else { 0 };
         let mut bytes = Bytes { parts: &self.parts, done: 0, guest, grants };
         match self.cut {
             None => {
@@ -130,7 +132,7 @@ impl Packet {
                 if self.flags & tx::CHECKSUM_BLANK != 0 {
                     checksum::complete(frame).ok_or(Unfit)?;
                 }
-                send(frame);
+                send(frame, flags);
                 Ok(true)
             }
             Some(Cut { size, kind }) => {
@@ -146,7 +148,7 @@ impl Packet {
                     bytes.read(frame.get_mut(head..end).ok_or(Unfit)?)?;
                     let frame = frame.get_mut(..end).ok_or(Unfit)?;
                     segments.write_head(frame)?;
-                    send(frame);
+                    send(frame, flags);
                 }
                 Ok(segments.is_last())
             }

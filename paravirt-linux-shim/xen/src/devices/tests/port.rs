@@ -11,6 +11,8 @@ use crate::devices::port::{FRAME_MAX, Port};
 pub(super) struct FakePort {
     pub(super) sent: Vec<Vec<u8>>,
     pub(super) room: usize,
+    /// Those of what was sent last, and of all that arrives.
+    pub(super) flags: u32,
     pub(super) waiting: VecDeque<Vec<u8>>,
 }
 
@@ -19,20 +21,21 @@ impl Port for FakePort {
         self.room
     }
 
-    fn send(&mut self, frame: &[u8]) {
+    fn send(&mut self, frame: &[u8], flags: u32) {
         assert!(self.room > 0 && frame.len() <= FRAME_MAX);
         self.room -= 1;
         self.sent.push(frame.to_vec());
+        self.flags = flags;
     }
 
     fn is_waiting(&mut self) -> bool {
         !self.waiting.is_empty()
     }
 
-    fn receive(&mut self, into: &mut [u8; FRAME_MAX]) -> Option<usize> {
+    fn receive(&mut self, into: &mut [u8; FRAME_MAX]) -> Option<(usize, u32)> {
         let frame = self.waiting.pop_front()?;
         into[..frame.len()].copy_from_slice(&frame);
-        Some(frame.len())
+        Some((frame.len(), self.flags))
     }
 
     fn settle(&mut self) -> bool {
