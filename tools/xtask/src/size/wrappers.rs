@@ -7,7 +7,7 @@
 //! interface the file puts around its unsafe code.
 
 /// File, and what it wraps.
-const LIST: [(&str, &str); 32] = [
+const LIST: [(&str, &str); 36] = [
     ("partitions/sys/", "the instruction of a kernel call, the counter"),
     ("partitions/rt/src/arch/", "entry and upcall stubs in assembly"),
     ("partitions/rt/src/call.rs", "kernel calls that take numbers only, so that safe code may make them"),
