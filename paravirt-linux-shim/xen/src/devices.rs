@@ -246,7 +246,9 @@ impl<P: Page, D: Disk, N: Port> Devices<P, D, N> {
             if marked & device.life.mark() == 0 {
                 continue;
             }
-            device.step(&mut self.store, around);
+            if device.life.is_waiting() {
+                device.step(&mut self.store, around);
+            }
             let served = device.block.serve(&mut device.disk, around.frames, around.grants);
             self.broken = device.life.served(&served, &mut self.store).or(self.broken);
             if served.raise {
@@ -258,7 +260,9 @@ impl<P: Page, D: Disk, N: Port> Devices<P, D, N> {
             if marked & device.life.mark() == 0 {
                 continue;
             }
-            device.step(&mut self.store, around);
+            if device.life.is_waiting() {
+                device.step(&mut self.store, around);
+            }
             let served = device.network.serve(&mut device.port, around.frames, around.grants);
             self.broken = device.life.served(&served, &mut self.store).or(self.broken);
             if served.raise {

@@ -162,6 +162,12 @@ impl Life {
         let _ = keys.iter().try_for_each(|(key, value)| self.put_back(store, key, *value));
     }
 
+    /// Whether it waits to be connected, and perhaps only for what its link tells. (What the frontend
+    /// writes is looked at when it has written: not at each request.)
+    pub(super) const fn is_waiting(&self) -> bool {
+        matches!(self.state, State::InitWait)
+    }
+
     /// What the frontend's state asks this end to become. `None`: it is that.
     pub(super) fn wanted(&self, store: &Store) -> Option<State> {
         let wanted = match store.number(&self.front("state")).unwrap_or(0) {

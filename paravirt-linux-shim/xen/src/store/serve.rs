@@ -99,12 +99,12 @@ impl Contents {
             }
             Message::Watch => {
                 let (path, token) = split(body)?;
-                self.watches.add(path, token.strip_suffix(b"\0").unwrap_or(token))?;
+                self.watches.add(path, one(token)?)?;
                 say(b"OK\0")
             }
             Message::Unwatch => {
                 let (path, token) = split(body)?;
-                self.watches.remove(&path, token.strip_suffix(b"\0").unwrap_or(token))?;
+                self.watches.remove(&path, one(token)?)?;
                 say(b"OK\0")
             }
             Message::ResetWatches => {
@@ -191,6 +191,11 @@ fn split(body: &[u8]) -> Result<(Path, &[u8]), Refusal> {
     let end = body.iter().position(|byte| *byte == 0).ok_or(Refusal::Invalid)?;
     let (path, rest) = body.split_at(end);
     Ok((Path::of(path)?, rest.get(1..).unwrap_or_default()))
+}
+
+/// The rest of a body, if that is one text.
+fn one(text: &[u8]) -> Result<&[u8], Refusal> {
+    text.strip_suffix(b"\0").filter(|text| !text.contains(&0)).ok_or(Refusal::Invalid)
 }
 
 /// A body that is a domain's number.

@@ -14,8 +14,8 @@ use crate::house::House;
 
 /// How the names of tests end that only `--all` runs.
 const MILLION: &str = "_a_million_times";
-/// Whose they are: the page-table service, the kernel's calls for shims, what a shim decodes and decides.
-const FUZZED: [&str; 3] = ["parzelle-tables", "parzelle-arch-x86_64", "parzelle-xen"];
+/// Whose they are: the page-table service, the kernel's calls for shims, what a shim decodes and decides, rings.
+const FUZZED: [&str; 4] = ["parzelle-tables", "parzelle-arch-x86_64", "parzelle-xen", "parzelle-ring"];
 
 /// Runs the tests with a million cases, and prints what each was.
 pub(super) fn million(house: &House, tally: &mut Tally) -> Result<()> {

@@ -43,7 +43,7 @@ fn word() -> impl Strategy<Value = u32> {
         4 => 0u32..40,
         2 => (0u32..16, 0u32..16).prop_map(|(low, high)| low | high << 8),
         2 => (0u32..40, 0u32..16).prop_map(|(low, high)| high << 16 | low),
-        1 => (0u32..16).prop_map(|size| size * 100 << 16),
+        1 => (0u32..16).prop_map(|size| (size * 100) << 16),
         1 => any::<u32>(),
         1 => Just(u32::MAX),
     ]

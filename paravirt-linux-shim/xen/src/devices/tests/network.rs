@@ -225,7 +225,7 @@ fn play(steps: Vec<Step>) {
         match step {
             Step::Send(bytes, cut, options, splits, v6) => {
                 let bytes = if cut.is_some() { bytes } else { bytes.min(1400) };
-                let data: Vec<u8> = (0..bytes).map(|at| ((stream.len() + at) * 31 >> 3) as u8).collect();
+                let data: Vec<u8> = (0..bytes).map(|at| (((stream.len() + at) * 31) >> 3) as u8).collect();
                 let whole = packet(stream.len() as u32, 0x18, options, &data, v6);
                 if model.put(&whole, &splits, 3, cut.map(|size| (size, 1 + u8::from(v6)))) {
                     stream.extend(data);

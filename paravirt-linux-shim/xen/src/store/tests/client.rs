@@ -100,7 +100,8 @@ impl Client {
     }
 
     fn event(&mut self, body: &[u8]) {
-        let text = str::from_utf8(body).unwrap().strip_suffix('\0').unwrap();
+        let text = String::from_utf8_lossy(body);
+        let text = text.strip_suffix('\0').unwrap();
         let (path, token) = text.split_once('\0').unwrap();
         self.events.push((path.into(), token.into()));
     }

@@ -68,7 +68,10 @@ fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 }
                 page.store64(at, value);
             }
-            Step::Serve => _ = store.serve(honest.as_ref().map_or(&page, |client| &client.page)),
+            Step::Serve => match &mut honest {
+                Some(client) => _ = client.events(&mut store),
+                None => _ = store.serve(&page),
+            },
             Step::Put(value) => _ = store.put("/local/domain/0/backend/vbd/1/1/state", &[value]),
         }
     }
