@@ -86,9 +86,9 @@ mod tests {
         let put = |frame: u64, index: u64, value: u64| {
             ram.page(RAM.start / FRAME + frame).unwrap().store64(8 * index as usize, value);
         };
-        put(0, 0, RAM.start + FRAME | 3);
-        put(1, 4, RAM.start + 6 * FRAME | 3);
-        put(1, 5, RAM.start + 3 * FRAME | 3);
+        put(0, 0, (RAM.start + FRAME) | 3);
+        put(1, 4, (RAM.start + 6 * FRAME) | 3);
+        put(1, 5, (RAM.start + 3 * FRAME) | 3);
         put(1, 6, 0x9000_0000 | 3);
         // 4 KiB granules, 25 bits: two levels.
         Space { ram, tables: Tables { control: 39, roots: [RAM.start, 0] } }
