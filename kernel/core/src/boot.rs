@@ -134,10 +134,12 @@ fn core_data(shared: &'static Shared, arena: &mut impl Arena, number: usize) -> 
         let slot = local as u32 - queue.vcpus.start;
         let outranked = if queue.is_background() { 0 } else { outranking(record.priority) };
         let may_go_first = queue.is_background() && slot < lowest.map_or(0, outranking);
+        let partition = shared.partitions.get(record.partition as usize)?;
         Some(Vcpu {
             record,
             number: core.vcpus.first + local as u32,
-            partition: shared.partitions.get(record.partition as usize)?,
+            partition,
+            floor: partition.stack_floor(record.stack),
             mailbox: shared.mailboxes.get(core.vcpus.first as usize + local)?,
             queue,
             slot,

@@ -112,7 +112,7 @@ impl Deadlines {
     }
 
     fn sink(&self, mut place: usize) {
-        loop {
+        while 2 * place + 1 < self.length.get() {
             let left = 2 * place + 1;
             let least = if self.time(left + 1) < self.time(left) { left + 1 } else { left };
             if !self.order(place, least) {

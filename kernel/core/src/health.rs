@@ -17,6 +17,7 @@ use crate::machine::{Fault, Halt, Machine, Upcall};
 use crate::partition::Partition;
 use crate::vcpu::Vcpu;
 use core::sync::atomic::Ordering::Relaxed;
+use parzelle_abi::PAGE;
 use parzelle_abi::health::{Action, Condition, ErrorId, Mode};
 use parzelle_abi::trace::TraceKind;
 use parzelle_abi::vcpu_page::UpcallReason;
@@ -43,8 +44,8 @@ fn entry(table: &HealthRecord, error: ErrorId) -> ActionRecord {
 impl<M: Machine> CoreState<M> {
     /// A fault of the current vCPU.
     pub(crate) fn report_fault(&mut self, vcpu: &Vcpu, mut fault: Fault) {
-        let stack = vcpu.start.get().stack;
-        if fault.error == ErrorId::MemoryViolation && vcpu.partition.is_below_stack(stack, fault.address) {
+        let floor = vcpu.floor;
+        if fault.error == ErrorId::MemoryViolation && (floor.saturating_sub(PAGE)..floor).contains(&fault.address) {
             fault.error = ErrorId::StackOverflow;
         }
         if self.report(vcpu, fault, true) == Outcome::Continues {

@@ -6,7 +6,6 @@
 
 use crate::partition::Partition;
 use core::cell::Cell;
-use parzelle_abi::PAGE;
 use parzelle_abi::call::Error;
 use parzelle_plan::{DEVICE, RegionRecord, SPACE_HOST};
 
@@ -42,14 +41,9 @@ impl Partition {
         self.regions.partition_point(|region| region.space == SPACE_HOST && region.address <= address)
     }
 
-    /// Whether an address lies in the page below the region that ends at `stack`: the guard page of
-    /// a stack that grows downwards.
-    pub(crate) fn is_below_stack(&self, stack: u64, address: u64) -> bool {
-        let index = self.regions_from(stack.saturating_sub(1)).checked_sub(1);
-        let region = index.and_then(|index| self.regions.get(index));
-        region.is_some_and(|region| {
-            region.address + region.bytes == stack
-                && (region.address.saturating_sub(PAGE)..region.address).contains(&address)
-        })
+    /// Where the region begins that ends at `stack`, which grows downwards; 0 if there is none.
+    pub(crate) fn stack_floor(&self, stack: u64) -> u64 {
+        let region = self.regions_from(stack.saturating_sub(1)).checked_sub(1).and_then(|at| self.regions.get(at));
+        region.filter(|region| region.address + region.bytes == stack).map_or(0, |region| region.address)
     }
 }

@@ -87,6 +87,8 @@ pub(crate) struct Vcpu {
     pub(crate) budget_left: Cell<u64>,
     pub(crate) period_start: Cell<u64>,
     pub(crate) start: Cell<Start>,
+    /// Where the stack begins that the plan gives it, below which a page guards it.
+    pub(crate) floor: u64,
     /// The region that the latest address was found in.
     pub(crate) region_hint: Cell<u32>,
 }

@@ -50,16 +50,20 @@ pub struct Descriptor {
 
 impl Descriptor {
     /// Whether an entry may lead here that needs a table of this level.
-    #[inline]
+    #[inline(always)]
     pub(crate) const fn linkable(&self, level: u8) -> Result<(), Error> {
-        if matches!(self.state, State::Ready) && self.level == level {
-            Ok(())
-        } else if matches!(self.state, State::Free | State::Dying) {
-            Err(Error::NoTable)
+        if matches!(self.state, State::Ready) && self.level == level { Ok(()) } else { Err(self.obstacle(level)) }
+    }
+
+    /// Why not.
+    #[cold]
+    const fn obstacle(&self, level: u8) -> Error {
+        if matches!(self.state, State::Free | State::Dying) {
+            Error::NoTable
         } else if self.level == level {
-            Err(Error::NotReady)
+            Error::NotReady
         } else {
-            Err(Error::WrongLevel)
+            Error::WrongLevel
         }
     }
 

@@ -23,8 +23,10 @@ pub(crate) const WRITE: u64 = 1 << 1;
 pub(crate) const USER: u64 = 1 << 2;
 /// Bit 5, A.
 pub(crate) const ACCESSED: u64 = 1 << 5;
-/// From bit 1 to bit 6, D: dirty.
+/// From bit 1 to bit 6.
 const TO_DIRTY: u32 = 5;
+/// Bit 6, D: dirty.
+const DIRTY: u64 = WRITE << TO_DIRTY;
 /// Bit 7, PS: a large page, or reserved, where there could be a table.
 pub(crate) const LARGE: u64 = 1 << 7;
 /// Bits 51:12.
@@ -65,6 +67,26 @@ impl Region {
     }
 }
 
+impl Region {
+    /// A leaf of the kernel's for an entry of the guest's; 0 if that isn't present, or not accessed so far. `None`: it is
+    /// not in this region.
+    #[inline(always)]
+    pub(crate) const fn leaf(&self, entry: u64) -> Option<u64> {
+        let lacks = !entry;
+        if lacks & (PRESENT | ACCESSED) != 0 {
+            return Some(0);
+        }
+        let kept = entry & (ADDRESS | NO_EXECUTE);
+        // Without the uppermost bit, which is no address's.
+        if kept.wrapping_sub(self.address) << 1 >= self.bytes << 1 {
+            return None;
+        }
+        let word = kept.wrapping_add(self.physical.wrapping_sub(self.address)) | self.base;
+        // Both bits of the entry, or neither; and only if the region lets.
+        Some(if lacks & (WRITE | DIRTY) == 0 { word | self.may | self.may << TO_DIRTY } else { word })
+    }
+}
+
 /// Where an address of the guest's lies, and in which region.
 #[inline]
 pub(crate) fn locate(regions: &[Region], address: u64) -> Option<(u64, &Region)> {
@@ -82,10 +104,8 @@ pub(crate) fn leaf(regions: &[Region], entry: u64) -> Result<u64, Error> {
     if entry & (PRESENT | ACCESSED) != PRESENT | ACCESSED {
         return Ok(0);
     }
-    let (physical, region) = locate(regions, entry & ADDRESS).ok_or(Error::NotYours)?;
-    // Both bits of the entry, or neither; and only if the region lets.
-    let write = entry & entry >> TO_DIRTY & region.may;
-    Ok(physical | write | write << TO_DIRTY | entry & NO_EXECUTE | region.base)
+    let (_, region) = locate(regions, entry & ADDRESS).ok_or(Error::NotYours)?;
+    Ok(region.leaf(entry).unwrap_or(0))
 }
 
 /// A reference to a table of the kernel's for a present one of the guest's.

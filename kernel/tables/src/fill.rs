@@ -6,17 +6,24 @@
 //! Whoever creates a table has just scanned it and says which lines have something in them; only
 //! those are read. A table that is read again keeps serving meanwhile: each entry is valid by itself.
 
-use crate::descriptor::{Descriptor, LINE, State, first_line};
+use crate::descriptor::{Descriptor, State};
 use crate::entry::{PAGE_BITS, locate};
 use crate::tables::{Memory, ROOT, Tables};
 use crate::{Error, Progress};
 
-/// How much a step of the queue does, at most. A leaf that the guest has, or had, counts 1, a reference 2, a line as such 2.
-pub const STEP: usize = 18;
-/// What reading may do beyond a full line.
-const MORE: usize = 1;
-/// What a line as such counts.
-pub(crate) const PER_LINE: usize = 2;
+/// How much a step of reading does, at most, but for one line, which is always done; a unit is some 15 instructions.
+pub const STEP: usize = 54;
+/// What a line of leaves counts.
+pub(crate) const LEAVES: usize = 18;
+/// What one of them counts besides that isn't in the first of the regions.
+pub(crate) const OTHER: usize = 5;
+/// What a line above level 1 counts as such.
+pub(crate) const EMPTY: usize = 8;
+/// What a reference counts where none was so far, and where there may have been one.
+pub(crate) const REFERENCE: usize = 4;
+pub(crate) const REPLACED: usize = 6;
+/// What an element of the queue counts as such, or one that is a single leaf.
+pub(crate) const ELEMENT: usize = 9;
 
 impl<M: Memory> Tables<'_, M> {
     /// Creates a table of this level for a guest frame, and begins to fill it: as [`fill`](Self::fill).
@@ -44,7 +51,7 @@ impl<M: Memory> Tables<'_, M> {
         self.free = if table.link == 0 { (0, 0) } else { (table.link, last) };
         *table = Descriptor { state: State::Filling, level, link, place, todo: lines, ..Descriptor::default() };
         *name = number;
-        self.read_lines(number, 0)
+        self.read_lines(number)
     }
 
     /// Reads lines of the guest's table (again) and goes on with those not read so far, a [`STEP`]
@@ -56,34 +63,18 @@ impl<M: Memory> Tables<'_, M> {
     pub fn fill(&mut self, frame: u64, lines: u64) -> Result<Progress, Error> {
         let number = self.live(frame)?;
         self.descriptor_mut(number)?.todo |= lines;
-        self.read_lines(number, MORE)
+        self.read_lines(number)
     }
 
-    /// One step of reading: a full line, or some with less in them, by `more` more.
-    fn read_lines(&mut self, number: u32, more: usize) -> Result<Progress, Error> {
-        let Descriptor { mut todo, .. } = *self.descriptor(number)?;
-        let each = self.cost(number);
-        let mut budget = PER_LINE + LINE * each + more / each;
-        let mut result = Ok(());
-        while budget >= PER_LINE + LINE * each
-            && let Some(line) = first_line(todo)
-        {
-            let (done, worked) = self.synchronise(number, line);
-            result = result.and(done);
-            budget -= PER_LINE + worked * each;
-            todo &= todo.wrapping_sub(1);
-        }
+    /// One step of reading.
+    fn read_lines(&mut self, number: u32) -> Result<Progress, Error> {
+        let todo = self.descriptor(number)?.todo;
+        let (result, todo) = self.synchronise(number, todo, &mut 0);
         let table = self.descriptor_mut(number)?;
         table.todo = todo;
         if todo == 0 {
             table.state = State::Ready;
         }
         result.map(|()| Progress::of(todo == 0))
-    }
-
-    /// What an entry of a table counts in a step.
-    #[inline]
-    pub(crate) fn cost(&self, number: u32) -> usize {
-        if self.descriptor(number).is_ok_and(|table| table.level > 1) { 2 } else { 1 }
     }
 }

@@ -50,10 +50,10 @@
 //! # Bounds
 //! | operation | does at most | instructions, measured (x86-64, optimised) |
 //! |---|---|---|
-//! | [`write`](Tables::write) | 1 entry | a leaf 90, a reference 150 instructions |
-//! | [`create`](Tables::create) | a line of entries, and a look at each core's generation | 130 and as fill |
-//! | [`fill`](Tables::fill) | a full line, or some with less in them | leaves 370, refused ones 650, references 770 |
-//! | [`drain`](Tables::drain) | a [`STEP`], of at most [`QUEUE`] elements | one leaf 60, else up to 900 |
+//! | [`write`](Tables::write) | 1 entry | a leaf 90, a reference 150 |
+//! | [`create`](Tables::create) | as fill, and a look at each core's generation | 130 and as fill |
+//! | [`fill`](Tables::fill) | a [`STEP`], or one line of the worst kind | three lines of leaves 730; a line of refused ones, or of references, 700 |
+//! | [`drain`](Tables::drain) | the same, of at most [`QUEUE`] elements | one leaf 75, else up to 900 |
 //! | [`destroy`](Tables::destroy) | [`CLEAR`] references, four times as many leaves | leaves 640, references 580 |
 //! | [`set_roots`](Tables::set_roots) | 32 slots of the kernel's, the first time a root is used; then 4 counts | 265; then 205 |
 //! | [`reset`](Tables::reset) | the same of one table | as destroy |
@@ -65,7 +65,9 @@
 //! # Order
 //! A queue's element says "entry *n* of frame *f* has changed", not what it became. The kernel reads
 //! the guest's entry when it gets there, so elements may be taken in any order and any number of
-//! times, and two vCPUs that change one entry converge on what is last in memory. What a vCPU has
+//! times, and two vCPUs that change one entry converge on what is last in memory. For the same reason more may be read than
+//! was named: the whole line. (Reading the guest's entry and writing the kernel's is one step under the lock, so who
+//! changes the entry after that, and then drains, has the last word.) What a vCPU has
 //! queued holds for others when its queue is empty: the kernel drains it **before** any call of this service (flush, create,
 //! destroy, roots …) and before its guest context runs. Before it tells another vCPU of anything, kicks it, say, the
 //! shim has it drained.

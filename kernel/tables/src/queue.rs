@@ -8,7 +8,7 @@
 
 use crate::descriptor::LINE;
 use crate::entry::{ADDRESS, PAGE_BITS};
-use crate::fill::PER_LINE;
+use crate::fill::ELEMENT;
 use crate::tables::{Memory, Tables};
 use crate::{Error, Progress, STEP};
 use parzelle_paging::ENTRIES;
@@ -57,6 +57,12 @@ impl Element {
         let count = (self.0 >> COUNT) as usize % ENTRIES + 1;
         first..ENTRIES.min(first + count)
     }
+
+    /// Their lines.
+    fn lines(self) -> u64 {
+        let entries = self.entries();
+        u64::MAX << (entries.start / LINE) & u64::MAX >> (63 - (entries.end - 1) / LINE)
+    }
 }
 
 /// The queue in the current vCPU's page. Both sides treat it as a stack: order doesn't matter.
@@ -71,11 +77,8 @@ pub trait Queue {
     fn set_element(&mut self, slot: usize, element: u64);
 }
 
-/// What an element counts in a step that is more than an entry.
-const PER_ELEMENT: usize = 6;
-
 impl<M: Memory> Tables<'_, M> {
-    /// Does what the queue says, a [`STEP`] at a time (an element for one entry counts as a line). Elements for frames without a table are dropped.
+    /// Does what the queue says, a [`STEP`] at a time Elements for frames without a table are dropped.
     ///
     /// # Errors
     /// An entry was refused: it is absent in the kernel's table, whatever was there before. The rest of the
@@ -87,7 +90,7 @@ impl<M: Memory> Tables<'_, M> {
         if count == 1 {
             let element = Element(queue.element(0));
             if element.is_one()
-                && let Some(done) = self.synchronise_leaf(element.frame(), element.index())
+                && let Some(done) = self.synchronise_one(element.frame(), element.index(), &mut 0)
             {
                 queue.set_count(0);
                 return done.map(|()| Progress::Done);
@@ -98,36 +101,32 @@ impl<M: Memory> Tables<'_, M> {
 
     #[inline(never)]
     fn drain_step(&mut self, queue: &mut impl Queue, mut count: usize) -> Result<Progress, Error> {
-        let mut budget = STEP;
-        let mut result = Ok(());
-        // Less than this is not worth going on for.
-        while count > 0 && budget >= PER_ELEMENT {
+        let (mut spent, mut result) = (0, Ok(()));
+        while count > 0 && spent + ELEMENT <= STEP {
             let element = Element(queue.element(count - 1));
             if element.is_one()
-                && let Some(done) = self.synchronise_leaf(element.frame(), element.index())
+                && let Some(done) = self.synchronise_one(element.frame(), element.index(), &mut spent)
             {
                 result = result.and(done);
                 count -= 1;
-                budget -= PER_LINE + 1;
                 continue;
             }
             let Ok(number) = self.live(element.frame()) else {
                 count -= 1;
-                budget -= PER_LINE + 2;
+                spent += ELEMENT;
                 continue;
             };
-            let entries = element.entries();
-            // To the end of the line, at most.
-            let each = self.cost(number);
-            let most = entries.start + (1 + budget - PER_ELEMENT) / each;
-            let end = entries.end.min(most).min((entries.start | (LINE - 1)) + 1);
-            let (done, worked) = self.synchronise(number, entries.start..end);
+            // Whole lines: who reads what hasn't changed does no harm.
+            let (done, left) = self.synchronise(number, element.lines(), &mut spent);
             result = result.and(done);
-            budget = budget.saturating_sub(PER_ELEMENT + worked * each);
-            if end < entries.end {
-                queue.set_element(count - 1, Element::new(element.frame(), end, entries.end - end).0);
-            } else {
+            spent += ELEMENT;
+            if left == 0 {
                 count -= 1;
+            } else {
+                let first = left.trailing_zeros() as usize * LINE;
+                let end = element.entries().end.next_multiple_of(LINE);
+                queue.set_element(count - 1, Element::new(element.frame(), first, end - first).0);
+                break;
             }
         }
         queue.set_count(count as u64);

@@ -44,6 +44,12 @@ impl<T> Lock<T> {
         }
     }
 
+    /// The value, if nobody else has it.
+    #[inline]
+    pub fn try_lock(&self) -> Option<SpinMutexGuard<'_, T>> {
+        self.0.try_lock()
+    }
+
     #[cold]
     fn wait(&self) -> SpinMutexGuard<'_, T> {
         let mut polls = 0;

@@ -10,10 +10,11 @@
 
 use parzelle_xen::abi::shared::at;
 use parzelle_xen::memory::Page;
-use parzelle_xen::traps::{Frame, Gate, Interrupted};
+use parzelle_xen::traps::{self, Gate, Interrupted};
 
 use crate::failure::{Beyond, Failure};
 use crate::own;
+use crate::ram::Frame;
 use crate::run::Runner;
 use crate::vcpu::{FLAGS, register};
 
@@ -85,7 +86,7 @@ impl Runner {
             user,
             masked: self.is_masked(),
         };
-        let frame = Frame::new(&interrupted, error);
+        let frame = traps::Frame::new(&interrupted, error);
         let stack = if user { *self.vcpu.own(own::KERNEL_SP) } else { interrupted.rsp };
         let place = frame.place(stack);
         if frame.is_nonsense(stack) {
@@ -106,6 +107,13 @@ impl Runner {
     #[must_use]
     pub fn is_masked(&self) -> bool {
         self.info().is_none_or(|(page, info)| page.load8(info + at::UPCALL_MASK) != 0)
+    }
+
+    /// Whether an upcall is to be taken, and can be.
+    #[must_use]
+    pub fn is_deliverable(&self) -> bool {
+        let byte = |(page, info): (Frame, usize), at| page.load8(info + at);
+        self.info().is_some_and(|info| byte(info, at::UPCALL_PENDING) != 0 && byte(info, at::UPCALL_MASK) == 0)
     }
 
     /// Changes that.

@@ -19,12 +19,12 @@ use crate::run::Runner;
 const USER32: u64 = 4;
 /// 32-bit code, flat, privilege 3, accessed.
 const CODE32: u64 = 0x00cf_fb00_0000_ffff;
-/// The segment whose limit is the processor's number, for `getcpu`.
+/// The segment whose limit is the processor's number, for `getcpu`; and for the assembly, to which it tells the vCPU.
 const NUMBER: u64 = 15;
+/// Its selector.
+pub(crate) const NUMBER_SELECTOR: u64 = NUMBER << 3 | 3;
 /// Data, expand-down, privilege 3, accessed; a limit in bytes.
 const DATA: u64 = 0x0040_f500_0000_0000;
-/// A descriptor that is there.
-const PRESENT: u64 = 1 << 47;
 /// The first of the guest's own segments.
 const OWN: u64 = 12;
 /// Entries of the LDT count from here.
@@ -39,6 +39,7 @@ impl Runner {
     pub fn first_segments(&mut self) {
         // A kernel that refuses it has 64-bit programs only.
         let _ = set_descriptor(USER32, CODE32);
+        self.copy_segment(NUMBER, 0);
     }
 
     /// `set_gdt`.
@@ -81,11 +82,11 @@ impl Runner {
     /// Hands one of the guest's own segments to the kernel, if that has another. One that it does
     /// not take is none, and whoever loads it faults.
     ///
-    /// From 5.14 on Linux forgets the number's segment on all but its first processor when it is a guest of
-    /// Xen's, and tells programs that they are on processor 123: then it is made here.
+    /// The number's segment always tells the vCPU's. From 5.14 on Linux forgets it on all but its first processor when
+    /// it is a guest of Xen's, and tells programs that they are on processor 123.
     fn copy_segment(&mut self, index: u64, descriptor: u64) {
-        let is_forgotten = index == NUMBER && descriptor & PRESENT == 0;
-        let descriptor = if is_forgotten { DATA | u64::from(self.vcpu.index) } else { descriptor };
+        let number = DATA | u64::from(self.vcpu.index);
+        let descriptor = if index == NUMBER { number } else { descriptor };
         let slot = index.checked_sub(OWN).and_then(|slot| self.vcpu.segments.get_mut(slot as usize));
         if let Some(slot) = slot
             && *slot != descriptor

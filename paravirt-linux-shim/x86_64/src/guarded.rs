@@ -86,6 +86,7 @@ mod routines {
 ///
 /// # Safety
 /// What lies at `from` may be read by anybody at any time: it is the guest's.
+#[inline]
 pub unsafe fn read(from: u64, into: &mut [u8]) -> Result<(), Missing> {
     // SAFETY: the destination is borrowed exclusively, any bytes are valid in it; a fault returns.
     done(unsafe { routines::guarded_copy(into.as_mut_ptr() as u64, from, into.len() as u64) })

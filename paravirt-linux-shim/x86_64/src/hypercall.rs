@@ -55,7 +55,7 @@ impl Runner {
     }
 
     #[inline(never)]
-    fn commit_what_is_due(&mut self) -> Result<(), Errno> {
+    pub(crate) fn commit_what_is_due(&mut self) -> Result<(), Errno> {
         let result = self.space.turn(|turn| turn.commit()).unwrap_or(Ok(()));
         self.find_root();
         result
@@ -93,7 +93,10 @@ impl Runner {
             Request::MmuUpdate(ref batch) => self.mmu_update(batch),
             Request::MmuextOp(ref batch) => self.mmuext_op(batch),
             Request::UpdateVaMapping { address, entry, flush } => self.update_va_mapping(address, entry, flush),
-            Request::SetTrapTable { table } => self.vcpu.traps.load(&self.space, table).map(|()| 0),
+            Request::SetTrapTable { table } => {
+                self.open = false;
+                self.vcpu.traps.load(&self.space, table).map(|()| 0)
+            }
             Request::SetGdt { frames, entries } => self.set_gdt(frames, entries),
             Request::UpdateDescriptor { at, descriptor } => self.update_descriptor(at, descriptor),
             Request::StackSwitch { rsp, .. } => self.stack_switch(rsp),
@@ -161,6 +164,7 @@ impl Runner {
         if !is_canonical(address) {
             return Err(Errno::Invalid);
         }
+        self.open = false;
         let callbacks = &mut self.vcpu.callbacks;
         match callback {
             Callback::Event => callbacks.event = address,

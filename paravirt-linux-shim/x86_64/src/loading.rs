@@ -8,6 +8,7 @@ use parzelle_xen::abi::Hypercall;
 use parzelle_xen::abi::PAGE;
 use parzelle_xen::abi::hypercall::PAGE_STRIDE;
 use parzelle_xen::notes::Kernel;
+use parzelle_xen::site;
 use parzelle_xen::start::{Description, Entry, Layout, identity};
 use parzelle_xen::tune;
 use zerocopy::IntoBytes;
@@ -104,6 +105,13 @@ impl<'a> Plan<'a> {
         let table = ram.machine_to_physical();
         identity(0, ram.frames(), |offset, words| ram.write(table + offset, words.as_bytes()));
         Ok(self.layout.entry())
+    }
+
+    /// Makes this kernel return by a jump `to` the shim, if that can be ([`site`]).
+    pub fn shorten_return(&self, ram: &GuestRam, to: u64) {
+        if let Some(at) = site::find(self.description.kernel) {
+            ram.write(at, &site::jump(to));
+        }
     }
 
     /// Replaces what this kernel would compute for nothing ([`tune`]); false: it isn't known.

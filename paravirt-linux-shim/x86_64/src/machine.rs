@@ -108,6 +108,7 @@ pub fn start() -> Result<(), Failure> {
     let devices = &DEVICES;
     devices.find(&me, vcpus, ram.page(plan.store()), domain.channels())?;
     let entry = plan.write(&ram, initrd, domain.console_port(), devices.store_port())?;
+    plan.shorten_return(&ram, crate::run::direct_return());
     if me.may_tune() && !plan.tune(&ram) {
         log::info!("shim: `tune` does not know this kernel, which stays as it is");
     }

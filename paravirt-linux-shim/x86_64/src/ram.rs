@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use parzelle_xen::abi::PAGE;
 use parzelle_xen::memory::{Frames, Page};
 
-use crate::instructions::any8;
+use crate::instructions::lines;
 
 /// The book was handed out.
 static BOOK_TAKEN: AtomicBool = AtomicBool::new(false);
@@ -205,12 +205,9 @@ impl Page for Frame {
         self.word64(at).load(Ordering::Acquire)
     }
     #[inline]
-    fn any64(&self, at: usize, words: usize) -> u64 {
-        let at = (at as u64 % PAGE) & !63;
-        let blocks = (words / 8).min(((PAGE - at) / 64) as usize);
-        // SAFETY: in a frame of the guest's memory, up to its end; aligned. What others write there
-        // meanwhile is seen or not.
-        (0..blocks as u64).fold(0, |all, block| all | unsafe { any8(self.0 + at + block * 64) })
+    fn lines(&self) -> u64 {
+        // SAFETY: a frame of the guest's memory, mapped for good. What others write there meanwhile is seen or not.
+        unsafe { lines(self.0) }
     }
     #[inline]
     fn store64(&self, at: usize, value: u64) {

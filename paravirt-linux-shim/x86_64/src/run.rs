@@ -11,11 +11,14 @@
 //! Each turn ends with the guest going on, or never: a guest that has come to an end is not entered
 //! again.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use parzelle_abi::vcpu_page::VcpuHead;
 use parzelle_abi::x86_64::SHIM;
 use parzelle_abi::{Call, Error};
 use parzelle_rt::{VcpuPage, time};
 use parzelle_xen::abi::PAGE;
+use parzelle_xen::abi::mmu::MmuUpdate;
 use parzelle_xen::domain::{Next, Turn};
 
 use crate::calls::Calls;
@@ -40,7 +43,16 @@ pub struct Runner {
     /// What it shares.
     pub shared: &'static Shared,
     page: VcpuPage,
+    /// Room for a part of an `mmu_update`.
+    pub(crate) updates: [MmuUpdate; AT_ONCE],
+    /// Where the guest and the domain look at this vCPU's `vcpu_info`.
+    info: Option<(Frame, usize)>,
+    /// The assembly knows all entries into the guest's kernel, and may use them.
+    pub open: bool,
 }
+
+/// Updates that are copied at once.
+pub(crate) const AT_ONCE: usize = 32;
 
 #[cfg(target_os = "none")]
 mod places {
@@ -65,6 +77,10 @@ mod places {
         handler as *const () as u64
     }
 
+    pub(super) fn direct_return() -> u64 {
+        vectors::direct_return as *const () as u64
+    }
+
     pub(super) fn enter(runner: &'static mut super::Runner) -> ! {
         // SAFETY: the runner is complete, begins with its vCPU, and nobody else has it.
         unsafe { vectors::enter((&raw mut *runner).cast()) }
@@ -81,6 +97,9 @@ mod places {
         0
     }
     pub(super) fn trap(_: bool) -> u64 {
+        0
+    }
+    pub(super) fn direct_return() -> u64 {
         0
     }
     pub(super) fn enter(_: &'static mut super::Runner) -> ! {
@@ -103,6 +122,14 @@ pub(crate) fn trap(short: bool) -> u64 {
     places::trap(short)
 }
 
+/// Where the guest's kernel may jump to instead of its hypercall `iret`.
+pub(crate) fn direct_return() -> u64 {
+    places::direct_return()
+}
+
+/// Where vCPU 0 has its `Guest`, and `ASIDE` behind that, for the assembly: that of vCPU n lies n pages further.
+pub(crate) static FIRST: AtomicU64 = AtomicU64::new(0);
+
 impl Runner {
     /// The vCPU of that number, before its first instruction.
     #[must_use]
@@ -110,9 +137,13 @@ impl Runner {
         let page = VcpuPage::of(index)?;
         let (_, zero, scale) = page.counter();
         let vcpu = Vcpu::new(&page, index)?;
+        let first = vcpu.guest.as_ptr() as u64 - u64::from(index) * PAGE;
+        FIRST.store(first + own::ASIDE as u64, Ordering::Relaxed);
         let table = (shared.ram.machine_to_physical_address(), shared.ram.frames());
         let space = Space::new(shared, Calls::new(vcpu.guest, index, table));
-        Some(Self { vcpu, space, host: VcpuHost::new(shared, (zero, scale)), shared, page })
+        let host = VcpuHost::new(shared, (zero, scale));
+        let updates = [MmuUpdate::default(); AT_ONCE];
+        Some(Self { vcpu, space, host, shared, page, updates, info: None, open: false })
     }
 
     /// Asks the kernel for events: from now on they come to the vectors while the guest runs.
@@ -146,13 +177,14 @@ impl Runner {
 
     /// Where the guest and the domain look at this vCPU's `vcpu_info`.
     #[must_use]
-    pub fn info(&self) -> Option<(Frame, usize)> {
-        self.shared.domain.channels().vcpu_info(self.vcpu.index)
+    pub const fn info(&self) -> Option<(Frame, usize)> {
+        self.info
     }
 
-    /// Tells the assembly where that is.
+    /// Looks where that is, and tells the assembly.
     pub fn find_info(&mut self) {
-        if let Some((page, at)) = self.info() {
+        self.info = self.shared.domain.channels().vcpu_info(self.vcpu.index);
+        if let Some((page, at)) = self.info {
             *self.vcpu.own(own::INFO) = page.address(at);
         }
     }
@@ -192,7 +224,7 @@ impl Runner {
         let turn = if next == Next::Resume {
             if core::mem::take(&mut self.vcpu.has_news) {
                 domain.before_guest(index, &self.space, &self.host)
-            } else if domain.upcall(index) {
+            } else if self.is_deliverable() {
                 Turn::Upcall
             } else {
                 Turn::Run
@@ -239,15 +271,25 @@ impl Runner {
 
     /// Hands over to the exit.
     fn finish(&mut self) {
-        let callbacks = self.vcpu.callbacks;
-        let can = callbacks.syscall != 0 && callbacks.syscall_masks && *self.vcpu.own(own::KERNEL_SP) != 0;
-        let open = !(self.vcpu.user && self.is_masked());
-        *self.vcpu.own(own::CALL) = call(can && open);
-        let gate = self.vcpu.traps.gate(vector::PAGE).filter(|gate| gate.masks_events);
-        let can = gate.is_some() && *self.vcpu.own(own::KERNEL_SP) != 0;
-        *self.vcpu.own(own::FAULT) = gate.map_or(0, |gate| gate.address);
-        *self.vcpu.own(own::TRAP) = trap(can && open);
+        let closed = self.vcpu.user && self.is_masked();
+        if closed || !self.open {
+            self.open_entries(!closed);
+        }
         self.vcpu.finish();
+    }
+
+    /// Tells the assembly by which entries user programs come to the guest's kernel: none unless `open`.
+    #[inline(never)]
+    fn open_entries(&mut self, open: bool) {
+        let callbacks = self.vcpu.callbacks;
+        let has_stack = *self.vcpu.own(own::KERNEL_SP) != 0;
+        let calls = callbacks.syscall != 0 && callbacks.syscall_masks && has_stack;
+        *self.vcpu.own(own::CALL) = call(calls && open);
+        let gate = self.vcpu.traps.gate(vector::PAGE).filter(|gate| gate.masks_events);
+        let traps = gate.is_some() && has_stack;
+        *self.vcpu.own(own::FAULT) = gate.map_or(0, |gate| gate.address);
+        *self.vcpu.own(own::TRAP) = trap(traps && open);
+        self.open = open && calls && traps;
     }
 }
 

@@ -20,6 +20,8 @@ use parzelle_xen::decode::{Batch, Flush};
 use parzelle_xen::memory::{Arguments, Frames};
 use parzelle_xen::mmu::Extended;
 
+use zerocopy::IntoBytes;
+
 use crate::own;
 use crate::run::Runner;
 
@@ -84,11 +86,29 @@ pub(crate) extern "C" fn short(runner: &mut Runner, arguments: &mut [u64; 6], nu
 /// Called by the assembly: one entry of a table, at this address of an `mmu_update`. Not 0: nothing is done.
 #[cfg_attr(not(target_os = "none"), allow(dead_code))]
 pub(crate) extern "C" fn single(list: u64, runner: &mut Runner) -> u64 {
+    let due = runner
+        .space
+        .pair(list)
+        .and_then(|[ptr, val]| runner.space.try_quick(|turn| turn.update_leaf(&MmuUpdate { ptr, val })));
+    match due {
+        Some(false) => 0,
+        Some(true) => due_after_single(runner),
+        None => single_otherwise(list, runner),
+    }
+}
+
+/// It can't fail: roots are not among it.
+#[inline(never)]
+fn due_after_single(runner: &mut Runner) -> u64 {
+    runner.commit_what_is_due().map_or_else(Errno::result, |()| 0)
+}
+
+#[inline(never)]
+fn single_otherwise(list: u64, runner: &mut Runner) -> u64 {
     let Some([ptr, val]) = runner.space.pair(list) else { return 1 };
     if runner.space.quick(|turn| turn.update(&MmuUpdate { ptr, val })) != Some(Ok(())) {
         return 1;
     }
-    // Roots are not among it: it can't fail.
     runner.commit().map_or_else(Errno::result, |()| 0)
 }
 
@@ -96,6 +116,16 @@ pub(crate) extern "C" fn single(list: u64, runner: &mut Runner) -> u64 {
 #[cfg_attr(not(target_os = "none"), allow(dead_code))]
 pub(crate) extern "C" fn roots(list: u64, runner: &mut Runner) -> u64 {
     runner.roots(list).map_or(1, |()| 0)
+}
+
+/// Called by the assembly: one operation of an `mmuext_op`, if it is to flush this vCPU's TLB. Not 0: nothing is done.
+#[cfg_attr(not(target_os = "none"), allow(dead_code))]
+pub(crate) extern "C" fn flush(list: u64, runner: &mut Runner) -> u64 {
+    const FLUSH: u32 = MmuextCommand::TlbFlushLocal as u32;
+    const PAGE: u32 = MmuextCommand::InvlpgLocal as u32;
+    let is_flush = runner.space.pair(list).is_some_and(|[command, _]| matches!(command as u32, FLUSH | PAGE));
+    // All that was due before is done.
+    u64::from(!is_flush || runner.space.quick(|turn| turn.flush_here()).is_none())
 }
 
 impl Runner {
@@ -158,27 +188,18 @@ impl Runner {
         let mut done = 0;
         let mut result = Ok(());
         while done < batch.len() && result.is_ok() {
-            // Where memory has to be mended first, one by one.
-            let unlocked = space.turn(|turn| {
-                while done < batch.len() {
-                    let Some([ptr, val]) = space.pair(batch.at(done)) else { return false };
-                    result = turn.update(&MmuUpdate { ptr, val });
-                    if result.is_err() {
-                        break;
-                    }
-                    done += 1;
-                }
-                true
-            });
-            match unlocked {
-                Some(true) => break,
-                Some(false) => {
-                    result = batch
-                        .entry(space, done)
-                        .and_then(|update| space.turn(|turn| turn.update(&update)).unwrap_or(Err(Errno::Busy)));
-                    done += u32::from(result.is_ok());
-                }
-                None => result = Err(Errno::Busy),
+            let some = self.updates.len().min((batch.len() - done) as usize);
+            let updates = self.updates.get_mut(..some).unwrap_or_default();
+            if space.copy(batch.at(done), updates.as_mut_bytes()) {
+                let (count, ended) = space.turn(|turn| turn.update_all(updates)).unwrap_or((0, Err(Errno::Busy)));
+                result = ended;
+                done += count as u32;
+            } else {
+                // Where memory has to be mended first, one by one.
+                result = batch
+                    .entry(space, done)
+                    .and_then(|update| space.turn(|turn| turn.update(&update)).unwrap_or(Err(Errno::Busy)));
+                done += u32::from(result.is_ok());
             }
         }
         batch.report(space, done)?;

@@ -68,6 +68,28 @@ impl Space {
         unsafe { guarded::pair(address) }.ok()
     }
 
+    /// Copies from the guest's memory, if that is there just so.
+    #[inline]
+    #[must_use]
+    pub fn copy(&self, address: u64, into: &mut [u8]) -> bool {
+        // SAFETY: the guest's memory.
+        memory::is_the_guests(address, into.len() as u64).is_ok() && unsafe { guarded::read(address, into) }.is_ok()
+    }
+
+    /// Writes a word of the guest's memory.
+    ///
+    /// # Errors
+    /// [`Errno::Fault`].
+    #[inline]
+    pub fn put_word(&self, address: u64, word: u64) -> Result<(), Errno> {
+        memory::is_the_guests(address, 8)?;
+        // SAFETY: the guest's memory.
+        match unsafe { guarded::store(address, word) } {
+            Ok(()) => Ok(()),
+            Err(_) => self.put(address, &word),
+        }
+    }
+
     /// Writes words of the guest's memory.
     ///
     /// # Errors
@@ -92,6 +114,14 @@ impl Space {
         let mut tables = self.tables.try_borrow_mut().ok()?;
         let (vcpu, calls) = &mut *tables;
         Some(work(&mut self.shared.mmu.lock().turn(vcpu, calls, &self.shared.ram)))
+    }
+
+    /// As [`Self::quick`], if no other vCPU is at work on the tables.
+    #[inline(always)]
+    pub fn try_quick<T>(&self, work: impl FnOnce(&mut Turn<'_, 'static, Calls, GuestRam>) -> Option<T>) -> Option<T> {
+        let mut tables = self.tables.try_borrow_mut().ok()?;
+        let (vcpu, calls) = &mut *tables;
+        work(&mut self.shared.mmu.try_lock()?.turn(vcpu, calls, &self.shared.ram))
     }
 
     /// Whether something waits for the end of the hypercall.
@@ -127,8 +157,9 @@ impl Space {
 }
 
 impl Arguments for Space {
+    #[inline]
     fn read(&self, address: u64, into: &mut [u8]) -> Result<(), Errno> {
-        self.memory().read(address, into)
+        if self.copy(address, into) { Ok(()) } else { self.memory().read(address, into) }
     }
 
     fn write(&self, address: u64, from: &[u8]) -> Result<(), Errno> {

@@ -8,7 +8,7 @@
 #              ── trap, event ──┐                         ┌► EXIT_KERNEL ─►
 #   guest kernel ── call ──┬────┴► save ─► turn ─► leave ─┼► EXIT_FAST ──► guest user
 #                ── trap ──┘         (Rust)               └► EXIT_FULL ──►
-#                ── call 23 (iret) ► back ────────────────── EXIT_FAST, EXIT_FULL, EXIT_KERNEL
+#                ── call 23 (iret), jump ► back ────────────────── EXIT_FAST, EXIT_FULL, EXIT_KERNEL
 #                ── frequent calls ► quick ─► short (Rust) ─ EXIT_BACK ───► guest kernel
 #
 # On arrival rsp leads to Guest; rcx and r11 are free. `save` writes all general registers to the
@@ -354,7 +354,7 @@ quick:
     cmp eax, {MMU_UPDATE}
     je quick_update
     cmp eax, {MMUEXT_OP}
-    je quick_roots
+    je quick_extended
     cmp eax, {STACK_SWITCH}
     je quick_stack
     cmp eax, {SEGMENT_BASE}
@@ -424,7 +424,11 @@ quick_other:
 # One entry of a table.
 quick_update:
     LIST {MMU_UPDATE}, 1, {single}
-# Both roots: another process.
+# One operation: a flush. Two: both roots, of another process.
+quick_extended:
+    cmp rsi, 1
+    jne quick_roots
+    LIST {MMUEXT_OP}, 1, {flush}
 quick_roots:
     LIST {MMUEXT_OP}, 2, {roots}
 # An address that is none goes the long way.
@@ -468,6 +472,22 @@ quick_rest:
     mov rsp, rcx
 quick_not:
     CAUSE {HOST_CALL}
+
+# HOST_CALL 23, by a jump (parzelle_xen::site): all registers are the guest's. Who it is, a segment tells.
+.global direct_return
+direct_return:
+    push 0
+    push rcx
+    push r11
+    push rax
+    mov r11, rsp
+    mov eax, {NUMBER}
+    lsl eax, eax
+    shl rax, 12
+    mov rsp, [rip + {first}]
+    add rsp, rax
+    mov [rsp - {ASIDE} + {RSP}], r11
+    jmp back_guarded
 
 # HOST_CALL 23.
 back:

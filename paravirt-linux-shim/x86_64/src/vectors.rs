@@ -12,6 +12,7 @@ use parzelle_xen::abi::shared::at;
 use parzelle_xen::abi::{DOMID_SELF, Hypercall};
 use parzelle_xen::traps::CHOSEN;
 
+use crate::descriptor::NUMBER_SELECTOR;
 use crate::own::{
     ASIDE, CALL, Cause, EXIT, FAULT, GS_KERNEL, GS_USER, INFO, KEPT, KERNEL_SP, OWN, RAM, RAM_BYTES, ROOT, SAVE,
     SYSCALL, TRAP,
@@ -77,7 +78,10 @@ global_asm!(
     turn = sym crate::run::turn,
     short = sym crate::short::short,
     single = sym crate::short::single,
+    NUMBER = const NUMBER_SELECTOR,
+    first = sym crate::run::FIRST,
     roots = sym crate::short::roots,
+    flush = sym crate::short::flush,
     SELF = const DOMID_SELF,
     MMU_UPDATE = const Hypercall::MmuUpdate as u32,
     MMUEXT_OP = const Hypercall::MmuextOp as u32,
@@ -94,6 +98,7 @@ unsafe extern "C" {
     pub(crate) fn exit_kernel();
     pub(crate) fn exit_fast();
     pub(crate) fn exit_full();
+    pub(crate) fn direct_return();
     pub(crate) fn bounce();
     pub(crate) fn bounce_slow();
     pub(crate) fn trap_short();

@@ -37,6 +37,7 @@ pub mod instruction;
 pub mod memory;
 pub mod mmu;
 pub mod notes;
+pub mod site;
 pub mod start;
 pub mod store;
 pub mod time;

@@ -104,12 +104,11 @@ pub trait Page: Clone {
     fn exchange32(&self, at: usize, expected: u32, new: u32) -> Result<(), u32>;
     /// Reads 64 bits.
     fn load64(&self, at: usize) -> u64;
-    /// Reads words of 64 bits and gives what is set in any of them. Each is one access, in any order:
-    /// an implementation that looks through memory faster than word by word says how. `at` is a
-    /// multiple of 64, `words` of 8.
-    #[inline]
-    fn any64(&self, at: usize, words: usize) -> u64 {
-        (0..words).fold(0, |all, word| all | self.load64(at + word * 8))
+    /// The lines of 8 words in which bit 0 of any is set. Each word is one access, in any order: an implementation
+    /// that looks through memory faster than word by word says how.
+    fn lines(&self) -> u64 {
+        let has = |line: &usize| (0..8).any(|word| self.load64(line * 64 + word * 8) & 1 != 0);
+        (0..64).filter(has).fold(0, |lines, line| lines | 1 << line)
     }
     /// Writes 64 bits.
     fn store64(&self, at: usize, value: u64);

@@ -29,11 +29,18 @@
 //! more than one vCPU, what was taken away by one is taken away for all before another changes its
 //! roots: a process that sleeps everywhere is changed without a flush, and wakes up elsewhere.
 //!
+//! # Several vCPUs
+//! Everything here happens behind one lock. A vCPU that notes an entry reads nothing of other vCPUs' queues: the
+//! kernel reads what is in memory when it gets there, so who drains last is right. What one vCPU alone may do faster
+//! ([`Turn::update_leaf`], [`Turn::update_all`]'s leaves) leaves out nothing but the list of what was removed, of which a guest with
+//! one has no need. A flush of oneself ([`Turn::flush_here`]) takes over what others have removed, as any flush does.
+//!
 //! # A table's life
 //! The kernel gets to know a table when the guest pins it, makes it a root, or links it below one
 //! that the kernel knows; its children first. It forgets it when the guest has unpinned it and nothing
-//! links it; it first, then its children. The kernel refuses to destroy what is still in use
-//! (another vCPU's root): then the next change of that root tries again.
+//! links it; it first, then its children. Of most tables above level 1 the lines with links are remembered from the
+//! time when it was looked through (`book`), so that it need not be again when it goes. The kernel refuses to
+//! destroy what is still in use (another vCPU's root): then the next change of that root tries again.
 //!
 //! # Trust
 //! None: whatever is wrong here or in the guest harms the guest. The kernel checks every entry.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 
+use crate::ask::Ask;
 use crate::board::Board;
 use crate::qemu::Options;
 
@@ -81,6 +82,7 @@ struct Terms {
     gic: Option<u32>,
     qemu: Option<Vec<String>>,
     input: Option<Vec<Input>>,
+    ask: Option<Vec<Ask>>,
     exit: Option<Exit>,
     verdicts: Option<usize>,
     twice: Option<bool>,
@@ -166,6 +168,8 @@ impl Expectation {
             Some(text) => seconds(&text)?,
             None => default.timeout,
         };
+        let ask = self.pick(board, |terms| &terms.ask).unwrap_or_default();
+        let ask = ask.into_iter().map(Ask::placed).collect::<Result<Vec<_>>>()?;
         Ok(Options {
             icount: self.pick(board, |terms| &terms.icount).unwrap_or(default.icount),
             cores: self.pick(board, |terms| &terms.cores).unwrap_or(default.cores),
@@ -173,7 +177,8 @@ impl Expectation {
             timeout,
             extra: self.pick(board, |terms| &terms.qemu).unwrap_or_default(),
             input: self.pick(board, |terms| &terms.input).unwrap_or_default(),
-            forward: Vec::new(),
+            forward: ask.iter().map(Ask::forward).collect(),
+            ask,
         })
     }
 

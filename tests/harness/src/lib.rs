@@ -20,6 +20,7 @@
 //!
 //! What programs tell the tools stands on lines with `##` and one JSON object, see [`console`].
 
+pub mod ask;
 pub mod board;
 pub mod console;
 pub mod devices;
@@ -29,6 +30,7 @@ pub mod native;
 pub mod paths;
 pub mod qemu;
 
+pub use ask::Ask;
 pub use board::Board;
 pub use console::Transcript;
 pub use devices::Forward;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
+use crate::ask::{Ask, Asker};
 use crate::board::Board;
 use crate::console::Transcript;
 use crate::devices::{self, Forward};
@@ -38,6 +39,8 @@ pub struct Options {
     pub input: Vec<Input>,
     /// Ports of this machine that lead to the first network card of the system.
     pub forward: Vec<Forward>,
+    /// What to ask over the network, and after what. When all is answered, the time is up.
+    pub ask: Vec<Ask>,
 }
 
 impl Default for Options {
@@ -50,6 +53,7 @@ impl Default for Options {
             extra: Vec::new(),
             input: Vec::new(),
             forward: Vec::new(),
+            ask: Vec::new(),
         }
     }
 }
@@ -84,6 +88,9 @@ impl fmt::Display for Ending {
         }
     }
 }
+
+/// How often something else than the serial line is looked at.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A run that is over.
 #[derive(Clone, Debug)]
@@ -179,23 +186,33 @@ fn watch(
 
     let mut console = Transcript::default();
     let mut typist = Typist::new(stdin, options.input.clone());
+    let mut asker = Asker::new(options.ask.clone());
     let mut late = false;
+    let mut end = started + options.timeout;
     loop {
-        let left = options.timeout.saturating_sub(started.elapsed());
-        match serial.recv_timeout(left) {
+        let left = end.saturating_duration_since(Instant::now());
+        match serial.recv_timeout(left.min(LOOK)) {
             Ok(bytes) => {
                 listen(&bytes);
                 console.push(&bytes);
                 typist.look(&console);
+                asker.look(&console);
             }
             Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {
-                late = true;
-                break;
-            }
+            Err(RecvTimeoutError::Timeout) => late = left <= LOOK,
+        }
+        if late || left.is_zero() {
+            late = true;
+            break;
+        }
+        if let Some(rest) = asker.rest() {
+            end = end.min(Instant::now() + rest);
         }
     }
-    let status = child.end(options.timeout.saturating_sub(started.elapsed()))?;
+    if !options.ask.is_empty() {
+        console.push(asker.answers().as_bytes());
+    }
+    let status = child.end(end.saturating_duration_since(Instant::now()))?;
     let ending = match status {
         Some(status) if !late => match board.ending(status.code()) {
             Ending::Success if console.failed() => Ending::Failure,

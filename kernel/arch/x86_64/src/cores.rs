@@ -148,7 +148,7 @@ fn run(core: &mut Core) -> ! {
 /// local APIC.
 fn set_up(module: &'static Module, block: u64) {
     // SAFETY: the kernel's root maps all that this code uses: image, arena, both APICs.
-    unsafe { cpu::write_cr3(module.root) };
+    unsafe { cpu::write_cr3(module.none.root) };
     // SAFETY: bits that CPUID tells of.
     unsafe { cpu::write_cr4(module.features.cr4) };
     // SAFETY: what the kernel runs with; no vCPU with FP registers is current.

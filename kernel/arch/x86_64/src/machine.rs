@@ -30,7 +30,6 @@ use parzelle_plan::{ACCESS_STREAM, AccessRecord, IoPortsRecord, VCPU_FP, VCPU_GU
 pub(crate) type Core = CoreState<Processor>;
 
 /// What the vCPUs of a partition share.
-#[derive(Clone, Copy)]
 pub(crate) struct Space {
     /// Its root (physical).
     pub(crate) root: u64,
@@ -44,8 +43,8 @@ pub(crate) struct Space {
 pub(crate) struct Module {
     /// The partitions' spaces, as in the plan.
     pub(crate) spaces: &'static [Space],
-    /// The root without a partition.
-    pub(crate) root: u64,
+    /// The one without a partition.
+    pub(crate) none: Space,
     /// Clock and alarm.
     pub(crate) timer: Timer,
     /// The IO-APIC, and messages.
@@ -67,7 +66,7 @@ pub(crate) struct Processor {
     pub(crate) block: &'static mut PerCore,
     /// The loaded vCPU's space; before the first, that without a partition. With a guest, another root of
     /// its partition may be loaded.
-    pub(crate) space: Space,
+    pub(crate) space: &'static Space,
     /// The loaded context, in the private window; before the first, one that nobody uses.
     pub(crate) context: u64,
     /// The loaded vCPU's page (physical), and where its partition finds it.
@@ -100,7 +99,7 @@ impl Processor {
             module,
             number,
             block,
-            space: Space { root: module.root, ports: &[], guest: None },
+            space: &module.none,
             context: core::ptr::from_mut(idle) as u64,
             page: 0,
             page_virtual: 0,
@@ -189,7 +188,7 @@ impl Processor {
 
     /// Enters another partition's space. Its vCPUs find their segment registers null: those before
     /// could signal by leaving something there. Bases are saved before, and loaded afterwards.
-    fn enter(&mut self, space: &Space) {
+    fn enter(&mut self, space: &'static Space) {
         // SAFETY: roots come from `space`; all map the kernel the same.
         let load = || unsafe { cpu::write_cr3(space.root) };
         match (self.space.guest, space.guest) {
@@ -198,7 +197,7 @@ impl Processor {
         }
         // SAFETY: the bases that this changes are loaded next.
         unsafe { cpu::null_segments() };
-        self.space = *space;
+        self.space = space;
         self.ports.open(&mut self.block.tss, space.ports);
     }
 

@@ -61,7 +61,7 @@ fn a_restart_forgets_what_came_in_and_keeps_what_went_out() {
     assert_eq!(events, event::PEER, "its peer is told");
     let vcpu = sim.vcpu(1);
     sim.until_runs(1);
-    assert_eq!(sim.context(vcpu).started, Some((0x10_0000, 0x7000)), "it begins in the loader");
+    assert_eq!(sim.context(vcpu).started, Some((0x10_0000, MEMORY + 0x1_0000)), "it begins in the loader");
     assert_eq!(sim.context(vcpu).generation, 1);
 }
 
@@ -135,13 +135,11 @@ fn a_touched_guard_page_is_a_stack_overflow() {
     sim.until_runs(1);
     let vcpu = sim.core.local(sim.vcpu(1)).unwrap();
     // The test's only region serves as the stack.
-    let start = crate::vcpu::Start { stack: MEMORY + 0x1_0000, ..vcpu.start.get() };
-    vcpu.start.set(start);
+    assert_eq!(vcpu.floor, MEMORY);
     for (address, error) in [(MEMORY - 8, ErrorId::StackOverflow), (MEMORY - 4097, ErrorId::MemoryViolation)] {
         sim.core.report_fault(vcpu, Fault { address, ..FAULT });
         let last = sim.core.shared.partitions[1].state.last_error.load(core::sync::atomic::Ordering::Relaxed);
         assert_eq!(last, error as u64 + 1);
-        vcpu.start.set(start);
     }
 }
 

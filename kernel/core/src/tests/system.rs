@@ -109,7 +109,7 @@ impl System {
                 priority,
                 budget: budget.0,
                 period: budget.1,
-                stack: 0x7000,
+                stack: MEMORY + 0x1_0000,
                 page: 0x1000_0000 + 0x2000 * number,
                 context: 0x1000_1000 + 0x2000 * number,
                 ..Default::default()

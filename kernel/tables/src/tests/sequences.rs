@@ -128,7 +128,9 @@ impl Pair {
         // In another order, and some more than once.
         let mut due = false;
         for (frame, index, count) in elements {
-            for index in index..(index + count).min(512) {
+            // Lines are read as a whole, but for one entry alone.
+            let whole = index / 8 * 8..(index + count).min(512).next_multiple_of(8);
+            for index in if count == 1 { index..index + 1 } else { whole } {
                 let entry = self.world.memory.guest[frame as usize][index];
                 let known = self.model.tables.contains_key(&frame);
                 let result = self.model.read(frame, index, entry);

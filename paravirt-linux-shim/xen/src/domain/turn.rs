@@ -117,13 +117,14 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
     /// Writes a vCPU's account where the guest wants it, if it still has memory there.
     pub(super) fn show_account(&self, vcpu: u32, memory: &impl Arguments) {
         let Ok(own) = self.vcpu(vcpu) else { return };
-        let times = own.times.lock();
+        let mut times = own.times.lock();
         let (account, area) = (times.account, times.area);
+        let before = if area.is_some() { times.shown.replace(account) } else { None };
         drop(times);
         if let Some(area) = area {
             let marks = self.marks_runstates.load(Ordering::Relaxed);
             // Whoever took the memory away does not want to know.
-            account.write(marks, |at, value| {
+            account.write(before.as_ref(), marks, |at, value| {
                 let _ = memory.put_word(area.wrapping_add(at as u64), value);
             });
         }

@@ -42,6 +42,8 @@ pub(super) struct Times {
     /// When others of its core are to have their turn.
     pub(super) slice_end: u64,
     pub(super) account: RunStates,
+    /// The account as the guest was shown it last.
+    pub(super) shown: Option<RunStates>,
     /// Where the guest wants to see the account.
     pub(super) area: Option<u64>,
 }
@@ -66,6 +68,7 @@ impl<R: RelaxStrategy> Vcpu<R> {
                 armed: None,
                 slice_end: u64::MAX,
                 account: RunStates::new(0),
+                shown: None,
                 area: None,
             }),
         }

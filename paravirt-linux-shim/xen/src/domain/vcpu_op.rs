@@ -69,7 +69,11 @@ impl<P: Page, R: RelaxStrategy> Domain<'_, P, R> {
                 }
             }
             VcpuRequest::RegisterRunstateArea(address) => {
-                own.times.lock().area = Some(*address).filter(|address| *address != 0);
+                let area = Some(*address).filter(|address| *address != 0);
+                {
+                    let mut times = own.times.lock();
+                    (times.area, times.shown) = (area, None);
+                }
                 self.show_account(which, guest);
                 Ok(0)
             }

@@ -18,6 +18,8 @@ pub(super) const LINE: u64 = 8;
 pub(super) const ROOT: u8 = 4;
 /// Slots of a root that are the kernel's and the shim's: the guest's entries there mean nothing.
 pub(super) const RESERVED: Range<u64> = 256..272;
+/// Their lines.
+const RESERVED_LINES: u64 = 0b11 << (RESERVED.start / LINE);
 
 /// Present.
 pub(super) const PRESENT: u64 = 1 << 0;
@@ -66,16 +68,27 @@ pub(super) fn load(page: &impl Page, index: u64) -> u64 {
     page.load64(index as usize * 8)
 }
 
-/// The lines (8 entries) of a table in which something is present.
-pub(super) fn lines(page: &impl Page) -> u64 {
-    let mut lines = 0;
-    for pair in 0..32 {
-        // Most are empty: look at two at once.
-        if page.any64(pair * 128, 16) & PRESENT != 0 {
-            let first = page.any64(pair * 128, 8) & PRESENT;
-            let second = page.any64(pair * 128 + 64, 8) & PRESENT;
-            lines |= (first | second << 1) << (2 * pair);
+/// Goes through what is present in lines (8 entries) of a table, but for what is not the guest's: index, entry.
+///
+/// # Errors
+/// The first of `each`, which ends it.
+#[inline(always)]
+pub(super) fn present<E>(
+    page: &impl Page,
+    level: u8,
+    lines: u64,
+    mut each: impl FnMut(u64, u64) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut left = if level == ROOT { lines & !RESERVED_LINES } else { lines };
+    while left != 0 {
+        let first = u64::from(left.trailing_zeros()) * LINE;
+        for index in first..first + LINE {
+            let entry = load(page, index);
+            if entry & PRESENT != 0 {
+                each(index, entry)?;
+            }
         }
+        left &= left - 1;
     }
-    lines
+    Ok(())
 }

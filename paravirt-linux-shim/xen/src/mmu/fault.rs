@@ -120,6 +120,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
             if level > 1 && self.mmu.book.level(frame(entry)) != level - 1 {
                 // It came there behind our back.
                 self.link(entry, level).ok()?;
+                self.mmu.book.remember_entry(table, slot);
             }
             self.service.write(table, slot, entry).ok()?;
         }

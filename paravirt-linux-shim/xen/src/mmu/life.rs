@@ -5,11 +5,11 @@
 //!
 //! Recursion is by level, so four deep at most, whatever the guest's tables say.
 
-use super::entry::{ENTRIES, LARGE, LINE, PRESENT, RESERVED, ROOT, frame, lines, load};
+use super::entry::{ENTRIES, LARGE, ROOT, frame, present};
 use super::service::{Calls, Error};
 use super::{Service, Turn};
 use crate::abi::Errno;
-use crate::memory::Frames;
+use crate::memory::{Frames, Page};
 
 impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
     /// Takes the tables that a guest begins with: its root, pinned and this vCPU's.
@@ -65,7 +65,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
         if self.mmu.book.level(frame) != 0 || !(1..=ROOT).contains(&level) {
             return Err(Errno::Invalid);
         }
-        let lines = lines(&page);
+        let lines = page.lines();
         if level > 1 {
             self.link_children(&page, level, lines)?;
         }
@@ -78,47 +78,52 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
             return Err(self.refusal(error));
         }
         self.mmu.book.created(frame, level);
+        if level > 1 {
+            self.mmu.book.remember(frame, lines);
+        }
         Ok(())
     }
 
     /// Makes sure of all that a table refers to.
+    #[inline]
     fn link_children(&mut self, page: &F::Page, level: u8, lines: u64) -> Result<(), Errno> {
-        for index in entries(level, lines) {
-            let entry = load(page, index);
-            if entry & PRESENT != 0
-                && let Err(error) = self.link(entry, level)
-            {
-                self.unlink_children(page, level, lines, index);
-                return Err(error);
-            }
-        }
-        Ok(())
+        present(page, level, lines, |index, entry| {
+            self.link(entry, level).inspect_err(|_| self.unlink_children(page, level, lines, index))
+        })
     }
 
     /// Takes back what [`Self::link_children`] has done for the entries below `end`.
+    #[inline]
     fn unlink_children(&mut self, page: &F::Page, level: u8, lines: u64, end: u64) {
         if level > 1 {
-            for index in entries(level, lines).take_while(|index| *index < end) {
-                self.unlink(load(page, index));
-            }
+            let _ = present(page, level, lines, |index, entry| {
+                if index >= end {
+                    return Err(());
+                }
+                self.unlink(entry);
+                Ok(())
+            });
         }
     }
 
     /// Makes sure of the table that an entry of a table of this level refers to, and counts it.
+    #[inline(always)]
     pub(super) fn link(&mut self, entry: u64, level: u8) -> Result<(), Errno> {
         if entry & LARGE != 0 {
             return Err(Errno::Invalid);
         }
-        self.ensure(frame(entry), level - 1)?;
-        self.mmu.book.link(frame(entry));
+        if !self.mmu.book.link(frame(entry), level - 1) {
+            self.create(frame(entry), level - 1)?;
+            self.mmu.book.link(frame(entry), level - 1);
+        }
         Ok(())
     }
 
-    /// An entry above level 1 is gone.
+    /// An entry above level 1 that was present is gone.
+    #[inline(always)]
     pub(super) fn unlink(&mut self, entry: u64) {
-        if entry & PRESENT != 0 {
-            self.mmu.book.unlink(frame(entry));
-            self.release(frame(entry));
+        if self.mmu.book.unlink(frame(entry)) {
+            self.destroy(frame(entry));
         }
     }
 
@@ -142,7 +147,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
         if level > 1
             && let Ok(page) = self.page(frame)
         {
-            let lines = lines(&page);
+            let lines = self.mmu.book.recall(frame).unwrap_or_else(|| page.lines());
             self.unlink_children(&page, level, lines, ENTRIES);
         }
         true
@@ -173,19 +178,4 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
     pub(super) fn page(&self, frame: u64) -> Result<F::Page, Errno> {
         self.memory.page(frame).ok_or(Errno::Invalid)
     }
-}
-
-/// The entries of the lines of a table above level 1 that are the guest's.
-fn entries(level: u8, lines: u64) -> impl Iterator<Item = u64> {
-    let mut lines = lines;
-    if level == ROOT {
-        // Slots 256 to 271.
-        lines &= !(0b11 << (RESERVED.start / LINE));
-    }
-    core::iter::from_fn(move || {
-        let line = u64::from(lines.trailing_zeros());
-        lines &= lines.wrapping_sub(1);
-        (line < 64).then_some(line * LINE)
-    })
-    .flat_map(|first| first..first + LINE)
 }

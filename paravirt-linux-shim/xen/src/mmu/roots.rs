@@ -13,19 +13,39 @@ use crate::memory::{Arguments, Frames};
 /// What is due in [`Turn::commit`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Due {
-    /// Roots were set.
-    pub(super) roots: bool,
-    /// Something was changed that is used at once.
-    pub(super) drain: bool,
-    /// This vCPU's TLB.
-    pub(super) here: bool,
-    /// Those of others, as a mask.
-    pub(super) others: u64,
+    /// Of what is this vCPU's own, [`Self::ROOTS`] and so on.
+    own: u64,
+    /// The TLBs of others, as a mask.
+    others: u64,
 }
 
 impl Due {
+    /// Roots were set.
+    pub(super) const ROOTS: u64 = 1 << 0;
+    /// Something was changed that is used at once.
+    pub(super) const DRAIN: u64 = 1 << 1;
+    /// This vCPU's TLB.
+    pub(super) const HERE: u64 = 1 << 2;
+
+    #[inline(always)]
     pub(super) const fn any(&self) -> bool {
-        self.roots || self.drain || self.here || self.others != 0
+        self.own | self.others != 0
+    }
+
+    #[inline(always)]
+    pub(super) const fn set(&mut self, what: u64, is: bool) {
+        self.own |= if is { what } else { 0 };
+    }
+
+    const fn has(&self, what: u64) -> bool {
+        self.own & what != 0
+    }
+
+    /// Whether it was; it is no more.
+    const fn take(&mut self, what: u64) -> bool {
+        let has = self.has(what);
+        self.own &= !what;
+        has
     }
 }
 
@@ -41,14 +61,30 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
         }
         let result = self.tell_roots();
         let due = core::mem::take(&mut self.vcpu.due);
-        if due.here || due.others != 0 {
+        let here = due.has(Due::HERE);
+        if here || due.others != 0 {
             self.take_removed();
             // The kernel takes what is queued first.
-            self.service.flush_all(due.others | if due.here { self.service.here() } else { 0 });
-        } else if due.drain && self.service.queued() > 0 {
+            self.service.flush_all(due.others | if here { self.service.here() } else { 0 });
+        } else if due.has(Due::DRAIN) && self.service.queued() > 0 {
             self.service.drain_all();
         }
         result
+    }
+
+    /// Whether something waits for [`Self::commit`].
+    #[inline]
+    #[must_use]
+    pub const fn is_due(&self) -> bool {
+        self.vcpu.due.any()
+    }
+
+    /// Flushes this vCPU's TLB at once.
+    #[inline]
+    pub fn flush_here(&mut self) {
+        self.take_removed();
+        let here = self.service.here();
+        self.service.flush_all(here);
     }
 
     /// Makes all that this vCPU has changed hold for all: before it tells others (an event to another
@@ -69,7 +105,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
         }
         let root = self.vcpu.roots.get_mut(which).ok_or(Errno::Invalid)?;
         let old = core::mem::replace(root, frame);
-        self.vcpu.due.roots = true;
+        self.vcpu.due.set(Due::ROOTS, true);
         if let Some(old) = old {
             self.release(old);
         }
@@ -99,7 +135,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
 
     /// Tells the kernel of roots that were set, and gives up the old ones.
     pub(super) fn tell_roots(&mut self) -> Result<(), Errno> {
-        if !core::mem::take(&mut self.vcpu.due.roots) {
+        if !self.vcpu.due.take(Due::ROOTS) {
             return Ok(());
         }
         self.take_removed();
@@ -111,7 +147,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
             return Err(self.refusal(error));
         }
         // It empties this vCPU's TLB.
-        self.vcpu.due.here = false;
+        self.vcpu.due.take(Due::HERE);
         self.vcpu.told = self.vcpu.roots;
         old.into_iter().flatten().for_each(|frame| _ = self.release(frame));
         Ok(())
@@ -125,7 +161,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
         let (Flush::Page(place) | Flush::All(place)) = what else { return Ok(()) };
         let all = u64::MAX >> (64 - self.mmu.vcpus.clamp(1, 64));
         match place {
-            Where::Here => self.vcpu.due.here = true,
+            Where::Here => self.vcpu.due.set(Due::HERE, true),
             Where::Everywhere => self.vcpu.due.others |= all,
             Where::Mask(address) => {
                 let mut mask = [0; 8];

@@ -193,6 +193,23 @@ pub(super) trait Calls: Service {
         self.set_queued(count + 1);
     }
 
+    /// Notes that entries have changed, from one on, all in one table.
+    fn push_run(&mut self, at: u64, entries: u64) {
+        let mut count = self.queued();
+        if let Some(last) = count.checked_sub(1) {
+            let element = self.element(last);
+            if (element & ADDRESS) + ((element >> COUNT) + 1) * 8 == at && !at.is_multiple_of(4096) {
+                return self.set_element(last, element + (entries << COUNT));
+            }
+            if count >= QUEUE {
+                self.drain_all();
+                count = 0;
+            }
+        }
+        self.set_element(count, at | (entries - 1) << COUNT);
+        self.set_queued(count + 1);
+    }
+
     /// Empties the queue.
     #[cold]
     #[inline(never)]

@@ -4,7 +4,8 @@
 //! Entries change.
 
 use super::entry::{ACCESSED, DIRTY, PRESENT, frame, index, is_for_kernel, is_installed, is_reserved, load};
-use super::service::Calls;
+use super::roots::Due;
+use super::service::{Calls, QUEUE};
 use super::{Mode, Service, Turn};
 use crate::abi::mmu::{MmuUpdate, UPDATE_KIND, UpdateKind};
 use crate::abi::{Errno, PAGE};
@@ -51,6 +52,99 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
             return self.put_leaf(&page, at, old, new);
         }
         self.update_otherwise(update)
+    }
+
+    /// As [`Self::update`], for what nearly all of them are: a leaf, and nobody else to think of. Whether something is due
+    /// now. `None`: nothing has been done.
+    #[inline(always)]
+    pub fn update_leaf(&mut self, update: &MmuUpdate) -> Option<bool> {
+        const PRESERVE: u64 = UpdateKind::PreserveAccessedDirty as u64;
+        let (at, kind) = (update.ptr & !7, update.ptr & UPDATE_KIND);
+        if kind & 1 != 0 || self.mmu.book.level(at / PAGE) != 1 || self.service.queued() >= QUEUE || self.mmu.vcpus > 1
+        {
+            return None;
+        }
+        let page = self.memory.page(at / PAGE)?;
+        let old = page.load64((at % PAGE) as usize);
+        let new = update.val | if kind == PRESERVE { old & (ACCESSED | DIRTY) } else { 0 };
+        if new & PRESENT != 0 && frame(new) >= self.mmu.book.frames() {
+            return None;
+        }
+        page.store64((at % PAGE) as usize, new);
+        if is_installed(old) || is_installed(new) {
+            self.service.push(at);
+            self.vcpu.due.set(Due::DRAIN, is_for_kernel(new));
+        }
+        Some(self.vcpu.due.any())
+    }
+
+    /// Does entries of an `mmu_update` until one is refused: how many were done, and why that was.
+    ///
+    /// Most of them are next to each other: what is to be known of a table is looked up once, and they are
+    /// noted together.
+    pub fn update_all(&mut self, updates: &[MmuUpdate]) -> (usize, Result<(), Errno>) {
+        let mut done = 0;
+        while let Some(update) = updates.get(done) {
+            let table = update.ptr / PAGE;
+            let left = updates.get(done..).unwrap_or_default();
+            let some = match (self.mmu.book.level(table), self.page(table)) {
+                (0, Ok(page)) => plain(&page, table, left),
+                // With others to think of, one by one.
+                (1, Ok(page)) if self.mmu.vcpus == 1 => match self.leaves(&page, table, left) {
+                    (some, Ok(())) => some,
+                    (some, result) => return (done + some, result),
+                },
+                _ => 0,
+            };
+            // Other kinds of updates, and other tables.
+            if some == 0 {
+                if let Err(error) = self.update(update) {
+                    return (done, Err(error));
+                }
+                done += 1;
+            }
+            done += some;
+        }
+        (done, Ok(()))
+    }
+
+    /// Those at the beginning that are ordinary, for one table of level 1.
+    #[inline(never)]
+    fn leaves(&mut self, page: &F::Page, table: u64, updates: &[MmuUpdate]) -> (usize, Result<(), Errno>) {
+        let frames = self.mmu.book.frames();
+        // Entries of the kernel's to be read: from where on, up to where.
+        let (mut first, mut end, mut done, mut for_kernel) = (0, 0, 0, false);
+        let mut result = Ok(());
+        for (place, old, new) in ordinary(page, table, updates) {
+            if new & PRESENT != 0 && frame(new) >= frames {
+                result = Err(Errno::Invalid);
+                break;
+            }
+            page.store64(place as usize, new);
+            done += 1;
+            if is_installed(new) {
+                if is_for_kernel(new) {
+                    for_kernel = true;
+                }
+            } else if !is_installed(old) {
+                continue;
+            }
+            if place != end {
+                self.push_some(table, first, end);
+                first = place;
+            }
+            end = place + 8;
+        }
+        self.push_some(table, first, end);
+        self.vcpu.due.set(Due::DRAIN, for_kernel);
+        (done, result)
+    }
+
+    #[inline(never)]
+    fn push_some(&mut self, table: u64, first: u64, end: u64) {
+        if first != end {
+            self.service.push_run(table * PAGE + first, (end - first) / 8);
+        }
     }
 
     #[inline(never)]
@@ -153,7 +247,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
         let (had, has) = (is_installed(old), is_installed(new));
         if had || has {
             self.service.push(at);
-            self.vcpu.due.drain |= is_for_kernel(new);
+            self.vcpu.due.set(Due::DRAIN, is_for_kernel(new));
             if had && self.mmu.vcpus > 1 {
                 self.remove(at);
             }
@@ -170,16 +264,19 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
         }
         if new & PRESENT != 0 {
             self.link(new, level)?;
+            self.mmu.book.remember_entry(at / PAGE, at % PAGE / 8);
         }
         page.store64((at % PAGE) as usize, new);
         if (old | new) & PRESENT != 0 {
             self.service.push(at);
-            self.vcpu.due.drain |= is_for_kernel(new);
+            self.vcpu.due.set(Due::DRAIN, is_for_kernel(new));
             if self.mmu.vcpus > 1 && old & PRESENT != 0 {
                 self.remove(at);
             }
         }
-        self.unlink(old);
+        if old & PRESENT != 0 {
+            self.unlink(old);
+        }
         Ok(())
     }
 
@@ -206,4 +303,28 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
             }
         }
     }
+}
+
+/// The ordinary ones among updates, as long as they are that and for one frame: where in it, what is there, what is to
+/// be. Each is looked at when its turn comes: one may be for the same entry as the one before.
+#[inline(always)]
+fn ordinary(page: &impl Page, frame: u64, updates: &[MmuUpdate]) -> impl Iterator<Item = (u64, u64, u64)> {
+    updates.iter().map_while(move |update| {
+        let offset = update.ptr.wrapping_sub(frame * PAGE);
+        // The kinds are 0 (normal), 1, and 2 (preserves bits).
+        if offset >= PAGE || offset & 1 != 0 {
+            return None;
+        }
+        let place = offset & !7;
+        let old = page.load64(place as usize);
+        Some((place, old, update.val | if offset & 2 != 0 { old & (ACCESSED | DIRTY) } else { 0 }))
+    })
+}
+
+const _: () = assert!(UpdateKind::Normal as u64 == 0 && UpdateKind::PreserveAccessedDirty as u64 == 2);
+
+/// Those at the beginning that are ordinary, for a frame that is no table: how many.
+#[inline]
+fn plain(page: &impl Page, frame: u64, updates: &[MmuUpdate]) -> usize {
+    ordinary(page, frame, updates).map(|(place, _, new)| page.store64(place as usize, new)).count()
 }

@@ -64,18 +64,22 @@ impl RunStates {
         RunstateInfo { state: self.state as u32, pad: 0, state_entry_time: self.since, time: self.spent }
     }
 
-    /// Writes it to the guest's area, by words: `put(offset, value)`. With `marks` (the assist
+    /// Writes it to the guest's area, by words: `put(offset, value)`; what was there `before` need not be written again. With `marks` (the assist
     /// `RunstateUpdateFlag`) the guest sees that it is being changed, so that another vCPU may read
     /// it, too.
-    pub fn write(&self, marks: bool, mut put: impl FnMut(usize, u64)) {
+    pub fn write(&self, before: Option<&Self>, marks: bool, mut put: impl FnMut(usize, u64)) {
         const ENTRY: usize = core::mem::offset_of!(RunstateInfo, state_entry_time);
         const TIME: usize = core::mem::offset_of!(RunstateInfo, time);
         if marks {
             put(ENTRY, self.since | RUNSTATE_UPDATE);
         }
-        put(0, u64::from(self.state as u32));
+        if before.is_none_or(|before| before.state != self.state) {
+            put(0, u64::from(self.state as u32));
+        }
         for (index, spent) in self.spent.iter().enumerate() {
-            put(TIME + 8 * index, *spent);
+            if before.is_none_or(|before| before.spent.get(index) != Some(spent)) {
+                put(TIME + 8 * index, *spent);
+            }
         }
         put(ENTRY, self.since);
     }
@@ -110,11 +114,15 @@ mod tests {
         let mut account = RunStates::new(0);
         account.change(RunState::Running, 7);
         let mut writes = Vec::new();
-        account.write(true, |at, value| writes.push((at, value)));
+        account.write(None, true, |at, value| writes.push((at, value)));
         assert_eq!(writes.first(), Some(&(8, 7 | RUNSTATE_UPDATE)));
         assert_eq!(writes.last(), Some(&(8, 7)));
         assert!(writes.contains(&(16 + 3 * 8, 7)), "offline until 7");
+        let before = account;
         account.was_preempted(10, 15);
+        let mut changes = Vec::new();
+        account.write(Some(&before), false, |at, value| changes.push((at, value)));
+        assert_eq!(changes, [(16, 3), (24, 5), (8, 15)]);
         assert_eq!(account.info().time, [3, 5, 0, 7]);
     }
 }

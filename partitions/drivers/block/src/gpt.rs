@@ -24,6 +24,9 @@ use crate::disk::SECTOR;
 /// Bytes that [`Tables::read`] needs: the entries of an ordinary table (128 of 128 bytes).
 pub const BUFFER: usize = 16 * 1024;
 
+/// Sectors that are kept for the entries of each table, at least (UEFI 2.10, 5.3.1).
+const ENTRIES: u64 = BUFFER as u64 / SECTOR;
+
 /// Why a partition can't be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -75,6 +78,7 @@ pub struct Tables<'a> {
     header: GptHeader,
     entries: GptPartitionEntryArray<'a>,
     state: State,
+    sectors: u64,
 }
 
 impl<'a> Tables<'a> {
@@ -95,7 +99,16 @@ impl<'a> Tables<'a> {
         let header = first.or(second).ok_or(Error::NoTable)?;
         let layout = header.get_partition_entry_array_layout().map_err(|_| Error::NoTable)?;
         let entries = reader.read_gpt_partition_entry_array(layout, buffer).map_err(device)?;
-        Ok(Self { header, entries, state })
+        // They were read anew.
+        let is_same = entries.calculate_crc32() == header.partition_entry_array_crc32;
+        is_same.then_some(Self { header, entries, state, sectors }).ok_or(Error::NoTable)
+    }
+
+    /// The sectors between both tables. Whoever writes to the others decides what the partitions are.
+    pub fn usable(&self) -> Range<u64> {
+        let first = self.header.first_usable_lba.to_u64().max(2 + ENTRIES);
+        let end = self.header.last_usable_lba.to_u64().saturating_add(1);
+        first..end.min(self.sectors.saturating_sub(1 + ENTRIES))
     }
 
     /// Which of the two tables are good.
@@ -114,8 +127,8 @@ impl<'a> Tables<'a> {
             return Err(Error::Ambiguous);
         }
         let range = range(&entry).ok_or(Error::Damaged)?;
-        let usable = self.header.first_usable_lba.to_u64()..=self.header.last_usable_lba.to_u64();
-        let inside = usable.contains(&range.start) && usable.contains(&(range.end - 1));
+        let usable = self.usable();
+        let inside = usable.start <= range.start && range.end <= usable.end;
         let mut others = self.all().filter(|&(other, _)| other != index).filter_map(|(_, other)| self::range(&other));
         let alone = others.all(|other| other.end <= range.start || range.end <= other.start);
         if inside && alone { Ok(range) } else { Err(Error::Damaged) }

@@ -16,6 +16,9 @@ pub trait Link {
     /// How often the client has broken the rules.
     fn faults(&self) -> u64;
 
+    /// How many requests the ring has refused on its own.
+    fn refused(&self) -> u64;
+
     /// The next request. Each is to be completed.
     fn next_request(&mut self) -> Option<Request>;
 
@@ -65,6 +68,10 @@ impl<M: Memory, B: Bell> Link for Served<M, B> {
 
     fn faults(&self) -> u64 {
         self.server.link().faults()
+    }
+
+    fn refused(&self) -> u64 {
+        self.server.refused()
     }
 
     fn next_request(&mut self) -> Option<Request> {

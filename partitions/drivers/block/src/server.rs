@@ -59,8 +59,10 @@ struct Client<L> {
     busy: usize,
     /// A flush is under way.
     is_flushing: bool,
-    /// A fault was told already.
-    is_told: bool,
+    /// That it broke the ring's rules was told already.
+    is_fault_told: bool,
+    /// That it asked for what it must not have was told already.
+    is_refusal_told: bool,
     counters: Counters,
 }
 
@@ -99,9 +101,17 @@ impl<L: Link, const LINKS: usize, const SLOTS: usize> Server<L, LINKS, SLOTS> {
     /// # Errors
     /// The link, if there are too many.
     pub fn add(&mut self, link: L, disk: Disk) -> Result<(), L> {
-        let counters = Counters::default();
-        let client =
-            Client { link, disk, held: None, credit: 0, busy: 0, is_flushing: false, is_told: false, counters };
+        let client = Client {
+            link,
+            disk,
+            held: None,
+            credit: 0,
+            busy: 0,
+            is_flushing: false,
+            is_fault_told: false,
+            is_refusal_told: false,
+            counters: Counters::default(),
+        };
         self.clients.push(client).map_err(|client| client.link)
     }
 
@@ -209,8 +219,11 @@ impl<L: Link> Client<L> {
     /// The request that waits, or the next one.
     fn next(&mut self) -> Option<Request> {
         let request = self.held.take().or_else(|| self.link.next_request());
-        if request.is_none() && self.link.faults() > 0 {
-            self.tell(format_args!("it has broken the rules of the ring, and is left alone until it starts anew"));
+        if request.is_none() && self.link.faults() > 0 && !core::mem::replace(&mut self.is_fault_told, true) {
+            log::warn!("{}: it has broken the rules of the ring, and is left alone until it starts anew", self.name());
+        }
+        if self.link.refused() > 0 && !core::mem::replace(&mut self.is_refusal_told, true) {
+            log::warn!("{}: it asks for what it must not have, and gets errors", self.name());
         }
         request
     }
@@ -245,15 +258,15 @@ impl<L: Link> Client<L> {
     /// Answers a request that can't be.
     fn refuse(&mut self, request: &Request, status: Status) {
         let Request { operation, bytes, sector, .. } = request;
-        self.tell(format_args!("{operation:?} of {bytes} bytes at sector {sector}: {status:?}"));
+        if !core::mem::replace(&mut self.is_refusal_told, true) {
+            log::warn!("{}: {operation:?} of {bytes} bytes at sector {sector}: {status:?}", self.name());
+        }
         self.complete(request.id, status);
     }
 
-    /// Tells a fault of the client, once.
-    fn tell(&mut self, what: core::fmt::Arguments<'_>) {
-        if !core::mem::replace(&mut self.is_told, true) {
-            log::warn!("{}: {what}", self.link.name());
-        }
+    /// For the log.
+    fn name(&self) -> &str {
+        self.link.name()
     }
 }
 

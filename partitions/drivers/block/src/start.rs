@@ -22,6 +22,9 @@ const BOUNCE: u64 = 16 * 1024;
 /// How long a device may take for that.
 const PATIENCE: u64 = 10 * SECOND;
 
+/// All disks of the device, and both partition tables.
+type All = Table<'static, { LINKS + 2 }>;
+
 static BUFFER: Once<[u8; gpt::BUFFER]> = Once::new([0; gpt::BUFFER]);
 
 /// Why nobody is served.
@@ -76,7 +79,14 @@ pub(crate) fn serve(me: &Partition, disk: &mut virtio::Disk, dma: &mut Dma) -> R
     log::info!("{} sectors, blocks of {block} bytes", capacity);
     let wants_tables = me.links_served().any(|link| !link.info().gpt.as_str().is_empty());
     let tables = if wants_tables { tables(Early { disk, bounce }) } else { None };
-    let mut table = Table::<LINKS>::default();
+    let mut table = All::default();
+    if let Some(usable) = tables.as_ref().map(Tables::usable) {
+        // A client that writes to a table would decide what other clients' disks are.
+        for (name, range) in [("the first table", 0..usable.start), ("the second table", usable.end..capacity)] {
+            // The table of disks has room, and nothing in it yet.
+            let _ = Disk::new(range, true, capacity).map(|sectors| table.enter(name, &sectors));
+        }
+    }
     let mut server = Server::new();
     for link in me.links_served().filter(|link| link.protocol() == Some(Protocol::Block)) {
         match range(&link, disk, tables.as_ref()).and_then(|found| enter(&mut table, &link, found)) {
@@ -119,9 +129,9 @@ fn range(link: &Link, disk: &virtio::Disk, tables: Option<&Tables<'_>>) -> Resul
 }
 
 /// Sees to it that disks share nothing.
-fn enter(table: &mut Table<'static, LINKS>, link: &Link, disk: Disk) -> Result<Disk, &'static str> {
+fn enter(table: &mut All, link: &Link, disk: Disk) -> Result<Disk, &'static str> {
     let entered = table.enter(link.info().of.as_str(), &disk);
-    entered.map(|()| disk).map_err(|_| "it shares sectors with another disk")
+    entered.map(|()| disk).map_err(|_| "it shares sectors with another disk, or with the partition table")
 }
 
 /// Serves a disk.

@@ -119,14 +119,27 @@ pub struct Server<P, U> {
     first: usize,
     /// Ports begin with a network.
     is_up: bool,
-    buffer: [u8; BUFFER],
+    buffer: Buffer,
 }
+
+/// A frame, at a whole word.
+#[derive(Debug)]
+#[repr(align(8))]
+struct Buffer([u8; BUFFER]);
 
 impl<P: Port, U: Uplink> Server<P, U> {
     /// Serves the ports of a switch, which has none yet.
     pub fn new(switch: Switch, uplink: U) -> Self {
         let outside = Counters::default();
-        Self { clients: heapless::Vec::new(), switch, uplink, outside, first: 0, is_up: true, buffer: [0; BUFFER] }
+        Self {
+            clients: heapless::Vec::new(),
+            switch,
+            uplink,
+            outside,
+            first: 0,
+            is_up: true,
+            buffer: Buffer([0; BUFFER]),
+        }
     }
 
     /// Adds a port. Returns whether it could be: see [`Switch::add`].
@@ -188,8 +201,8 @@ impl<P: Port, U: Uplink> Server<P, U> {
     /// Takes frames from outside.
     fn hear_outside(&mut self, now: u64) -> bool {
         for _ in 0..FRAMES {
-            let Some(length) = self.uplink.receive(&mut self.buffer) else { return false };
-            let frame = self.buffer.get(..length).unwrap_or_default();
+            let Some(length) = self.uplink.receive(&mut self.buffer.0) else { return false };
+            let frame = self.buffer.0.get(..length).unwrap_or_default();
             match self.switch.from_uplink(frame, now) {
                 Ok(targets) => {
                     self.outside.received += 1;
@@ -205,8 +218,8 @@ impl<P: Port, U: Uplink> Server<P, U> {
     fn hear_port(&mut self, index: usize, now: u64) -> bool {
         for _ in 0..FRAMES {
             let Some(client) = self.clients.get_mut(index) else { return false };
-            let Some((length, flags)) = client.receive(&mut self.buffer) else { return false };
-            let frame = self.buffer.get(..length).unwrap_or_default();
+            let Some((length, flags)) = client.receive(&mut self.buffer.0) else { return false };
+            let frame = self.buffer.0.get(..length).unwrap_or_default();
             match self.switch.from_port(index, frame, now) {
                 Ok(targets) => {
                     client.counters.received += 1;
@@ -225,7 +238,7 @@ impl<P: Port, U: Uplink> Server<P, U> {
 
     /// Sends the frame in the buffer.
     fn forward(&mut self, length: usize, flags: u32, targets: Targets) {
-        let frame = self.buffer.get(..length).unwrap_or_default();
+        let frame = self.buffer.0.get(..length).unwrap_or_default();
         let (addresses, rest) = frame.split_at_checked(ADDRESSES).unwrap_or_default();
         if let Some(vlan) = targets.uplink {
             let tag = tag(vlan);
@@ -236,10 +249,10 @@ impl<P: Port, U: Uplink> Server<P, U> {
         let mut frame = 0..length;
         if targets.strip {
             // The addresses move up to what is behind the tag.
-            self.buffer.copy_within(..ADDRESSES, TAG);
+            self.buffer.0.copy_within(..ADDRESSES, TAG);
             frame.start = TAG;
         }
-        let frame = self.buffer.get(frame).unwrap_or_default();
+        let frame = self.buffer.0.get(frame).unwrap_or_default();
         let mut ports = targets.ports;
         while ports != 0 {
             let index = ports.trailing_zeros() as usize;

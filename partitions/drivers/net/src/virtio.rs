@@ -4,8 +4,10 @@
 //! A virtio network device (virtio 1.2, 5.1): a queue each way, a buffer of its own for each slot.
 //!
 //! ```text
-//!   buffer n: header 12 │ frame           2 KiB of DMA memory, one descriptor
+//!   buffer n: 4 unused │ header 12 │ frame           2 KiB of DMA memory, one descriptor
 //! ```
+//! Frames begin at whole words, as they do in the rings: so copies go by words.
+//!
 //! Without the control queue's filters the device gives all frames that arrive: whom they are for is
 //! the switch's business.
 
@@ -20,6 +22,9 @@ const SLOTS: usize = 128;
 const STRIDE: u32 = 2048;
 /// Bytes of the header before a frame (5.1.6: with virtio 1 always 12).
 const HEADER: u32 = 12;
+/// Where the header lies in a buffer, and where the frame.
+const BEGIN: u32 = 4;
+const FRAME: u64 = (BEGIN + HEADER) as u64;
 /// The queue of frames that come in.
 const RECEIVE: u16 = 0;
 /// The queue of frames that go out.
@@ -78,9 +83,9 @@ impl Card {
 
     /// Gives the device a buffer for a frame.
     fn offer(&mut self, slot: usize) {
-        let bus = self.incoming_buffers.bus + u64::from(STRIDE) * slot as u64;
+        let bus = self.incoming_buffers.bus + u64::from(STRIDE) * slot as u64 + u64::from(BEGIN);
         // Only slots that have ended are offered again: there is nothing to refuse.
-        let _ = self.incoming.begin(slot, &[Buffer::written(bus, STRIDE)]);
+        let _ = self.incoming.begin(slot, &[Buffer::written(bus, STRIDE - BEGIN)]);
     }
 
     /// Puts a frame into a buffer and gives it to the device.
@@ -88,13 +93,13 @@ impl Card {
         let buffer = self.outgoing_buffers.part(u64::from(STRIDE) * slot as u64, STRIDE.into())?;
         // No offloads: a header of zeros.
         buffer.memory.store_u64(0, 0)?;
-        buffer.memory.store_u32(8, 0)?;
-        let mut end = u64::from(HEADER);
+        buffer.memory.store_u64(8, 0)?;
+        let mut end = FRAME;
         for piece in pieces {
             buffer.memory.write(end, piece)?;
             end += piece.len() as u64;
         }
-        self.outgoing.begin(slot, &[Buffer::read(buffer.bus, end as u32)])
+        self.outgoing.begin(slot, &[Buffer::read(buffer.bus + u64::from(BEGIN), end as u32 - BEGIN)])
     }
 }
 
@@ -102,9 +107,9 @@ impl Uplink for Card {
     fn receive(&mut self, into: &mut [u8]) -> Option<usize> {
         let (slot, bytes) = self.incoming.finished()?;
         // A length that can't be: a frame that is none, which the switch throws away.
-        let length = bytes.clamp(HEADER, STRIDE) - HEADER;
+        let length = bytes.clamp(HEADER, STRIDE - BEGIN) - HEADER;
         let length = into.len().min(length as usize);
-        let at = u64::from(STRIDE) * slot as u64 + u64::from(HEADER);
+        let at = u64::from(STRIDE) * slot as u64 + FRAME;
         let frame = into.get_mut(..length).unwrap_or_default();
         let copied = self.incoming_buffers.memory.read(at, frame);
         self.offer(slot);

@@ -32,6 +32,7 @@ pub struct Server<M> {
     geometry: Geometry,
     /// Bit n: id n is with the driver.
     taken: u64,
+    refused: u64,
 }
 
 impl<M: Memory> Server<M> {
@@ -48,7 +49,7 @@ impl<M: Memory> Server<M> {
         let mut link = Connection::new(out, incoming, protocol, true, [REQUESTS; 2])?;
         geometry.tell(&link);
         link.start();
-        Ok(Self { link, geometry, taken: 0 })
+        Ok(Self { link, geometry, taken: 0, refused: 0 })
     }
 
     /// What is known of the link: whether it is up, how often the client broke the rules.
@@ -59,6 +60,11 @@ impl<M: Memory> Server<M> {
     /// The disk.
     pub fn geometry(&self) -> &Geometry {
         &self.geometry
+    }
+
+    /// How many requests were answered here, because they break the rules. An honest client sends none.
+    pub fn refused(&self) -> u64 {
+        self.refused
     }
 
     /// How many requests are with the driver.
@@ -86,7 +92,10 @@ impl<M: Memory> Server<M> {
                     self.taken |= 1 << request.id;
                     return Some(request);
                 }
-                Err(status) => self.answer(entry.id, status),
+                Err(status) => {
+                    self.refused = self.refused.saturating_add(1);
+                    self.answer(entry.id, status);
+                }
             }
         }
         None

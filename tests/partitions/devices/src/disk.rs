@@ -224,11 +224,11 @@ impl Load {
 /// Words of an entry of the ring, by their numbers.
 type Words<'a> = &'a [(u64, u64)];
 
-/// A disk over which requests are forged.
+/// A disk over which requests are forged: the ring connects, and the words are written here.
 struct Forger {
     link: Link,
     client: Client<Volatile>,
-    /// Requests that were sent in this generation.
+    /// Requests that were sent in this generation: fewer than the ring has entries.
     sent: u64,
 }
 
@@ -237,22 +237,25 @@ impl Forger {
         Ok(Self { link, client: open(&link)?, sent: 0 })
     }
 
-    /// Sends an honest read of one block, of which words of the entry are replaced before anybody
-    /// is told: how it ends; `None` if it does not.
-    fn send(&mut self, forge: &[(u64, u64)]) -> Option<Status> {
-        self.client.read(0, BLOCK as u64, 0).ok()?;
-        let entry = layout::RING + 32 * (self.sent % 64);
+    /// Sends a read of one block, of which some words of the entry are others: the number of the
+    /// status with which it ends; `None` if it does not.
+    fn send(&mut self, forge: Words<'_>) -> Option<u64> {
+        let (out, incoming) = (self.link.out(), self.link.incoming());
+        let entry = layout::RING + 32 * self.sent;
+        let honest = [(Operation::Read as u64) << 32, 0, BLOCK as u64, layout::DATA];
+        for (word, value) in (0..).zip(honest).chain(forge.iter().copied()) {
+            out.store_u64(entry + 8 * word, value)?;
+        }
         self.sent += 1;
-        for &(word, value) in forge {
-            self.link.out().store_u64(entry + 8 * word, value)?;
-        }
-        if self.client.notify() {
-            self.link.ring();
-        }
+        let tag = out.load_u64(layout::PRODUCED)? >> 32 << 32;
+        // The entry is seen before the index.
+        core::sync::atomic::fence(core::sync::atomic::Ordering::Release);
+        out.store_u64(layout::PRODUCED, tag | self.sent)?;
+        self.link.ring();
         let deadline = now() + SECOND;
         while now() < deadline {
-            if let Some(answer) = self.client.completed() {
-                return Some(answer.status());
+            if u64::from(incoming.load_u64(layout::PRODUCED)? as u32) == self.sent {
+                return Some(incoming.load_u64(entry)? >> 32);
             }
             wait(now() + 10 * MILLISECOND, self.link.event());
         }
@@ -267,11 +270,12 @@ pub(crate) fn reader(me: &Partition) -> Result<(), Error> {
     let mut forger = Forger::new(link)?;
     let Some(geometry) = forger.client.geometry() else { return Ok(()) };
     test.check(geometry.read_only, "the disk may be written");
-    test.equal("an honest read", forger.send(&[]), Some(Status::Done));
+    test.equal("an honest read", forger.send(&[]), Some(Status::Done as u64));
     let id = 0;
     let write = (Operation::Write as u64) << 32 | id;
     let discard = (Operation::Discard as u64) << 32 | id;
-    let forged: [(&str, Words<'_>, Status); 8] = [
+    let forged: [(&str, Words<'_>, Status); 9] = [
+        ("an id that there is not", &[(0, 64)], Status::Invalid),
         ("beyond the end", &[(1, geometry.sectors)], Status::Invalid),
         ("across the end", &[(1, geometry.sectors - 1)], Status::Invalid),
         ("around the end", &[(1, u64::MAX - 3)], Status::Invalid),
@@ -282,14 +286,14 @@ pub(crate) fn reader(me: &Partition) -> Result<(), Error> {
         ("what nobody knows", &[(0, 77 << 32 | id)], Status::Unsupported),
     ];
     for (what, forge, status) in forged {
-        test.equal(what, forger.send(forge), Some(status));
+        test.equal(what, forger.send(forge), Some(status as u64));
     }
     // An index that can't be: nobody listens any more, until a new generation begins.
     link.out().store_u64(layout::PRODUCED, link.out().load_u64(layout::PRODUCED).unwrap_or(0) + 1000);
     link.ring();
     wait(now() + 50 * MILLISECOND, 0);
     let mut forger = Forger::new(link)?;
-    test.equal("a read in a new generation", forger.send(&[]), Some(Status::Done));
+    test.equal("a read in a new generation", forger.send(&[]), Some(Status::Done as u64));
     // Garbage all over, again and again.
     let mut random = Random::new(7);
     for _ in 0..200 {
@@ -301,7 +305,7 @@ pub(crate) fn reader(me: &Partition) -> Result<(), Error> {
         wait(now() + MILLISECOND, 0);
     }
     let mut forger = Forger::new(link)?;
-    test.equal("a read after garbage", forger.send(&[]), Some(Status::Done));
+    test.equal("a read after garbage", forger.send(&[]), Some(Status::Done as u64));
     test.verdict();
     Ok(())
 }

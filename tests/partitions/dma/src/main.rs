@@ -75,7 +75,7 @@ fn lead(me: &Partition) -> Result<(), Error> {
         me.shared("progress")?.memory().store_u64(0, DONE);
         return Ok(());
     }
-    let victim = u64::try_from(me.config().number("victim").unwrap_or(0)).unwrap_or(0);
+    let victim = me.config().number("victim").unwrap_or(0);
     // Behind the memory, before it, another's, the image, the IOMMU. (Not messages of interrupts at
     // 0xfee0_0000: QEMU 7.2 passes those in the old format, whatever the IOMMU is told.)
     let end = reached.extra + reached.size;

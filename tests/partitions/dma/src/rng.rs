@@ -50,7 +50,7 @@ impl Rng {
         }
         let dma: &'static ObjectInfo = me.object(ObjectKind::DmaMemory, "dma-memory")?;
         let (common, notify) = (common.unwrap_or(Volatile::EMPTY), notify.unwrap_or(Volatile::EMPTY));
-        test.check(common.len() > 0 && notify.len() > 0, "registers are missing");
+        test.check(!common.is_empty() && !notify.is_empty(), "registers are missing");
         let line = me.interrupt("rng0")?;
         Ok(Self { common, notify, memory: dma.memory(), bus: dma.extra, line, asked: 0 })
     }

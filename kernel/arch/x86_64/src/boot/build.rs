@@ -62,7 +62,7 @@ pub(crate) fn build(
         Some((record, find::line(plan, apics, record.line)?.1, source))
     });
     let (root, spaces, iommu) = spaces(plan, &mut arena, &features, sources)?;
-    let module = Module { spaces, root, timer, io, iommu, apics, features };
+    let module = Module { spaces, none: Space { root, ports: &[], guest: None }, timer, io, iommu, apics, features };
     let module: &'static Module = arena.put(module).ok_or(Refusal::room("the module"))?;
     let (&own, others) = cores(plan, module, &mut arena)?.split_first().ok_or(Refusal::room("cores"))?;
     Ok(System { module, own, others })

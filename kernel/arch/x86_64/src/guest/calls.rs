@@ -139,6 +139,11 @@ impl Processor {
     fn flush_vcpus(&mut self, guest: &Guest, vcpus: u64, asked: u64) -> u64 {
         let chosen = guest.vcpus.iter().enumerate().filter(|(index, _)| vcpus >> (index & 63) & 1 != 0);
         let cores = chosen.fold(0, |cores, (_, (core, _))| cores | 1u64 << (core & 63));
+        // Nobody else has to be told, or to be waited for.
+        if asked == 0 && cores == 1 << (self.number & 63) {
+            self.load_root();
+            return 0;
+        }
         if asked != 0 {
             return guest.tlb.unpassed(asked, cores).map_or(0, |_| asked);
         }

@@ -40,6 +40,9 @@ impl Link for Fake {
     fn faults(&self) -> u64 {
         self.wire.faults.get()
     }
+    fn refused(&self) -> u64 {
+        0
+    }
     fn next_request(&mut self) -> Option<Request> {
         self.wire.requests.borrow_mut().pop_front()
     }
@@ -228,7 +231,7 @@ fn a_fault_is_told_once() {
     let mad = client(&mut server, "mad", 0..1000, false);
     mad.faults.set(3);
     turns(&mut server, &mut device);
-    assert!(server.clients[0].is_told);
+    assert_eq!((server.clients[0].is_fault_told, server.clients[0].is_refusal_told), (true, false));
 }
 
 /// What a step of the random test does: who, what, sector, bytes, offset, and what ends.

@@ -144,7 +144,7 @@ fn processor(number: usize, guest: &'static Guest, own: u64) -> Processor {
     let clock = Clock::new(0, 1_000_000_000);
     let module = keep(Module {
         spaces: keep([Space { root: ROOT, ports: &[], guest: Some(guest) }]),
-        root: 0x3000,
+        none: Space { root: 0x3000, ports: &[], guest: None },
         timer: Timer { clock, rate: Rate::new(1_000_000_000), deadline: true, local: Local::new(registers) },
         io: IoApic::new(registers, 0, &[], false),
         iommu: None,
@@ -153,7 +153,7 @@ fn processor(number: usize, guest: &'static Guest, own: u64) -> Processor {
     });
     let block = Box::leak(PerCore::new_box_zeroed().unwrap());
     let mut core = Processor::new(module, number as u32, block, keep(Context::default()));
-    core.space = Space { root: ROOT, ports: &[], guest: Some(guest) };
+    core.space = &module.spaces[0];
     core.context = own;
     core.page = (own + 2 * PAGE).wrapping_sub(PRIVATE);
     (core.page_virtual, core.index, core.flags) = (abi::SHIM + 0x8_0000, number as u32, VCPU_FP | VCPU_GUEST);
