@@ -7,7 +7,7 @@
 //! interface the file puts around its unsafe code.
 
 /// File, and what it wraps.
-const LIST: [(&str, &str); 36] = [
+const LIST: [(&str, &str); 37] = [
     ("partitions/sys/", "the instruction of a kernel call, the counter"),
     ("partitions/rt/src/arch/", "entry and upcall stubs in assembly"),
     ("partitions/rt/src/call.rs", "kernel calls that take numbers only, so that safe code may make them"),
@@ -31,6 +31,7 @@ const LIST: [(&str, &str); 36] = [
     ("partitions/loader/src/", "fills the memory that its program then takes for its own"),
     ("paravirt-linux-shim/aarch64/src/cache.rs", "cache maintenance by address, which faults where nothing is mapped"),
     ("paravirt-linux-shim/aarch64/src/files.rs", "the guest's memory and files that the tool mapped, as slices"),
+    ("paravirt-linux-shim/aarch64/src/frame.rs", "frames of the guest's memory as atomics, checked against its bounds"),
     ("paravirt-linux-shim/aarch64/src/vcpu.rs", "the call that runs a guest, and its context in the vCPU page"),
     (
         "paravirt-linux-shim/x86_64/src/calls.rs",
