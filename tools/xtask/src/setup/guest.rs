@@ -45,7 +45,7 @@ const MODULES: [(&str, &str); 2] = [("xen-blkfront.ko", "block"), ("xen-netfront
 pub(super) fn fetch(house: &House, guest: &Guest) -> Result<()> {
     let folder = house.cache().join("guests/debian-12").join(guest.folder);
     let files = ["vmlinuz", "busybox", "root.ext4"].into_iter().chain(MODULES.map(|(name, _)| name));
-    if !files.map(|name| folder.join(name)).all(|file| file.is_file()) {
+    if !files.map(|name| folder.join(name)).all(|file| file.is_file()) || !rootfs::is_current(&folder) {
         let apt = Apt::new(house, guest.architecture)?;
         download(&apt, guest, &folder).with_context(|| {
             format!(
@@ -90,5 +90,5 @@ fn download(apt: &Apt, guest: &Guest, folder: &Path) -> Result<()> {
     let boot = find(&unpacked.join("boot"), |name| name.starts_with("vmlinuz-"))?;
     replace(&folder.join("busybox"), &fs::read(unpacked.join("bin/busybox"))?)?;
     replace(&folder.join("vmlinuz"), &fs::read(boot)?)?;
-    rootfs::make(apt, guest, &folder.join("root.ext4"))
+    rootfs::make(apt, guest, folder)
 }

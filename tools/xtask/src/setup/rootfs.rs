@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 
 use super::apt::Apt;
 use super::guest::Guest;
-use super::{must, output};
+use super::{must, output, replace};
 
 /// What the system has; apt adds what these depend on.
 const PACKAGES: [&str; 32] = [
@@ -71,8 +71,25 @@ const OVERLAY: [(&str, &str, bool); 7] = [
     ("etc/parzelle/stop", include_str!("rootfs/overlay/etc/parzelle/stop"), true),
 ];
 
-/// Downloads the packages and makes the image.
-pub(super) fn make(apt: &Apt, guest: &Guest, image: &Path) -> Result<()> {
+/// How it is made.
+const SCRIPT: &str = include_str!("rootfs/make.sh");
+/// Where the recipe is kept of the image that lies beside it.
+const RECIPE: &str = "root.recipe";
+
+/// All that the image is made of but the packages' content.
+fn recipe() -> String {
+    let files = OVERLAY.map(|(path, content, _)| format!("{path}\n{content}"));
+    [&[PACKAGES.join(" "), SIZE.to_owned(), SCRIPT.to_owned()], &files[..]].concat().join("\n")
+}
+
+/// Whether the image in this folder was made as one is made now.
+pub(super) fn is_current(folder: &Path) -> bool {
+    fs::read_to_string(folder.join(RECIPE)).is_ok_and(|made| made == recipe())
+}
+
+/// Downloads the packages and makes the image `root.ext4` in this folder.
+pub(super) fn make(apt: &Apt, guest: &Guest, folder: &Path) -> Result<()> {
+    let image = &folder.join("root.ext4");
     eprintln!("setup: making a Debian root file system for {}, of 30 MB of packages, once", guest.architecture);
     let packages = apt.download_all(&PACKAGES)?;
     let work = apt.directory.join("rootfs");
@@ -86,10 +103,11 @@ pub(super) fn make(apt: &Apt, guest: &Guest, image: &Path) -> Result<()> {
         }
     }
     let script = work.join("make.sh");
-    fs::write(&script, include_str!("rootfs/make.sh"))?;
+    fs::write(&script, SCRIPT)?;
     let part = image.with_extension("part");
     let mut command = Command::new("fakeroot");
     command.arg("sh").arg(&script).args([&packages, &overlay, &work.join("root"), &part]);
     output(command.args([SIZE, guest.terminal]))?;
-    fs::rename(&part, image).with_context(|| image.display().to_string())
+    fs::rename(&part, image).with_context(|| image.display().to_string())?;
+    replace(&folder.join(RECIPE), recipe().as_bytes())
 }
