@@ -6,7 +6,7 @@
 use crate::Error;
 use crate::descriptor::{Descriptor, LINE, State};
 use crate::entry::{LARGE, PRESENT, Region, frame, leaf, reference};
-use crate::fill::{ELEMENT, EMPTY, LEAVES, OTHER, REFERENCE, REPLACED, STEP};
+use crate::fill::{ELEMENT, EMPTY, LEAVES, OTHER, REFERENCE, REPLACED, SINGLE, STEP};
 use crate::tables::{KERNEL_SLOTS, Memory, ROOT, Tables};
 use parzelle_paging::ENTRIES;
 
@@ -40,7 +40,7 @@ impl<M: Memory> Tables<'_, M> {
         }
         *spent += ELEMENT;
         if table.level != 1 {
-            *spent += REPLACED;
+            *spent += SINGLE;
             return Some(self.synchronise_reference(number, index));
         }
         let word = leaf(self.set.regions, self.memory.guest(table.place + (index as u64) * 8));
@@ -81,7 +81,7 @@ impl<M: Memory> Tables<'_, M> {
         let none = Region::new(0, 0, 0, false, false);
         let (regions, first) = (set.regions, set.regions.first().copied().unwrap_or(none));
         let Some(table) = set.descriptors.get_mut(number as usize) else { return (Err(Error::NoTable), 0) };
-        let (mut left, mut result, mut others) = (lines, Ok(()), *spent == 0);
+        let (mut left, mut result, mut others) = (lines, Ok(()), *spent <= ELEMENT);
         while left != 0 && (others || *spent + LEAVES <= STEP) {
             let line = left.trailing_zeros();
             let (mut present, mut slow, mut refused) = (0, 0, Ok(()));
@@ -118,7 +118,7 @@ impl<M: Memory> Tables<'_, M> {
             let Ok(&Descriptor { level, place, lines, .. }) = self.descriptor(number) else { break };
             let used = lines >> line & 1 != 0;
             let each = if used { REPLACED } else { REFERENCE };
-            if *spent > 0 && *spent + EMPTY + LINE * each > STEP {
+            if *spent > ELEMENT && *spent + EMPTY + LINE * each > STEP {
                 break;
             }
             // These slots begin and end with a line.
@@ -186,7 +186,11 @@ impl<M: Memory> Tables<'_, M> {
         if entry & LARGE != 0 {
             return Err(Error::Malformed);
         }
-        let child = self.named(frame(entry))?;
+        // As `named`; whoever comes here has found another table by that.
+        let child = *self.set.names.get(self.clip(frame(entry)) as usize).ok_or(Error::NoTable)?;
+        if child == 0 {
+            return Err(Error::NoTable);
+        }
         self.take(child, level)?;
         Ok(reference(entry, self.physical(child)))
     }

@@ -8,7 +8,7 @@
 
 use crate::descriptor::LINE;
 use crate::entry::{ADDRESS, PAGE_BITS};
-use crate::fill::ELEMENT;
+use crate::fill::{ELEMENT, SINGLE};
 use crate::tables::{Memory, Tables};
 use crate::{Error, Progress, STEP};
 use parzelle_paging::ENTRIES;
@@ -78,7 +78,8 @@ pub trait Queue {
 }
 
 impl<M: Memory> Tables<'_, M> {
-    /// Does what the queue says, a [`STEP`] at a time Elements for frames without a table are dropped.
+    /// Does what the queue says, a [`STEP`] at a time. Elements for frames without a table are dropped.
+    /// [`Progress::Again`] with an empty queue: that was a reference, and beside it there is no room for a step.
     ///
     /// # Errors
     /// An entry was refused: it is absent in the kernel's table, whatever was there before. The rest of the
@@ -88,12 +89,13 @@ impl<M: Memory> Tables<'_, M> {
         let count = queue.count().min(QUEUE as u64) as usize;
         // Mostly it is one.
         if count == 1 {
+            let mut spent = 0;
             let element = Element(queue.element(0));
             if element.is_one()
-                && let Some(done) = self.synchronise_one(element.frame(), element.index(), &mut 0)
+                && let Some(done) = self.synchronise_one(element.frame(), element.index(), &mut spent)
             {
                 queue.set_count(0);
-                return done.map(|()| Progress::Done);
+                return done.map(|()| Progress::of(spent == ELEMENT));
             }
         }
         self.drain_step(queue, count)
@@ -102,7 +104,7 @@ impl<M: Memory> Tables<'_, M> {
     #[inline(never)]
     fn drain_step(&mut self, queue: &mut impl Queue, mut count: usize) -> Result<Progress, Error> {
         let (mut spent, mut result) = (0, Ok(()));
-        while count > 0 && spent + ELEMENT <= STEP {
+        while count > 0 && spent + ELEMENT + SINGLE <= STEP {
             let element = Element(queue.element(count - 1));
             if element.is_one()
                 && let Some(done) = self.synchronise_one(element.frame(), element.index(), &mut spent)
@@ -117,9 +119,9 @@ impl<M: Memory> Tables<'_, M> {
                 continue;
             };
             // Whole lines: who reads what hasn't changed does no harm.
+            spent += ELEMENT;
             let (done, left) = self.synchronise(number, element.lines(), &mut spent);
             result = result.and(done);
-            spent += ELEMENT;
             if left == 0 {
                 count -= 1;
             } else {
