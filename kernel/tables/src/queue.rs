@@ -8,13 +8,16 @@
 
 use crate::descriptor::LINE;
 use crate::entry::{ADDRESS, PAGE_BITS};
-use crate::fill::{ELEMENT, SINGLE};
+use crate::fill::{ELEMENT, REPLACED, SINGLE};
 use crate::tables::{Memory, Tables};
 use crate::{Error, Progress, STEP};
 use parzelle_paging::ENTRIES;
 
 /// Elements in a vCPU page, at most.
 pub const QUEUE: usize = 64;
+
+/// Entries of half a line.
+const HALF: usize = LINE / 2;
 
 /// Where [`Element`] has its count.
 const COUNT: u32 = 52;
@@ -118,7 +121,25 @@ impl<M: Memory> Tables<'_, M> {
                 spent += ELEMENT;
                 continue;
             };
-            // Whole lines: who reads what hasn't changed does no harm.
+            let entries = element.entries();
+            // Whole lines: who reads what hasn't changed does no harm. But where there may be references so far, half of one
+            // at a time; what is left then begins with the other half.
+            if self.is_used(number, entries.start) {
+                if spent > 0 && spent + ELEMENT + HALF * REPLACED > STEP {
+                    break;
+                }
+                let second = entries.start % LINE == HALF;
+                let start = entries.start / LINE * LINE + if second { HALF } else { 0 };
+                let (end, last) = (start + HALF, entries.end.next_multiple_of(LINE));
+                result = result.and(self.synchronise_some(number, start..end).0);
+                spent += ELEMENT + HALF * REPLACED;
+                if end < last {
+                    queue.set_element(count - 1, Element::new(element.frame(), end, last - end).0);
+                } else {
+                    count -= 1;
+                }
+                continue;
+            }
             spent += ELEMENT;
             let (done, left) = self.synchronise(number, element.lines(), &mut spent);
             result = result.and(done);
@@ -126,7 +147,7 @@ impl<M: Memory> Tables<'_, M> {
                 count -= 1;
             } else {
                 let first = left.trailing_zeros() as usize * LINE;
-                let end = element.entries().end.next_multiple_of(LINE);
+                let end = entries.end.next_multiple_of(LINE);
                 queue.set_element(count - 1, Element::new(element.frame(), first, end - first).0);
                 break;
             }
