@@ -45,6 +45,18 @@ impl GuestRam {
     }
 }
 
+#[cfg(test)]
+impl GuestRam {
+    /// Memory of a test, for good.
+    pub(crate) fn of_test(at: Range) -> Self {
+        extern crate std;
+        let words = std::vec![0u64; at.size as usize / 8 + 512].leak();
+        let address = (words.as_mut_ptr() as u64).next_multiple_of(FRAME);
+        // SAFETY: leaked, and reached only through the range from here on.
+        Self { memory: unsafe { Volatile::new(address, at.size) }, at }
+    }
+}
+
 impl Frames for GuestRam {
     type Page = Frame;
 

@@ -72,3 +72,49 @@ impl Frames for Space<'_> {
         self.ram.page(frame)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parzelle_shim_board::map::Range;
+    use parzelle_xen::memory::Page;
+
+    const RAM: Range = Range { start: 0x4000_0000, size: 8 * FRAME };
+
+    /// Two pages that lie side by side for the guest's kernel, and the other way round in its memory.
+    fn mapped(ram: &GuestRam) -> Space<'_> {
+        let put = |frame: u64, index: u64, value: u64| {
+            ram.page(RAM.start / FRAME + frame).unwrap().store64(8 * index as usize, value);
+        };
+        put(0, 0, (RAM.start + FRAME) | 3);
+        put(1, 4, (RAM.start + 6 * FRAME) | 3);
+        put(1, 5, (RAM.start + 3 * FRAME) | 3);
+        put(1, 6, 0x9000_0000 | 3);
+        // 4 KiB granules, 25 bits: two levels.
+        Space { ram, tables: Tables { control: 39, roots: [RAM.start, 0] } }
+    }
+
+    #[test]
+    fn arguments_may_cross_pages() {
+        let ram = GuestRam::of_test(RAM);
+        let space = mapped(&ram);
+        let address = 5 * FRAME - 3;
+        space.write(address, &[1, 2, 3, 4, 5, 6, 7]).unwrap();
+        assert_eq!(ram.page(RAM.start / FRAME + 6).unwrap().load8(4095), 3);
+        assert_eq!(ram.page(RAM.start / FRAME + 3).unwrap().load32(0), 0x0706_0504);
+        assert_eq!(space.get::<[u8; 7]>(address), Ok([1, 2, 3, 4, 5, 6, 7]));
+        space.write(address, &[]).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_there_is_a_fault() {
+        let ram = GuestRam::of_test(RAM);
+        let space = mapped(&ram);
+        for address in [0, 4 * FRAME - 1, 6 * FRAME - 1, 6 * FRAME, 7 * FRAME, u64::MAX, 1 << 47] {
+            assert_eq!(space.get::<[u8; 2]>(address), Err(Errno::Fault), "{address:#x}");
+        }
+        for frame in [0, RAM.start / FRAME - 1, RAM.start / FRAME + 8, u64::MAX] {
+            assert!(space.ram.page(frame).is_none());
+        }
+    }
+}

@@ -7,13 +7,14 @@
 //! interface the file puts around its unsafe code.
 
 /// File, and what it wraps.
-const LIST: [(&str, &str); 32] = [
+const LIST: [(&str, &str); 37] = [
     ("partitions/sys/", "the instruction of a kernel call, the counter"),
     ("partitions/rt/src/arch/", "entry and upcall stubs in assembly"),
     ("partitions/rt/src/call.rs", "kernel calls that take numbers only, so that safe code may make them"),
     ("partitions/rt/src/device.rs", "registers and shared memory that the tool mapped, as volatile ranges"),
     ("partitions/rt/src/heap.rs", "a global allocator over the partition's own heap"),
     ("partitions/rt/src/lib.rs", "the section that survives a warm restart"),
+    ("partitions/rt/src/link.rs", "the areas of links that the tool mapped, as volatile ranges"),
     ("partitions/rt/src/logger.rs", "the log ring that the tool mapped, as a volatile range"),
     ("partitions/rt/src/mem.rs", "volatile access to a range, checked against its bounds"),
     ("partitions/rt/src/once.rs", "a static that is handed out once"),
@@ -23,10 +24,14 @@ const LIST: [(&str, &str); 32] = [
     ("partitions/rt/src/vcpu.rs", "the vCPU page as a volatile range, starting a vCPU at a frame"),
     ("partitions/console/src/uart/ns16550.rs", "port input and output, which the task segment's bitmap fences"),
     ("partitions/console/src/lib.rs", "a ring on the heap, in a test"),
+    ("partitions/drivers/virtio/src/device.rs", "registers that the tool mapped, handed to a library"),
+    ("partitions/drivers/virtio/src/pci.rs", "the same for registers of PCI functions; a trait that is unsafe to have"),
+    ("partitions/drivers/virtio/src/queue.rs", "a queue on the heap, in a test"),
     ("partitions/loader/src/arch.rs", "the first instructions and the jump to the program"),
     ("partitions/loader/src/", "fills the memory that its program then takes for its own"),
     ("paravirt-linux-shim/aarch64/src/cache.rs", "cache maintenance by address, which faults where nothing is mapped"),
     ("paravirt-linux-shim/aarch64/src/files.rs", "the guest's memory and files that the tool mapped, as slices"),
+    ("paravirt-linux-shim/aarch64/src/frame.rs", "frames of the guest's memory as atomics, checked against its bounds"),
     ("paravirt-linux-shim/aarch64/src/vcpu.rs", "the call that runs a guest, and its context in the vCPU page"),
     (
         "paravirt-linux-shim/x86_64/src/calls.rs",

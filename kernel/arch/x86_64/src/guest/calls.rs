@@ -132,10 +132,11 @@ impl Processor {
         Ok(Some(match progress {
             Progress::Done => 0,
             Progress::Again => AGAIN,
-            Progress::Flush(generation) => match self.flush_cores(guest, generation, u64::MAX) {
-                0 => AGAIN,
-                _ => LATER,
-            },
+            Progress::Flush(generation) => {
+                // Nothing is made yet, even if nobody has to be waited for.
+                self.flush_cores(guest, generation, u64::MAX);
+                LATER
+            }
         }))
     }
 

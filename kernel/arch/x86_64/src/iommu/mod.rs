@@ -16,13 +16,13 @@
 //! The hardware need not look into caches when it reads its tables. So the kernel maps those that it
 //! changes uncached, and boot writes back what the rest left in caches.
 
-mod build;
 mod dmar;
 mod setup;
+mod tables;
 
-pub(crate) use build::build;
 pub(crate) use dmar::Unit;
 pub(crate) use setup::set_up;
+pub(crate) use tables::build;
 
 use crate::boot::{Refusal, ensure};
 use crate::instructions as cpu;
@@ -133,7 +133,7 @@ impl Iommu {
         let mut tail = self.tail.lock();
         let done = word(self.pages.done);
         done.store(0, Relaxed);
-        *tail = (*tail + build::ROUND) % PAGE as u32;
+        *tail = (*tail + tables::ROUND) % PAGE as u32;
         self.registers.write(QUEUE_TAIL, *tail);
         (0..SHORT_PATIENCE).any(|_| done.load(Relaxed) != 0)
     }

@@ -298,3 +298,23 @@ proptest! {
         attack(&ops, 32);
     }
 }
+
+#[test]
+fn a_table_that_is_said_to_be_made_is_there() {
+    let mut world = World::new();
+    let guest = world.guest;
+    let number = |which: GuestCall| which as u64;
+    // The other processor has nothing to flush.
+    guest.tlb.leave(1, || {});
+    // Three times through the pool: who comes again has to wait for a flush.
+    for frame in (0..8).cycle().take(3 * POOL) {
+        let made = (0..8).find_map(|_| {
+            let answer = world.cores[0].guest_call(guest, number(GuestCall::Create), [frame, 1, 0, 0, 0]);
+            (answer != Ok(Some(LATER))).then_some(answer)
+        });
+        assert_eq!(made, Some(Ok(Some(0))));
+        assert_eq!(world.cores[0].guest_call(guest, number(GuestCall::Fill), [frame, 1, 0, 0, 0]), Ok(Some(0)));
+        assert_eq!(world.cores[0].guest_call(guest, number(GuestCall::Destroy), [frame, 0, 0, 0, 0]), Ok(Some(0)));
+    }
+    world.check();
+}
