@@ -20,7 +20,7 @@ fn a_table_goes_though_its_last_entry_is_in_anothers_queue() {
     world.turn(1).pin(other, 3).unwrap();
     assert_eq!(world.mmu.table(shared).0, 2);
 
-    world.turn(1).update(&MmuUpdate { ptr: one << 12 | 255 * 8, val: new << 12 | 0x67 }).unwrap();
+    world.turn(1).update(&MmuUpdate { ptr: (one << 12) + 255 * 8, val: new << 12 | 0x67 }).unwrap();
     world.turn(1).commit().unwrap();
     assert_eq!(world.calls[1].queued(), 1);
     world.turn(0).unpin(other).unwrap();
