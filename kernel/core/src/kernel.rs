@@ -299,7 +299,7 @@ impl<M: Machine> CoreState<M> {
         if self.data.due & due::SEAL != 0 {
             self.seal();
         }
-        self.data.due &= due::WORK | due::URGENT;
+        self.data.due &= due::WORK | due::URGENT | due::RESCHEDULE;
     }
 
     /// The vCPU of that index in the plan, if it is one of this core's.

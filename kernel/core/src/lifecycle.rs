@@ -188,7 +188,8 @@ impl<M: Machine> CoreState<M> {
             }
             return true;
         }
-        let unit = unit - partition.quiesces.len();
+        // One was what the guest has made.
+        let Some(unit) = unit.checked_sub(partition.quiesces.len() + 1) else { return true };
         if let Some(port) = partition.ports.get(unit) {
             if port.direction == DESTINATION
                 && let Some(channel) = self.shared.channels.get(port.channel as usize)

@@ -19,7 +19,7 @@ use crate::vcpu::{State, Vcpu, task};
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use parzelle_abi::trace::TraceKind;
 use parzelle_abi::{Error, NEVER, event};
-use parzelle_plan::{WINDOW_FLUSH, WINDOW_NO_SLACK, WindowRecord};
+use parzelle_plan::{VCPU_GUEST, WINDOW_FLUSH, WINDOW_NO_SLACK, WindowRecord};
 
 /// A switch of schedule asked for within this time before a frame's end waits for the next
 /// frame's end, so that all cores see it in time.
@@ -289,6 +289,11 @@ impl<M: Machine> CoreState<M> {
         if !same(next, self.data.loaded) {
             self.machine.switch(vcpu.number, vcpu.record);
             self.data.loaded = next;
+            // With a guest's context to load, a start is as much again: it comes with the next entry, at once.
+            if vcpu.tasks.get() & task::START != 0 && vcpu.record.flags & VCPU_GUEST != 0 {
+                self.data.current = None;
+                self.data.due |= due::URGENT | due::RESCHEDULE;
+            }
         }
         if vcpu.limited {
             vcpu.replenish(self.data.since);

@@ -7,7 +7,8 @@ use crate::descriptor::{Descriptor, LINE, State, first_line};
 use crate::tables::{Memory, Tables};
 use crate::{Error, Progress};
 
-/// References that a step clears, at most; of leaves four times as many.
+/// References that a step clears, at most; of leaves four times as many. Half as many of both, where the partition restarts,
+/// since more is done in that entry to the kernel.
 pub const CLEAR: usize = 4 * LINE;
 
 impl<M: Memory> Tables<'_, M> {
@@ -21,7 +22,7 @@ impl<M: Memory> Tables<'_, M> {
         if self.descriptor(number)?.refs > 0 {
             return Err(Error::InUse);
         }
-        self.clear(number)
+        self.clear(number, CLEAR / LINE)
     }
 
     /// Takes everything from the guest, one step at a time: the partition restarts. Called when no core is in
@@ -36,19 +37,19 @@ impl<M: Memory> Tables<'_, M> {
                 return Progress::Done;
             }
             Ok(State::Free) => true,
-            Ok(_) => self.clear(number) == Ok(Progress::Done),
+            Ok(_) => self.clear(number, CLEAR / LINE / 2) == Ok(Progress::Done),
         };
         self.resetting = Some(number + u32::from(clear));
         Progress::Again
     }
 
-    /// Clears some of a table; when it is clear, takes its name and gives it back.
-    fn clear(&mut self, number: u32) -> Result<Progress, Error> {
+    /// Clears so many lines of a table, or four times as many of leaves; when it is clear, takes its name and gives it back.
+    fn clear(&mut self, number: u32, lines: usize) -> Result<Progress, Error> {
         let table = self.descriptor_mut(number)?;
         let mut todo = if table.state == State::Dying { table.todo } else { table.lines };
         let (references, frame) = (table.level > 1, table.link);
         table.state = State::Dying;
-        for _ in 0..CLEAR / LINE * if references { 1 } else { 4 } {
+        for _ in 0..lines * if references { 1 } else { 4 } {
             let Some(line) = first_line(todo) else { break };
             for index in line {
                 if references {

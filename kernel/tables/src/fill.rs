@@ -22,8 +22,10 @@ pub(crate) const EMPTY: usize = 8;
 /// What a reference counts where none was so far, and where there may have been one.
 pub(crate) const REFERENCE: usize = 4;
 pub(crate) const REPLACED: usize = 6;
-/// What an element of the queue counts as such, or one that is a single leaf.
+/// What an element of the queue counts as such, or one that is a single leaf; and what one counts besides that is a
+/// single reference.
 pub(crate) const ELEMENT: usize = 9;
+pub(crate) const SINGLE: usize = 9;
 
 impl<M: Memory> Tables<'_, M> {
     /// Creates a table of this level for a guest frame, and begins to fill it: as [`fill`](Self::fill).

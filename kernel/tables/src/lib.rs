@@ -52,11 +52,11 @@
 //! |---|---|---|
 //! | [`write`](Tables::write) | 1 entry | a leaf 90, a reference 150 |
 //! | [`create`](Tables::create) | as fill, and a look at each core's generation | 130 and as fill |
-//! | [`fill`](Tables::fill) | a [`STEP`], or one line of the worst kind | three lines of leaves 730; a line of refused ones, or of references, 700 |
-//! | [`drain`](Tables::drain) | the same, of at most [`QUEUE`] elements | one leaf 75, else up to 900 |
+//! | [`fill`](Tables::fill) | a [`STEP`], or one line of the worst kind | three lines of leaves 730; a line of refused ones 700, of references 800 |
+//! | [`drain`](Tables::drain) | the same, of at most [`QUEUE`] elements; where there are references, half a line | one leaf 75, one reference 230, else up to 850 |
 //! | [`destroy`](Tables::destroy) | [`CLEAR`] references, four times as many leaves | leaves 640, references 580 |
 //! | [`set_roots`](Tables::set_roots) | 32 slots of the kernel's, the first time a root is used; then 4 counts | 265; then 205 |
-//! | [`reset`](Tables::reset) | the same of one table | as destroy |
+//! | [`reset`](Tables::reset) | half of that, of one table | leaves 320, references 290 |
 //!
 //! An entry costs a look through at most [`REGIONS`] regions. Longer work answers
 //! [`Progress::Again`]; what is left stands in the table's descriptor (the lines yet to be read or

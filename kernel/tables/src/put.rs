@@ -6,8 +6,9 @@
 use crate::Error;
 use crate::descriptor::{Descriptor, LINE, State};
 use crate::entry::{LARGE, PRESENT, Region, frame, leaf, reference};
-use crate::fill::{ELEMENT, EMPTY, LEAVES, OTHER, REFERENCE, REPLACED, STEP};
+use crate::fill::{ELEMENT, EMPTY, LEAVES, OTHER, REFERENCE, REPLACED, SINGLE, STEP};
 use crate::tables::{KERNEL_SLOTS, Memory, ROOT, Tables};
+use core::ops::Range;
 use parzelle_paging::ENTRIES;
 
 impl<M: Memory> Tables<'_, M> {
@@ -40,7 +41,7 @@ impl<M: Memory> Tables<'_, M> {
         }
         *spent += ELEMENT;
         if table.level != 1 {
-            *spent += REPLACED;
+            *spent += SINGLE;
             return Some(self.synchronise_reference(number, index));
         }
         let word = leaf(self.set.regions, self.memory.guest(table.place + (index as u64) * 8));
@@ -81,7 +82,7 @@ impl<M: Memory> Tables<'_, M> {
         let none = Region::new(0, 0, 0, false, false);
         let (regions, first) = (set.regions, set.regions.first().copied().unwrap_or(none));
         let Some(table) = set.descriptors.get_mut(number as usize) else { return (Err(Error::NoTable), 0) };
-        let (mut left, mut result, mut others) = (lines, Ok(()), *spent == 0);
+        let (mut left, mut result, mut others) = (lines, Ok(()), *spent <= ELEMENT);
         while left != 0 && (others || *spent + LEAVES <= STEP) {
             let line = left.trailing_zeros();
             let (mut present, mut slow, mut refused) = (0, 0, Ok(()));
@@ -115,43 +116,59 @@ impl<M: Memory> Tables<'_, M> {
         let (mut left, mut result) = (lines, Ok(()));
         while left != 0 {
             let line = left.trailing_zeros() as usize;
-            let Ok(&Descriptor { level, place, lines, .. }) = self.descriptor(number) else { break };
-            let used = lines >> line & 1 != 0;
+            let used = self.is_used(number, line * LINE);
             let each = if used { REPLACED } else { REFERENCE };
-            if *spent > 0 && *spent + EMPTY + LINE * each > STEP {
+            if *spent > ELEMENT && *spent + EMPTY + LINE * each > STEP {
                 break;
             }
-            // These slots begin and end with a line.
-            let reserved = level == ROOT && KERNEL_SLOTS.contains(&(line * LINE));
-            let (mut count, mut present) = (0, 0);
-            for index in line * LINE..(line + 1) * LINE {
-                let entry = self.memory.guest(place + (index as u64) * 8);
-                // Most are absent, and were.
-                if entry & PRESENT == 0 && (!used || reserved) {
-                    continue;
-                }
-                count += 1;
-                let word = if reserved { Err(Error::Reserved) } else { self.refer(level - 1, entry) };
-                let word = word.unwrap_or_else(|error| {
-                    result = result.and(Err(error));
-                    0
-                });
-                if used && !reserved {
-                    self.replace(number, index, word);
-                } else if word != 0 {
-                    self.memory.set_entry(number, index, word);
-                    present = 1;
-                }
-            }
-            if present != 0
-                && let Ok(table) = self.descriptor_mut(number)
-            {
-                table.lines |= present << line;
-            }
+            let (done, count) = self.synchronise_some(number, line * LINE..(line + 1) * LINE);
+            result = result.and(done);
             *spent += EMPTY + count * each;
             left &= left - 1;
         }
         (result, left)
+    }
+
+    /// Whether there may be references so far in the line of an entry, above level 1.
+    pub(crate) fn is_used(&self, number: u32, index: usize) -> bool {
+        self.descriptor(number).is_ok_and(|table| table.level > 1 && table.lines >> (index / LINE) & 1 != 0)
+    }
+
+    /// Makes some entries of a line above level 1 what the guest's memory says now. Also, how many of them were not
+    /// simply absent.
+    #[inline(always)]
+    pub(crate) fn synchronise_some(&mut self, number: u32, entries: Range<usize>) -> (Result<(), Error>, usize) {
+        let (mut result, mut count, mut present) = (Ok(()), 0, 0);
+        let Ok(&Descriptor { level, place, lines, .. }) = self.descriptor(number) else { return (result, count) };
+        let line = entries.start / LINE;
+        let used = lines >> line & 1 != 0;
+        // These slots begin and end with a line.
+        let reserved = level == ROOT && KERNEL_SLOTS.contains(&(line * LINE));
+        for index in entries {
+            let entry = self.memory.guest(place + (index as u64) * 8);
+            // Most are absent, and were.
+            if entry & PRESENT == 0 && (!used || reserved) {
+                continue;
+            }
+            count += 1;
+            let word = if reserved { Err(Error::Reserved) } else { self.refer(level - 1, entry) };
+            let word = word.unwrap_or_else(|error| {
+                result = result.and(Err(error));
+                0
+            });
+            if used && !reserved {
+                self.replace(number, index, word);
+            } else if word != 0 {
+                self.memory.set_entry(number, index, word);
+                present = 1;
+            }
+        }
+        if present != 0
+            && let Ok(table) = self.descriptor_mut(number)
+        {
+            table.lines |= present << line;
+        }
+        (result, count)
     }
 
     /// Puts a reference into a table of a level above 1, or nothing. If it is refused, keeps the old one.
@@ -186,7 +203,11 @@ impl<M: Memory> Tables<'_, M> {
         if entry & LARGE != 0 {
             return Err(Error::Malformed);
         }
-        let child = self.named(frame(entry))?;
+        // As `named`; whoever comes here has found another table by that.
+        let child = *self.set.names.get(self.clip(frame(entry)) as usize).ok_or(Error::NoTable)?;
+        if child == 0 {
+            return Err(Error::NoTable);
+        }
         self.take(child, level)?;
         Ok(reference(entry, self.physical(child)))
     }

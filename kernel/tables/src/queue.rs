@@ -8,13 +8,16 @@
 
 use crate::descriptor::LINE;
 use crate::entry::{ADDRESS, PAGE_BITS};
-use crate::fill::ELEMENT;
+use crate::fill::{ELEMENT, REPLACED, SINGLE};
 use crate::tables::{Memory, Tables};
 use crate::{Error, Progress, STEP};
 use parzelle_paging::ENTRIES;
 
 /// Elements in a vCPU page, at most.
 pub const QUEUE: usize = 64;
+
+/// Entries of half a line.
+const HALF: usize = LINE / 2;
 
 /// Where [`Element`] has its count.
 const COUNT: u32 = 52;
@@ -78,7 +81,8 @@ pub trait Queue {
 }
 
 impl<M: Memory> Tables<'_, M> {
-    /// Does what the queue says, a [`STEP`] at a time Elements for frames without a table are dropped.
+    /// Does what the queue says, a [`STEP`] at a time. Elements for frames without a table are dropped.
+    /// [`Progress::Again`] with an empty queue: that was a reference, and beside it there is no room for a step.
     ///
     /// # Errors
     /// An entry was refused: it is absent in the kernel's table, whatever was there before. The rest of the
@@ -88,12 +92,13 @@ impl<M: Memory> Tables<'_, M> {
         let count = queue.count().min(QUEUE as u64) as usize;
         // Mostly it is one.
         if count == 1 {
+            let mut spent = 0;
             let element = Element(queue.element(0));
             if element.is_one()
-                && let Some(done) = self.synchronise_one(element.frame(), element.index(), &mut 0)
+                && let Some(done) = self.synchronise_one(element.frame(), element.index(), &mut spent)
             {
                 queue.set_count(0);
-                return done.map(|()| Progress::Done);
+                return done.map(|()| Progress::of(spent == ELEMENT));
             }
         }
         self.drain_step(queue, count)
@@ -102,7 +107,7 @@ impl<M: Memory> Tables<'_, M> {
     #[inline(never)]
     fn drain_step(&mut self, queue: &mut impl Queue, mut count: usize) -> Result<Progress, Error> {
         let (mut spent, mut result) = (0, Ok(()));
-        while count > 0 && spent + ELEMENT <= STEP {
+        while count > 0 && spent + ELEMENT + SINGLE <= STEP {
             let element = Element(queue.element(count - 1));
             if element.is_one()
                 && let Some(done) = self.synchronise_one(element.frame(), element.index(), &mut spent)
@@ -116,15 +121,33 @@ impl<M: Memory> Tables<'_, M> {
                 spent += ELEMENT;
                 continue;
             };
-            // Whole lines: who reads what hasn't changed does no harm.
+            let entries = element.entries();
+            // Whole lines: who reads what hasn't changed does no harm. But where there may be references so far, half of one
+            // at a time; what is left then begins with the other half.
+            if self.is_used(number, entries.start) {
+                if spent > 0 && spent + ELEMENT + HALF * REPLACED > STEP {
+                    break;
+                }
+                let second = entries.start % LINE == HALF;
+                let start = entries.start / LINE * LINE + if second { HALF } else { 0 };
+                let (end, last) = (start + HALF, entries.end.next_multiple_of(LINE));
+                result = result.and(self.synchronise_some(number, start..end).0);
+                spent += ELEMENT + HALF * REPLACED;
+                if end < last {
+                    queue.set_element(count - 1, Element::new(element.frame(), end, last - end).0);
+                } else {
+                    count -= 1;
+                }
+                continue;
+            }
+            spent += ELEMENT;
             let (done, left) = self.synchronise(number, element.lines(), &mut spent);
             result = result.and(done);
-            spent += ELEMENT;
             if left == 0 {
                 count -= 1;
             } else {
                 let first = left.trailing_zeros() as usize * LINE;
-                let end = element.entries().end.next_multiple_of(LINE);
+                let end = entries.end.next_multiple_of(LINE);
                 queue.set_element(count - 1, Element::new(element.frame(), first, end - first).0);
                 break;
             }

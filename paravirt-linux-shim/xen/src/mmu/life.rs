@@ -140,7 +140,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
         if self.vcpu.roots.contains(&Some(frame)) || self.vcpu.told.contains(&Some(frame)) {
             return false;
         }
-        if self.service.destroy_all(frame) == Err(Error::InUse) {
+        if self.service.destroy_all(frame) == Err(Error::InUse) && !self.destroy_taken(frame) {
             return false;
         }
         self.mmu.book.destroyed(frame);
@@ -151,6 +151,16 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
             self.unlink_children(&page, level, lines, ENTRIES);
         }
         true
+    }
+
+    /// Tries again to destroy what the kernel says is in use: the entry that led here may be gone, and that stand in
+    /// another vCPU's queue.
+    #[cold]
+    fn destroy_taken(&mut self, frame: u64) -> bool {
+        self.mmu.removed.any() && {
+            self.take_removed();
+            self.service.destroy_all(frame) != Err(Error::InUse)
+        }
     }
 
     /// The pool is empty: looks for tables that were left over. Whether there were any.

@@ -22,6 +22,13 @@ pub(super) struct Removed {
     at: [u64; REMOVED],
 }
 
+impl Removed {
+    /// Whether it holds any.
+    pub(super) const fn any(&self) -> bool {
+        self.count > 0
+    }
+}
+
 impl Default for Removed {
     fn default() -> Self {
         Self { count: 0, at: [0; REMOVED] }

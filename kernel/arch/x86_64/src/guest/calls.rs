@@ -48,7 +48,7 @@ unsafe extern "C" fn parzelle_drain(core: *mut Core) -> bool {
     let machine = unsafe { &mut (*core).machine };
     let page = &mut machine.vcpu_page();
     let tables = machine.space.guest.and_then(|guest| guest.tables.try_lock());
-    tables.is_some_and(|mut tables| tables.drain(page) == Ok(Progress::Done))
+    tables.is_some_and(|mut tables| tables.drain(page).is_ok() && page.count() == 0)
 }
 
 /// A queue of one element, which was read once.
@@ -86,15 +86,19 @@ impl Processor {
         let (queued, first) = (page.count(), page.element(0));
         if queued == 1 && Element(first).is_one() && call != Some(GuestCall::Drain) {
             // An entry that is refused is absent; the caller of something else is not told.
-            let _ = tables.drain(&mut One(1, first));
+            let drained = tables.drain(&mut One(1, first));
             page.set_count(0);
+            // But a reference is as much as two of these leave room for.
+            if drained != Ok(Progress::Done) && number <= GuestCall::Destroy as u64 {
+                return Ok(Some(LATER));
+            }
         } else if queued != 0 {
             let drained = tables.drain(&mut page);
             if call != Some(GuestCall::Drain) {
                 return Ok(Some(LATER));
             }
-            let done = drained.map_err(|error| error as u64)? == Progress::Done;
-            return Ok(Some(if done { 0 } else { AGAIN }));
+            drained.map_err(|error| error as u64)?;
+            return Ok(Some(if page.count() == 0 { 0 } else { AGAIN }));
         }
         let progress = match call {
             Some(GuestCall::Create) => tables.create(a, b, c),
@@ -203,18 +207,24 @@ impl Processor {
         // SAFETY: it maps the kernel as any root does.
         unsafe { cpu::write_cr3(root) };
         let cleared = guest.cleared.load(Relaxed);
-        guest.life.fetch_add(u64::from(cleared == 0), Release);
-        let more = match guest.vcpus.get(cleared) {
+        let more = match guest.vcpus.get(cleared / 2) {
             Some(&(_, context)) => {
                 // SAFETY: the second page of its context; the vCPU has stopped.
-                unsafe { Local::of(context) }.clear();
+                unsafe { Local::of(context) }.clear(cleared as u64 % 2);
                 true
             }
             None => guest.tables.lock().reset() != Progress::Done,
         };
-        guest.cleared.store(if more { (cleared + 1).min(guest.vcpus.len()) } else { 0 }, Relaxed);
+        guest.cleared.store(if more { (cleared + 1).min(guest.vcpus.len() * 2) } else { 0 }, Relaxed);
         // SAFETY: what was loaded.
         unsafe { cpu::write_cr3(loaded) };
+        if !more {
+            guest.life.fetch_add(1, Release);
+            // What the start would do, where more is to be done.
+            if self.space.root == root {
+                self.enter_sides();
+            }
+        }
         more
     }
 }

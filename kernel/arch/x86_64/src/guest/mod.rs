@@ -49,6 +49,6 @@ pub(crate) struct Guest {
     vcpus: &'static [(u32, u64)],
     /// Goes up with each restart: what a context says of roots and segments may be from before.
     life: AtomicU64,
-    /// How many LDTs a restart that goes on has cleared.
+    /// How many halves of LDTs a restart that goes on has cleared.
     cleared: AtomicUsize,
 }

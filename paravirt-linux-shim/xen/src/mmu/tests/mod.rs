@@ -4,6 +4,7 @@
 //! Tests: the guest's tables on the real service.
 
 mod hostile;
+mod queues;
 mod rules;
 mod sequences;
 mod world;
