@@ -6,6 +6,7 @@
 //! Recursion is by level, so four deep at most, whatever the guest's tables say.
 
 use super::entry::{ENTRIES, LARGE, ROOT, frame, present};
+use super::roots::Due;
 use super::service::{Calls, Error};
 use super::{Service, Turn};
 use crate::abi::Errno;
@@ -78,6 +79,8 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
             return Err(self.refusal(error));
         }
         self.mmu.book.created(frame, level);
+        // What is a table now was writable a moment ago: no store may go there by what the TLB knows, past everybody.
+        self.vcpu.due.set(Due::HERE, true);
         if level > 1 {
             self.mmu.book.remember(frame, lines);
         }
