@@ -6,7 +6,6 @@
 //! Recursion is by level, so four deep at most, whatever the guest's tables say.
 
 use super::entry::{ENTRIES, LARGE, ROOT, frame, present};
-use super::roots::Due;
 use super::service::{Calls, Error};
 use super::{Service, Turn};
 use crate::abi::Errno;
@@ -80,7 +79,7 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
         }
         self.mmu.book.created(frame, level);
         // What is a table now was writable a moment ago: no store may go there by what the TLB knows, past everybody.
-        self.vcpu.due.set(Due::HERE, true);
+        self.flush_everywhere();
         if level > 1 {
             self.mmu.book.remember(frame, lines);
         }

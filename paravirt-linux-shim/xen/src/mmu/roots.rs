@@ -153,6 +153,14 @@ impl<S: Service, F: Frames> Turn<'_, '_, S, F> {
         Ok(())
     }
 
+    /// Notes a flush of all vCPUs.
+    pub(super) fn flush_everywhere(&mut self) {
+        self.vcpu.due.set(Due::HERE, true);
+        if self.mmu.vcpus > 1 {
+            self.vcpu.due.others |= u64::MAX >> (64 - self.mmu.vcpus.clamp(1, 64));
+        }
+    }
+
     /// Notes a flush.
     ///
     /// # Errors
