@@ -18,6 +18,9 @@ fn a_table_goes_though_its_last_entry_is_in_anothers_queue() {
     world.set_entry(other, 256, shared << 12 | 0x67);
     world.turn(0).pin(one, 3).unwrap();
     world.turn(1).pin(other, 3).unwrap();
+    // What becomes a table flushes, which empties queues.
+    world.turn(1).pin(new, 2).unwrap();
+    world.turn(1).commit().unwrap();
     assert_eq!(world.mmu.table(shared).0, 2);
 
     world.turn(1).update(&MmuUpdate { ptr: (one << 12) + 255 * 8, val: new << 12 | 0x67 }).unwrap();
