@@ -21,7 +21,7 @@ pub(crate) fn environment() -> Environment {
         features: vec!["fast".to_owned()],
         metadata: Metadata::default(),
     };
-    let names = ["control", "hello", "monitor", "crasher", "reporter", "shim-aarch64", "shim-x86_64"];
+    let names = ["control", "hello", "monitor", "crasher", "reporter", "telemetry", "shim-aarch64", "shim-x86_64"];
     let mut packages: Vec<Package> = names.map(package).to_vec();
     packages
         .push(Package { metadata: Metadata { stack: Some(16 << 10), ..Metadata::default() }, ..package("display") });
