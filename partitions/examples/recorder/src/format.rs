@@ -10,8 +10,9 @@
 //! ```
 
 use embedded_sdmmc::{Block, BlockDevice, BlockIdx, Error};
+use parzelle_ring::Error as Failed;
 
-use crate::disk::{Disk, Failed};
+use crate::Disk;
 
 /// First sector of the partition.
 const START: u32 = 64;
@@ -31,8 +32,8 @@ pub(crate) fn is_empty(disk: &Disk) -> Result<bool, Error<Failed>> {
 
 /// Formats the disk.
 pub(crate) fn format(disk: &Disk) -> Result<(), Error<Failed>> {
-    let all = u32::try_from(disk.sectors()).unwrap_or(u32::MAX);
-    let sectors = all.saturating_sub(START);
+    let all = disk.num_blocks().map_err(Error::DeviceError)?;
+    let sectors = all.0.saturating_sub(START);
     // The smallest clusters of which there are not too many.
     let per_cluster = (sectors / MOST + 1).next_power_of_two();
     let clusters = sectors / per_cluster;
@@ -45,7 +46,7 @@ pub(crate) fn format(disk: &Disk) -> Result<(), Error<Failed>> {
         let mut sector = [Block::new()];
         for (offset, bytes) in fields {
             let room = sector[0].contents.get_mut(*offset..*offset + bytes.len());
-            room.ok_or(Failed)?.copy_from_slice(bytes);
+            room.ok_or(Failed::Range)?.copy_from_slice(bytes);
         }
         disk.write(&sector, BlockIdx(at))
     };

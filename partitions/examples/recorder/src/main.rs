@@ -7,26 +7,31 @@
 #![no_std]
 #![no_main]
 
-mod disk;
 mod format;
 
 use core::fmt::Write as _;
 
-use disk::Disk;
-use embedded_sdmmc::{Error, File, Mode, TimeSource, Timestamp, VolumeIdx, VolumeManager};
+use embedded_sdmmc::{BlockDevice, Error, File, Mode, TimeSource, Timestamp, VolumeIdx, VolumeManager};
+use parzelle_ring::block::Client;
+use parzelle_ring::client::{self, Blocks};
 use parzelle_rt::time::{MILLISECOND, Periodic, now};
-use parzelle_rt::{Partition, start::fail};
+use parzelle_rt::{Link, Partition, Volatile, start::fail};
 
 /// The file, by a name of the old kind.
 const FILE: &str = "FLIGHT.LOG";
 /// Lines that one start writes.
 const LINES: u32 = 50;
 
+/// The disk, as the file system wants it.
+type Disk = Blocks<Volatile, Link>;
+
 parzelle_rt::entry!(main);
 
 fn main() -> Result<(), parzelle_rt::Error> {
     let me = Partition::get();
-    let disk = Disk::open(me.link("log")?)?;
+    let link = me.link("log")?;
+    let client = Client::new(link.out(), link.incoming()).map_err(|_| parzelle_rt::Error::Bounds)?;
+    let disk = Blocks::new(client::Disk::new(client, link));
     parzelle_rt::ready()?;
     if let Err(why) = record(disk) {
         fail(format_args!("{why:?}"));
@@ -38,9 +43,10 @@ fn main() -> Result<(), parzelle_rt::Error> {
 }
 
 /// Adds lines to the file and reads it back.
-fn record(disk: Disk) -> Result<(), Error<disk::Failed>> {
+fn record(disk: Disk) -> Result<(), Error<parzelle_ring::Error>> {
     if format::is_empty(&disk)? {
-        log::info!("an empty disk of {} sectors: formatting", disk.sectors());
+        let sectors = disk.num_blocks().map_err(Error::DeviceError)?;
+        log::info!("an empty disk of {} sectors: formatting", sectors.0);
         format::format(&disk)?;
     }
     let manager: VolumeManager<_, _, 2, 2, 1> = VolumeManager::new_with_limits(disk, Clock, 0);
@@ -65,7 +71,7 @@ fn check<D, T, const A: usize, const B: usize, const C: usize>(
     old: u32,
 ) -> Result<(), Error<D::Error>>
 where
-    D: embedded_sdmmc::BlockDevice,
+    D: BlockDevice,
     T: TimeSource,
 {
     file.seek_from_start(old)?;

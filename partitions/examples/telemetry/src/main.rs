@@ -11,10 +11,9 @@
 #![no_std]
 #![no_main]
 
-mod device;
 mod page;
 
-use device::Device;
+use parzelle_ring::client::Device;
 use parzelle_ring::network::Port;
 use parzelle_rt::abi::NEVER;
 use parzelle_rt::abi::info::Protocol;
@@ -51,8 +50,9 @@ fn main() -> Result<(), Error> {
         return Ok(());
     };
     let port = Port::connect(link.out(), link.incoming()).map_err(|_| Error::Bounds)?;
-    let mut device = Device::new(link, port);
     parzelle_rt::ready()?;
+    let events = link.event();
+    let mut device = Device::new(port, link);
 
     let address = me.config().text("address").and_then(|text| text.parse().ok()).unwrap_or(ADDRESS);
     let config = Config::new(EthernetAddress(device.mac()).into());
@@ -81,11 +81,11 @@ fn main() -> Result<(), Error> {
         answer(sockets.get_mut(echo));
         page::serve(sockets.get_mut(page), state.as_ref());
         interface.poll(time(), &mut device, &mut sockets);
-        device.notify();
+        let idle = device.settle();
         let next = interface.poll_at(time(), &sockets);
         let deadline = next.map_or(NEVER, |next| next.total_micros().unsigned_abs().saturating_mul(1000));
-        if device.may_sleep() {
-            wait(deadline, device.event());
+        if idle {
+            wait(deadline, events);
         }
     }
 }
